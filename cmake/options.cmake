@@ -1,0 +1,22 @@
+option(EZ_TESTS "Build the tests" OFF)
+set(EZ_SANITIZE "" CACHE STRING "Sanitizers: empty, address (with undefined) or thread")
+set_property(CACHE EZ_SANITIZE PROPERTY STRINGS "" address thread)
+
+# What our own code is held to; generated code is not.
+add_library(ez_warnings INTERFACE)
+target_compile_options(ez_warnings INTERFACE -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes
+  -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings)
+
+add_compile_definitions(_GNU_SOURCE)
+add_compile_options(-fno-omit-frame-pointer)
+if(EZ_SANITIZE STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -O1)
+  add_link_options(-fsanitize=address,undefined)
+elseif(EZ_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -O1)
+  add_link_options(-fsanitize=thread)
+else()
+  add_compile_options(-fstack-protector-strong -O2)
+  add_compile_definitions($<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
+endif()
+include_directories(${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/gen)
