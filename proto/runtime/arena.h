@@ -32,5 +32,6 @@ void *ez_arena_memdup(ez_arena *arena, const void *data, size_t len) EZ_MUST_CHE
 
 // For protobuf_c_message_unpack. The messages live until reset or fini.
 static inline ProtobufCAllocator *ez_arena_allocator(ez_arena *arena) {
+    arena->allocator.allocator_data = arena; // an arena may have been moved since init
     return &arena->allocator;
 }

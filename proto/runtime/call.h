@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_call: one call as the side that answers it sees it. rpc makes it, a handler fills its reply or its error. It belongs
-// to one thread at a time: handed from nng's thread to the store's with the call, and back.
+// ez_call: one call as the side that answers it sees it. rpc makes it, a handler fills its reply or its error. It
+// belongs to one thread at a time: handed from nng's thread to the store's with the call, and back.
 #pragma once
 
 #include "proto/runtime/arena.h"
@@ -11,8 +11,9 @@
 #include "proto/runtime/schema.h"
 
 #define EZ_REQUEST_ID_MAX 64
-#define EZ_ACTOR_MAX 96
-#define EZ_REMOTE_MAX 64
+#define EZ_ACTOR_MAX      96
+#define EZ_REMOTE_MAX     64
+#define EZ_REPLY_ROOM     4096 // kept free of EZ_CALL_MAX for the frame's version byte, length and header
 
 // Who calls. Names are for the audit and the log; the id decides.
 typedef struct ez_principal {
@@ -35,7 +36,8 @@ typedef struct ez_call {
     ez_buf reply;         // the packed reply message
 } ez_call;
 
-// Packs message as the reply; the last one wins. RESOURCE_EXHAUSTED (REPLY_TOO_LARGE) past EZ_CALL_MAX.
+// Packs message as the reply; the last one wins. RESOURCE_EXHAUSTED (REPLY_TOO_LARGE) past
+// EZ_CALL_MAX - EZ_REPLY_ROOM bytes.
 ez_status ez_call_reply(ez_call *call, const ProtobufCMessage *message) EZ_MUST_CHECK;
 // Takes bytes that already are the packed reply message.
 ez_status ez_call_reply_bytes(ez_call *call, const void *data, size_t len) EZ_MUST_CHECK;
