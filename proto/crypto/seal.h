@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sealing: AES-256-GCM with a random 96-bit nonce. sealed = version (1) | key id (4) | nonce (12) | ciphertext | tag (16).
-// The associated data binds a secret to its place (table|row|column|key version), so that one can't be moved to another.
-// Any thread; the key is not changed after opening.
+// Sealing: AES-256-GCM with a random 96-bit nonce. sealed = version (1) | key id (4) | nonce (12) | ciphertext | tag
+// (16). The associated data binds a secret to its place (table|row|column|key version), so that one can't be moved to
+// another. Any thread; the key is not changed after opening.
 #pragma once
 
 #include <stddef.h>
@@ -11,15 +11,15 @@
 #include "proto/runtime/buf.h"
 #include "proto/runtime/error.h"
 
-#define EZ_SEAL_KEY_LEN 32
+#define EZ_SEAL_KEY_LEN  32
 #define EZ_SEAL_OVERHEAD (1 + 4 + 12 + 16)
 
 typedef struct ez_sealer ez_sealer;
 
 // From 32 raw bytes (a derived key).
 ez_status ez_sealer_create(const uint8_t key[EZ_SEAL_KEY_LEN], ez_sealer **out, ez_error *error) EZ_MUST_CHECK;
-// From a file of 64 hex digits and a newline; made with mode 0600 where it is missing and may_make. FAILED_PRECONDITION where it is
-// readable by others, missing, or not a key: one line that says what to do.
+// From a file of 64 hex digits and a newline; made with mode 0600 where it is missing and may_make. FAILED_PRECONDITION
+// where it is readable by others, missing, or not a key: one line that says what to do.
 ez_status ez_sealer_open(const char *path, bool may_make, ez_sealer **out, ez_error *error) EZ_MUST_CHECK;
 void ez_sealer_destroy(ez_sealer *sealer); // wipes the key
 

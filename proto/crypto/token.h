@@ -3,6 +3,7 @@
 // Bearer tokens: a prefix that says whose it is, then 256 bits of randomness in base62 (43 characters).
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "proto/runtime/status.h"
