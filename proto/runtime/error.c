@@ -57,7 +57,9 @@ ez_status ez_error_violation(ez_error *error, const char *field, const char *for
     if (error->violation_count >= EZ_ERROR_VIOLATIONS_MAX)
         return EZ_INVALID_ARGUMENT;
     ez_violation *violation = &error->violations[error->violation_count];
-    snprintf(violation->field, sizeof violation->field, "%s", field);
+    size_t keep = ez_utf8_cut(field, strlen(field), sizeof violation->field - 1);
+    memcpy(violation->field, field, keep);
+    violation->field[keep] = 0;
     va_list args;
     va_start(args, format);
     print(violation->description, sizeof violation->description, format, args);
