@@ -24,7 +24,8 @@ typedef struct ez_fleet_options {
 } ez_fleet_options;
 
 ez_status ez_fleet_create(const ez_fleet_options *options, ez_fleet **out, ez_error *error) EZ_MUST_CHECK;
-// Completes every waiter with what has been reached.
+// Completes every waiter, now and from now on at once, with what has been reached: a server that stops holds nobody.
+void ez_fleet_stop(ez_fleet *fleet);
 void ez_fleet_destroy(ez_fleet *fleet);
 
 // Somebody waits for a revision; embed it. The fleet owns it from wait until done.

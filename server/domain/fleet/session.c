@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Hello, Ack, Heartbeat, Goodbye: what a data plane says of itself. The data plane is who the credential says it is; an id in a
+// message would be ignored, so there is none.
+//
+// The awkward case: a revision of another epoch, or from the future, is no progress: it counts as none, and the reply's
+// revision tells the data plane to fetch.
+#include "server/domain/fleet/session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ez/handlers.h"
+#include "proto/runtime/clock.h"
+
+static ez_session_state *add_session(ez_fleet *fleet, int64_t id) {
+    ez_session_state *session = calloc(1, sizeof *session);
+    if (session != NULL) {
+        session->id = id;
+        ez_session_state **bucket = &fleet->buckets[(uint64_t)id % EZ_FLEET_BUCKETS];
+        session->next = *bucket;
+        *bucket = session;
+    }
+    return session;
+}
+
+ez_status ez_handle_data_planes_hello(struct ez_fleet *self, ez_call *call, Ez__V1__HelloRequest *request) {
+    ez_revision head = ez_feed_head(self->options.feed);
+    ez_waiter *done = NULL;
+    pthread_mutex_lock(&self->lock);
+    ez_session_state *session = ez_session_find(self, call->principal.id);
+    if (session == NULL) {
+        session = add_session(self, call->principal.id);
+    }
+    if (session == NULL) {
+        pthread_mutex_unlock(&self->lock);
+        return ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for another session");
+    }
+    if (session->process_epoch != request->process_epoch) { // another process: what the one before it had is void
+        ez_session_set(self, session, session->is_live, 0, &done);
+        session->digest_known = false;
+        session->rejected_count = 0;
+        session->is_partial = false;
+    }
+    session->process_epoch = request->process_epoch;
+    snprintf(session->version, sizeof session->version, "%s", request->version);
+    snprintf(session->address, sizeof session->address, "%s", call->remote);
+    ez_session_heard(self, session, &done);
+    pthread_mutex_unlock(&self->lock);
+    ez_waiters_finish(done);
+
+    Ez__V1__Revision revision = EZ__V1__REVISION__INIT;
+    revision.epoch = head.epoch;
+    revision.n = head.n;
+    Ez__V1__HelloResponse reply = EZ__V1__HELLO_RESPONSE__INIT;
+    reply.id = call->principal.id;
+    reply.heartbeat_ms = EZ_HEARTBEAT_MS;
+    reply.max_message_bytes = EZ_CALL_MAX;
+    reply.revision = &revision;
+    reply.server_id = (char *)self->options.server_id;
+    reply.config_url = (char *)self->options.config_url;
+    reply.events_url = (char *)self->options.events_url;
+    return ez_call_reply(call, &reply.base);
+}
+
+// What Ack and Heartbeat have in common.
+typedef struct report {
+    const Ez__V1__Revision *revision;
+    const ProtobufCBinaryData *digest;
+    size_t rejected_count;
+    Ez__V1__RejectedRow **rejected;
+} report;
+
+static void keep_rejected(ez_session_state *session, const report *said) {
+    size_t count = said->rejected_count < EZ_REJECTED_MAX ? said->rejected_count : EZ_REJECTED_MAX;
+    session->rejected_count = 0;
+    if (count == 0) {
+        return;
+    }
+    if (session->rejected == NULL) {
+        session->rejected = calloc(EZ_REJECTED_MAX, sizeof *session->rejected);
+    }
+    for (size_t i = 0; session->rejected != NULL && i < count; i++) {
+        ez_rejected *row = &session->rejected[session->rejected_count++];
+        row->kind = (int)said->rejected[i]->kind;
+        row->id = said->rejected[i]->id;
+        snprintf(row->reason, sizeof row->reason, "%s", said->rejected[i]->reason);
+    }
+}
+
+static void keep_digest(const ez_fleet *fleet, ez_session_state *session, uint64_t n, const report *said) {
+    uint8_t ours[32];
+    session->digest_known = !session->is_partial && said->digest->len == sizeof ours && n != 0 &&
+                            ez_feed_digest(fleet->options.feed, n, ours);
+    session->digest_equal = session->digest_known && memcmp(ours, said->digest->data, sizeof ours) == 0;
+}
+
+// Takes a report in. FAILED_PRECONDITION: it never said Hello to this server.
+static ez_status take(ez_fleet *fleet, ez_call *call, const report *said, bool *known, bool *equal) {
+    ez_revision head = ez_feed_head(fleet->options.feed);
+    uint64_t n = 0;
+    if (said->revision != NULL && said->revision->epoch == head.epoch && said->revision->n <= head.n) {
+        n = said->revision->n;
+    }
+    ez_waiter *done = NULL;
+    pthread_mutex_lock(&fleet->lock);
+    ez_session_state *session = ez_session_find(fleet, call->principal.id);
+    if (session != NULL) {
+        ez_session_heard(fleet, session, &done);
+        ez_session_set(fleet, session, true, n, &done);
+        keep_digest(fleet, session, n, said);
+        keep_rejected(session, said);
+        *known = session->digest_known;
+        *equal = session->digest_equal;
+    }
+    pthread_mutex_unlock(&fleet->lock);
+    ez_waiters_finish(done);
+    if (session == NULL) {
+        return ez_call_fail(call, EZ_FAILED_PRECONDITION, "NO_SESSION",
+                            "this server has no session of this data plane: say Hello first");
+    }
+    return EZ_OK;
+}
+
+ez_status ez_handle_config_ack(struct ez_fleet *self, ez_call *call, Ez__V1__AckConfigRequest *request) {
+    report said = {request->revision, &request->digest, request->n_rejected, request->rejected};
+    bool known = false, equal = false;
+    ez_status status = take(self, call, &said, &known, &equal);
+    if (status != EZ_OK) {
+        return status;
+    }
+    Ez__V1__AckConfigResponse reply = EZ__V1__ACK_CONFIG_RESPONSE__INIT;
+    reply.digest_known = known;
+    reply.digest_equal = equal;
+    return ez_call_reply(call, &reply.base);
+}
+
+ez_status ez_handle_data_planes_heartbeat(struct ez_fleet *self, ez_call *call, Ez__V1__HeartbeatRequest *request) {
+    report said = {request->revision, &request->digest, request->n_rejected, request->rejected};
+    bool known = false, equal = false;
+    ez_status status = take(self, call, &said, &known, &equal);
+    if (status != EZ_OK) {
+        return status;
+    }
+    ez_revision head = ez_feed_head(self->options.feed);
+    Ez__V1__Revision revision = EZ__V1__REVISION__INIT;
+    revision.epoch = head.epoch;
+    revision.n = head.n;
+    Ez__V1__HeartbeatResponse reply = EZ__V1__HEARTBEAT_RESPONSE__INIT;
+    reply.revision = &revision;
+    reply.digest_known = known;
+    reply.digest_equal = equal;
+    return ez_call_reply(call, &reply.base);
+}
+
+ez_status ez_handle_data_planes_goodbye(struct ez_fleet *self, ez_call *call, Ez__V1__GoodbyeRequest *request) {
+    (void)request;
+    ez_waiter *done = NULL;
+    pthread_mutex_lock(&self->lock);
+    ez_session_state *session = ez_session_find(self, call->principal.id);
+    if (session != NULL) {
+        session->has_stopped = true;
+        ez_session_set(self, session, false, session->applied, &done);
+    }
+    pthread_mutex_unlock(&self->lock);
+    ez_waiters_finish(done);
+    Ez__V1__Empty reply = EZ__V1__EMPTY__INIT;
+    return ez_call_reply(call, &reply.base);
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the fleet knows of each data plane that said Hello. Only for the fleet's folder; fleet.c owns the lock under which
+// all of it is touched.
+#pragma once
+
+#include <pthread.h>
+
+#include "ez/v1/data_plane.pb-c.h"
+#include "server/domain/fleet/fleet.h"
+
+#define EZ_FLEET_BUCKETS 1024u
+#define EZ_REJECTED_MAX 100 // the schema's bound
+#define EZ_LOST_AFTER_NS (3ull * EZ_HEARTBEAT_MS * 1000000ull)
+
+typedef struct ez_rejected {
+    int kind;
+    int64_t id;
+    char reason[256];
+} ez_rejected;
+
+typedef struct ez_session_state {
+    struct ez_session_state *next;
+    int64_t id; // the data plane's
+    uint64_t process_epoch;
+    char version[64];
+    char address[EZ_REMOTE_MAX];
+    uint64_t heard_ns; // monotonic
+    int64_t heard_wall_ns;
+    uint64_t behind_since_ns; // monotonic; 0: it is not behind
+    bool is_live;             // heard within three heartbeats, and has not said goodbye
+    bool has_stopped;
+    bool is_partial; // asked for some kinds only: its digest can't be compared
+    uint64_t applied; // revision of our epoch; 0: none
+    bool digest_known, digest_equal;
+    ez_rejected *rejected;
+    size_t rejected_count;
+} ez_session_state;
+
+struct ez_fleet {
+    ez_fleet_options options;
+    pthread_mutex_t lock; // guards all below
+    ez_session_state *buckets[EZ_FLEET_BUCKETS];
+    uint32_t live;
+    ez_waiter *waiters;
+    uint32_t waiter_count;
+    bool is_stopping;
+    uint64_t checked_ns; // when sessions were last compared with what is enrolled
+};
+
+// All under the lock.
+ez_session_state *ez_session_find(ez_fleet *fleet, int64_t id);
+// Changes a session's liveness or revision, and with it what waiters still miss; completed waiters are put on *done.
+void ez_session_set(ez_fleet *fleet, ez_session_state *session, bool is_live, uint64_t applied, ez_waiter **done);
+void ez_session_heard(ez_fleet *fleet, ez_session_state *session, ez_waiter **done);
+
+// Without the lock.
+void ez_waiters_finish(ez_waiter *done);

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ez_peers: who is connected to the calls socket, and how many calls each has in flight. Bounded both ways: a peer that
+// asks without reading answers can hold only its share of the contexts.
+//
+// Locking: one lock, held for a few instructions; safe in nng's pipe callbacks.
+#pragma once
+
+#include <stdint.h>
+
+#include "proto/runtime/call.h"
+
+typedef struct ez_peers ez_peers;
+
+// NULL where there is no memory.
+ez_peers *ez_peers_create(size_t max_peers, unsigned max_in_flight);
+void ez_peers_destroy(ez_peers *peers);
+
+// A peer connected. False: there are too many; drop it.
+bool ez_peers_add(ez_peers *peers, uint32_t id, const char *address);
+void ez_peers_remove(ez_peers *peers, uint32_t id);
+size_t ez_peers_count(ez_peers *peers);
+
+// A call began. False: this peer has too many in flight (the call is then not counted; do not end it). A peer that is not known (it went away meanwhile) may call.
+bool ez_peers_begin(ez_peers *peers, uint32_t id);
+void ez_peers_end(ez_peers *peers, uint32_t id);
+
+// Its address; "" where it is gone.
+void ez_peers_address(ez_peers *peers, uint32_t id, char out[EZ_REMOTE_MAX]);

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ez_rpc: the calls socket. Receives requests on a fixed number of contexts, admits them (frame, method, load, credential,
+// message), runs them where their effect says, and answers.
+//
+// Threads: nng's task threads run READ and SESSION calls to the end; QUERY and CHANGE calls are handed to the store's and the
+// writer's threads, which hand them back. Nothing here blocks.
+#pragma once
+
+#include "ez/handlers.h"
+#include "server/domain/fleet/fleet.h"
+#include "server/state/directory/writer.h"
+
+typedef struct ez_rpc ez_rpc;
+
+typedef struct ez_rpc_options {
+    const char *url;     // tcp://HOST:PORT; port 0: any
+    unsigned contexts;   // calls that are held at once, waiting ones included
+    unsigned max_peers;  // connections
+    unsigned per_peer;   // calls one connection may have in flight
+    const ez_directory *directory;
+    ez_feed *feed;
+    ez_writer *writer;
+    ez_store *store;
+    ez_fleet *fleet;
+    void *selves[EZ_SLOT_COUNT]; // the handlers' objects
+} ez_rpc_options;
+
+// Listens, but takes no call before ez_rpc_start: early ones wait in their connections.
+ez_status ez_rpc_open(const ez_rpc_options *options, ez_rpc **out, ez_error *error) EZ_MUST_CHECK;
+void ez_rpc_start(ez_rpc *rpc);
+
+// Turns new connections away; calls on those that are there are answered UNAVAILABLE (STOPPING). Then waits until what
+// was begun is answered, at most timeout_ms. True: nothing is left.
+bool ez_rpc_drain(ez_rpc *rpc, unsigned timeout_ms);
+// After the writer, the store and the fleet have stopped: no call may be out with them.
+void ez_rpc_close(ez_rpc *rpc);
+
+bool ez_rpc_is_stopping(const ez_rpc *rpc);
+
+typedef struct ez_rpc_numbers {
+    unsigned in_flight;
+    size_t peers;
+} ez_rpc_numbers;
+void ez_rpc_count(ez_rpc *rpc, ez_rpc_numbers *out);
+// Calls of a method that ended with a code, since the start.
+uint64_t ez_rpc_calls(const ez_rpc *rpc, const ez_method *method, ez_status code);

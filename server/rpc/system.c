@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How the server is, for people (/status), for load balancers (/readyz) and for Prometheus (/metrics).
+#include "server/rpc/system.h"
+
+#include <stdlib.h>
+
+#include "ez/v1/system.pb-c.h"
+#include "proto/runtime/clock.h"
+#include "proto/runtime/version.h"
+
+struct ez_system {
+    ez_system_options options;
+    ez_rpc *_Atomic rpc;
+    int64_t started_ns;
+    uint64_t started_mono_ns;
+};
+
+ez_status ez_system_create(const ez_system_options *options, ez_system **out, ez_error *error) {
+    ez_system *system = calloc(1, sizeof *system);
+    if (system == NULL) {
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory to start");
+    }
+    system->options = *options;
+    system->started_ns = ez_clock_wall_ns();
+    system->started_mono_ns = ez_clock_mono_ns();
+    *out = system;
+    return EZ_OK;
+}
+
+void ez_system_destroy(ez_system *system) {
+    free(system);
+}
+
+void ez_system_watch(ez_system *system, ez_rpc *rpc) {
+    system->rpc = rpc;
+}
+
+static int64_t count(const ez_system *system, int kind) {
+    return (int64_t)ez_directory_count(system->options.directory, kind);
+}
+
+static void add_detail(struct ez_system *self, Ez__V1__Status *status) {
+    uint32_t enrolled, live;
+    ez_fleet_counts(self->options.fleet, &enrolled, &live);
+    status->server_id = (char *)self->options.server_id;
+    status->store = (char *)ez_store_name(self->options.store);
+    status->masters = count(self, EZ__V1__KIND__KIND_MASTER);
+    status->keys = count(self, EZ__V1__KIND__KIND_KEY);
+    status->namespaces = count(self, EZ__V1__KIND__KIND_NAMESPACE);
+    status->provider_groups = count(self, EZ__V1__KIND__KIND_PROVIDER_GROUP);
+    status->api_keys = count(self, EZ__V1__KIND__KIND_API_KEY);
+    status->bindings = count(self, EZ__V1__KIND__KIND_BINDING);
+    status->data_planes = enrolled;
+    status->data_planes_live = live;
+}
+
+ez_status ez_handle_system_get_status(struct ez_system *self, ez_call *call, Ez__V1__GetStatusRequest *request) {
+    (void)request;
+    ez_revision head = ez_feed_head(self->options.feed);
+    Ez__V1__Revision revision = EZ__V1__REVISION__INIT;
+    Google__Protobuf__Timestamp started = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    Ez__V1__Status status = EZ__V1__STATUS__INIT;
+    revision.epoch = head.epoch;
+    revision.n = head.n;
+    started.seconds = self->started_ns / 1000000000;
+    ez_rpc *rpc = self->rpc;
+    status.status = rpc != NULL && ez_rpc_is_stopping(rpc) ? "stopping" : "ok";
+    status.version = (char *)ez_version;
+    status.started_at = &started;
+    status.uptime_seconds = (ez_clock_mono_ns() - self->started_mono_ns) / 1000000000u;
+    status.revision = &revision;
+    status.insecure_listen = self->options.insecure_listen;
+    if (call->principal.scope == EZ_SCOPE_ADMIN) {
+        add_detail(self, &status);
+    }
+    return ez_call_reply(call, &status.base);
+}
+
+ez_status ez_handle_system_get_about(struct ez_system *self, ez_call *call, Ez__V1__GetAboutRequest *request) {
+    (void)self;
+    (void)request;
+    Ez__V1__About about = EZ__V1__ABOUT__INIT;
+    about.name = "ezplane";
+    about.description = "A control plane for LLM gateways: configuration pushed in milliseconds, usage back exactly once.";
+    about.repo = "https://github.com/ezplane/ezplane";
+    about.version = (char *)ez_version;
+    return ez_call_reply(call, &about.base);
+}
+
+ez_status ez_handle_system_get_ready(struct ez_system *self, ez_call *call, struct ez_reader *reader,
+                                     Ez__V1__GetReadyRequest *request) {
+    (void)self;
+    (void)request;
+    ez_status status = ez_reader_ping(reader, &call->error);
+    if (status != EZ_OK) {
+        return status;
+    }
+    Ez__V1__Ready ready = EZ__V1__READY__INIT;
+    ready.ready = true;
+    return ez_call_reply(call, &ready.base);
+}
+
+// ---- Metrics
+
+typedef struct gauge {
+    const char *name, *help;
+    int kind; // of the directory
+} gauge;
+
+static const gauge gauges[] = {
+    {"ezplane_masters", "Masters.", EZ__V1__KIND__KIND_MASTER},
+    {"ezplane_keys", "Child keys.", EZ__V1__KIND__KIND_KEY},
+    {"ezplane_namespaces", "Namespaces.", EZ__V1__KIND__KIND_NAMESPACE},
+    {"ezplane_provider_groups", "Provider groups.", EZ__V1__KIND__KIND_PROVIDER_GROUP},
+    {"ezplane_api_keys", "API keys.", EZ__V1__KIND__KIND_API_KEY},
+    {"ezplane_bindings", "Bindings.", EZ__V1__KIND__KIND_BINDING},
+};
+
+static void write_gauge(ez_buf *out, const char *name, const char *help, unsigned long long value) {
+    ez_buf_printf(out, "# HELP %s %s\n# TYPE %s gauge\n%s %llu\n", name, help, name, name, value);
+}
+
+static void write_calls(const ez_rpc *rpc, ez_buf *out) {
+    ez_buf_puts(out, "# HELP ezplane_calls_total Calls answered, by method and code.\n# TYPE ezplane_calls_total counter\n");
+    for (unsigned i = 0; i < ez_method_count; i++) {
+        for (int code = 0; code <= EZ_UNAUTHENTICATED; code++) {
+            uint64_t calls = ez_rpc_calls(rpc, &ez_methods[i], (ez_status)code);
+            if (calls > 0) {
+                ez_buf_printf(out, "ezplane_calls_total{method=\"%s\",code=\"%s\"} %llu\n", ez_methods[i].name,
+                              ez_status_name((ez_status)code), (unsigned long long)calls);
+            }
+        }
+    }
+}
+
+ez_status ez_handle_system_get_metrics(struct ez_system *self, ez_call *call, Ez__V1__GetMetricsRequest *request) {
+    (void)request;
+    ez_buf text;
+    ez_buf_init(&text, 256u << 10);
+    for (size_t i = 0; i < sizeof gauges / sizeof gauges[0]; i++) {
+        write_gauge(&text, gauges[i].name, gauges[i].help, (unsigned long long)count(self, gauges[i].kind));
+    }
+    uint32_t enrolled, live;
+    ez_fleet_counts(self->options.fleet, &enrolled, &live);
+    write_gauge(&text, "ezplane_revision", "Newest committed revision.", ez_feed_head(self->options.feed).n);
+    write_gauge(&text, "ezplane_data_planes", "Enrolled data planes.", enrolled);
+    write_gauge(&text, "ezplane_data_planes_live", "Data planes heard within three heartbeats.", live);
+    ez_rpc *rpc = self->rpc;
+    if (rpc != NULL) {
+        ez_rpc_numbers numbers;
+        ez_rpc_count(rpc, &numbers);
+        write_gauge(&text, "ezplane_calls_in_flight", "Calls being worked on.", numbers.in_flight);
+        write_gauge(&text, "ezplane_connections", "Connections to the calls socket.", numbers.peers);
+        write_calls(rpc, &text);
+    }
+    Ez__V1__Metrics metrics = EZ__V1__METRICS__INIT;
+    const char *written = text.overflow ? NULL : ez_buf_cstr(&text);
+    metrics.text = (char *)(written != NULL ? written : "");
+    ez_status status = written != NULL ? ez_call_reply(call, &metrics.base)
+                                       : ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE", "too many metrics");
+    ez_buf_fini(&text);
+    return status;
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ez_system: the server's own state: /status, /about, /readyz, metrics. Any thread.
+#pragma once
+
+#include "server/rpc/rpc.h"
+
+typedef struct ez_system ez_system;
+
+typedef struct ez_system_options {
+    const ez_directory *directory;
+    const ez_feed *feed;
+    ez_fleet *fleet;
+    const ez_store *store;
+    const char *server_id;
+    bool insecure_listen;
+} ez_system_options;
+
+ez_status ez_system_create(const ez_system_options *options, ez_system **out, ez_error *error) EZ_MUST_CHECK;
+void ez_system_destroy(ez_system *system);
+// The socket it tells about; it is opened after its handlers' objects are made.
+void ez_system_watch(ez_system *system, ez_rpc *rpc);
