@@ -79,6 +79,7 @@ void ez_arena_reset(ez_arena *arena) {
         POISON(arena->chunks->data, arena->chunks->size);
     }
     arena->used = 0;
+    arena->refused = false;
 }
 
 static ez_arena_chunk *add_chunk(ez_arena *arena, size_t size) {
@@ -98,17 +99,22 @@ static ez_arena_chunk *add_chunk(ez_arena *arena, size_t size) {
     return chunk;
 }
 
+static void *refuse(ez_arena *arena) {
+    arena->refused = true;
+    return NULL;
+}
+
 void *ez_arena_alloc(ez_arena *arena, size_t size) {
     if (size > arena->max)
-        return NULL;
+        return refuse(arena);
     size_t rounded = size ? (size + ALIGN - 1) & ~(ALIGN - 1) : ALIGN;
     if (arena->used > arena->max || rounded > arena->max - arena->used)
-        return NULL;
+        return refuse(arena);
     ez_arena_chunk *chunk = arena->chunks;
     if (!chunk || rounded > chunk->size - chunk->used)
         chunk = add_chunk(arena, rounded);
     if (!chunk)
-        return NULL;
+        return refuse(arena);
     uint8_t *data = chunk->data + chunk->used;
     chunk->used += rounded;
     arena->used += rounded;
@@ -132,7 +138,7 @@ void *ez_arena_memdup(ez_arena *arena, const void *data, size_t len) {
 
 char *ez_arena_strndup(ez_arena *arena, const char *text, size_t len) {
     if (len >= arena->max)
-        return NULL;
+        return refuse(arena);
     char *copy = ez_arena_alloc(arena, len + 1);
     if (!copy)
         return NULL;

@@ -15,6 +15,7 @@ typedef struct ez_arena {
     ez_arena_chunk *chunks; // newest first
     size_t used;            // bytes given out since the last reset
     size_t max;             // ceiling of used
+    bool refused;           // a request was refused since the last reset: ceiling, or no memory
     ProtobufCAllocator allocator;
 } ez_arena;
 

@@ -10,5 +10,5 @@ static inline void ez_autofree_run(void *place) {
     free(*(void **)place);
 }
 
-#define ez_autofree __attribute__((cleanup(ez_autofree_run)))
+#define ez_autofree   __attribute__((cleanup(ez_autofree_run)))
 #define ez_auto(type) __attribute__((cleanup(type##_fini))) type

@@ -19,10 +19,15 @@ static size_t render(const ez_place *place, char *out, size_t size) {
     return more < 0 ? len : len + (size_t)more < size ? len + (size_t)more : size - 1;
 }
 
+void ez_place_render(const ez_place *place, char *out, size_t size) {
+    out[0] = 0;
+    render(place, out, size);
+}
+
 ez_status ez_place_violation(const ez_place *place, ez_error *error, const char *format, ...) {
-    char path[EZ_VIOLATION_FIELD_MAX] = "";
+    char path[EZ_VIOLATION_FIELD_MAX];
     char text[2 * EZ_VIOLATION_TEXT_MAX]; // ez_error_violation cuts it, at a whole character
-    render(place, path, sizeof path);
+    ez_place_render(place, path, sizeof path);
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);

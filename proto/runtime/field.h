@@ -18,6 +18,9 @@ typedef struct ez_place {
     size_t index;
 } ez_place;
 
+// Writes the place's path, cut to size.
+void ez_place_render(const ez_place *place, char *out, size_t size);
+
 // Adds a violation with the place's path ("key.allow_ips[2]"). Returns EZ_INVALID_ARGUMENT.
 ez_status ez_place_violation(const ez_place *place, ez_error *error, const char *format, ...) EZ_PRINTF(3, 4);
 

@@ -10,8 +10,18 @@
 
 #include "proto/runtime/status.h"
 
-typedef enum ez_scope { EZ_SCOPE_PUBLIC = 1, EZ_SCOPE_ADMIN = 2, EZ_SCOPE_MASTER = 3, EZ_SCOPE_DATA_PLANE = 4 } ez_scope;
-typedef enum ez_effect { EZ_EFFECT_READ = 1, EZ_EFFECT_QUERY = 2, EZ_EFFECT_CHANGE = 3, EZ_EFFECT_SESSION = 4 } ez_effect;
+typedef enum ez_scope {
+    EZ_SCOPE_PUBLIC = 1,
+    EZ_SCOPE_ADMIN = 2,
+    EZ_SCOPE_MASTER = 3,
+    EZ_SCOPE_DATA_PLANE = 4
+} ez_scope;
+typedef enum ez_effect {
+    EZ_EFFECT_READ = 1,
+    EZ_EFFECT_QUERY = 2,
+    EZ_EFFECT_CHANGE = 3,
+    EZ_EFFECT_SESSION = 4
+} ez_effect;
 
 enum {
     EZ_FIELD_REQUIRED = 1 << 0,
@@ -23,10 +33,10 @@ enum {
     EZ_FIELD_OMIT_EMPTY = 1 << 6,
     EZ_FIELD_TRIM = 1 << 7,
     EZ_FIELD_LOWER = 1 << 8,
-    EZ_FIELD_MAP = 1 << 9,      // map<string, string>: repeated entries {key = 1, value = 2} with unique keys
+    EZ_FIELD_MAP = 1 << 9, // map<string, string>: repeated entries {key = 1, value = 2} with unique keys
     EZ_FIELD_HAS_MIN = 1 << 10,
     EZ_FIELD_HAS_MAX = 1 << 11,
-    EZ_FIELD_PRESENCE = 1 << 12, // single member of a oneof: absent and zero differ
+    EZ_FIELD_PRESENCE = 1 << 12,  // single member of a oneof: absent and zero differ
     EZ_FIELD_TIMESTAMP = 1 << 13, // google.protobuf.Timestamp: RFC 3339 in JSON
 };
 
@@ -36,18 +46,18 @@ typedef struct ez_message_rule ez_message_rule;
 
 // One field: its descriptor and what ez.options.FieldRule says.
 typedef struct ez_field_rule {
-    const char *name;  // protobuf and JSON name
+    const char *name; // protobuf and JSON name
     uint32_t number;
-    unsigned index;    // into descriptor->fields of the message
-    uint32_t flags;    // EZ_FIELD_*
+    unsigned index; // into descriptor->fields of the message
+    uint32_t flags; // EZ_FIELD_*
     ez_format format;
-    uint32_t min_len, max_len; // bytes; max_len is never 0: 255 where the schema is silent (65536 for bytes)
-    uint32_t max_items;        // never 0 for repeated fields and maps
-    int64_t min, max;          // with EZ_FIELD_HAS_MIN / _MAX
-    const char *const *one_of; // NULL-terminated, or NULL
-    const char *default_value; // or NULL
+    uint32_t min_len, max_len;      // bytes; max_len is never 0: 255 where the schema is silent (65536 for bytes)
+    uint32_t max_items;             // never 0 for repeated fields and maps
+    int64_t min, max;               // with EZ_FIELD_HAS_MIN / _MAX
+    const char *const *one_of;      // NULL-terminated, or NULL
+    const char *default_value;      // or NULL
     const ez_message_rule *message; // rules of a message-typed field; NULL for scalars and google.protobuf.*
-    const char *doc;           // its comment, one paragraph, or ""
+    const char *doc;                // its comment, one paragraph, or ""
 } ez_field_rule;
 
 struct ez_message_rule {
@@ -55,7 +65,7 @@ struct ez_message_rule {
     const char *name;            // "ez.v1.Key"
     const ez_field_rule *fields; // in the order of descriptor->fields (ascending number)
     unsigned field_count;
-    bool has_sensitive;          // itself, or a message within it, has a sensitive field
+    bool has_sensitive; // itself, or a message within it, has a sensitive field
     const char *doc;
 };
 
@@ -81,9 +91,9 @@ typedef enum ez_verb { EZ_VERB_GET, EZ_VERB_POST, EZ_VERB_PUT, EZ_VERB_PATCH, EZ
 // A route's path is split at "/"; a segment is a literal ("keys"), a parameter ("{id}") or a parameter with a verb
 // ("{id}:rotate"); a literal may hold a verb too ("routes:explain").
 typedef struct ez_route_segment {
-    const char *literal;       // NULL: a parameter
+    const char *literal;        // NULL: a parameter
     const ez_field_rule *param; // the request's field it fills, or NULL
-    const char *verb;          // "rotate", or NULL; parameters only
+    const char *verb;           // "rotate", or NULL; parameters only
 } ez_route_segment;
 
 typedef struct ez_route {

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#define EZ_MUST_CHECK __attribute__((warn_unused_result))
+#define EZ_MUST_CHECK        __attribute__((warn_unused_result))
 #define EZ_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
 typedef enum ez_status {

@@ -14,7 +14,8 @@ typedef struct ez_wire_field {
     ez_slice bytes;  // type 2
 } ez_wire_field;
 
-// Reads the field at *at and moves *at behind it. False at the end, and where the bytes are malformed (*at is then less than len).
+// Reads the field at *at and moves *at behind it. False at the end, and where the bytes are malformed (*at is then less
+// than len).
 bool ez_wire_next(const uint8_t *data, size_t len, size_t *at, ez_wire_field *out);
 // The last field with this number, which is the one that counts. False where there is none.
 bool ez_wire_find(const uint8_t *data, size_t len, uint32_t number, ez_wire_field *out);
