@@ -2,11 +2,13 @@
 //
 // receive → split the frame → find the method → load → credential → message → run → answer → receive.
 //
-// The nng message of the request lives until the answer is sent: the header's texts and the request's bytes point into it.
+// The nng message of the request lives until the answer is sent: the header's texts and the request's bytes point into
+// it.
 //
 // Awkward cases. A peer that does not read: the send has a second, then its connection is closed, or it would hold this
-// context for ever. A peer that is gone: nng drops the answer without a word; whoever repeats the call finds it by its idempotency key. A change that was committed but
-// whose wait has no time left is still answered OK, with how far it has come: a lie would make the caller repeat it.
+// context for ever. A peer that is gone: nng drops the answer without a word; whoever repeats the call finds it by its
+// idempotency key. A change that was committed but whose wait has no time left is still answered OK, with how far it
+// has come: a lie would make the caller repeat it.
 #include "server/rpc/exchange.h"
 
 #include <nng/protocol/reqrep0/rep.h>
@@ -22,11 +24,11 @@
 #include "server/rpc/gate.h"
 
 #define SEND_TIMEOUT_MS 1000
-#define TIMEOUT_MAX_MS 300000u
-#define RETRY_AFTER_MS 100
-#define KEEP_REPLY_MAX (256u << 10) // a reply buffer larger than this is not kept for the next call
-#define ARENA_MAX (32u << 20)       // a 4 MiB request unpacks to at most this
-#define HEADER_MAX 8192
+#define TIMEOUT_MAX_MS  300000u
+#define RETRY_AFTER_MS  100
+#define KEEP_REPLY_MAX  (256u << 10) // a reply buffer larger than this is not kept for the next call
+#define ARENA_MAX       (32u << 20)  // a 4 MiB request unpacks to at most this
+#define HEADER_MAX      8192
 
 #define owner_of(pointer, member) ((ez_exchange *)(void *)((char *)(pointer)-offsetof(ez_exchange, member)))
 
@@ -307,24 +309,27 @@ static ez_status admit_load(ez_exchange *exchange) {
     ez_rpc *rpc = exchange->rpc;
     ez_call *call = &exchange->call;
     if (atomic_load_explicit(&rpc->is_stopping, memory_order_relaxed)) {
-        return ez_call_fail(call, EZ_UNAVAILABLE, "STOPPING", "the server is stopping: try another one, or again later");
+        return ez_call_fail(call, EZ_UNAVAILABLE, "STOPPING",
+                            "the server is stopping: try another one, or again later");
     }
     exchange->is_counted = ez_peers_begin(rpc->peers, (uint32_t)call->peer);
     if (!exchange->is_counted) {
         return ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "PEER_IN_FLIGHT",
-                            "this connection has %u calls in flight, as many as it may: wait for answers", rpc->options.per_peer);
+                            "this connection has %u calls in flight, as many as it may: wait for answers",
+                            rpc->options.per_peer);
     }
     if (atomic_load_explicit(&rpc->in_flight, memory_order_relaxed) > rpc->admitted_max) {
         return ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "SERVER_IN_FLIGHT",
-                            "the server has %u calls in flight, as many as it takes: try again shortly", rpc->admitted_max);
+                            "the server has %u calls in flight, as many as it takes: try again shortly",
+                            rpc->admitted_max);
     }
     return EZ_OK;
 }
 
 static ez_status admit(ez_exchange *exchange, ez_slice *message) {
     ez_call *call = &exchange->call;
-    ez_status status = ez_frame_read_call(nng_msg_body(exchange->message), nng_msg_len(exchange->message), &call->header,
-                                          message, &call->error);
+    ez_status status = ez_frame_read_call(nng_msg_body(exchange->message), nng_msg_len(exchange->message),
+                                          &call->header, message, &call->error);
     if (status != EZ_OK) {
         memset(&call->header, 0, sizeof call->header);
         name_request(call);

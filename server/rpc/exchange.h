@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One context's trips: a request received, admitted, run, answered, and the next. rpc.c owns the socket and the array of
-// exchanges; this is what one of them does. Only for the rpc folder.
+// One context's trips: a request received, admitted, run, answered, and the next. rpc.c owns the socket and the array
+// of exchanges; this is what one of them does. Only for the rpc folder.
 #pragma once
 
 #include <nng/nng.h>

@@ -22,8 +22,8 @@ enum { ADMIN_TOKEN_EXPIRES_AT = 3, MASTER_STATUS = 8, RESOURCE_NAME = 2, TIMESTA
 typedef struct scope_row {
     ez_scope scope;
     ez_index index;
-    const char *word;    // in the audit
-    const char *what;    // in errors
+    const char *word; // in the audit
+    const char *what; // in errors
 } scope_row;
 
 static const scope_row scopes[] = {
@@ -101,9 +101,10 @@ static ez_status refuse(ez_call *call, const ez_directory *directory, const uint
                                 call->method->name, scopes[i].what, wanted->what);
         }
     }
-    return ez_call_fail(call, EZ_UNAUTHENTICATED, "TOKEN_UNKNOWN",
-                        "this token is not known here, was revoked, or has expired: send \"Authorization: Bearer …\" with %s",
-                        wanted->what);
+    return ez_call_fail(
+        call, EZ_UNAUTHENTICATED, "TOKEN_UNKNOWN",
+        "this token is not known here, was revoked, or has expired: send \"Authorization: Bearer …\" with %s",
+        wanted->what);
 }
 
 static ez_status admit(const ez_directory *directory, ez_call *call, const uint8_t *hash) {

@@ -21,7 +21,8 @@ bool ez_peers_add(ez_peers *peers, uint32_t id, const char *address);
 void ez_peers_remove(ez_peers *peers, uint32_t id);
 size_t ez_peers_count(ez_peers *peers);
 
-// A call began. False: this peer has too many in flight (the call is then not counted; do not end it). A peer that is not known (it went away meanwhile) may call.
+// A call began. False: this peer has too many in flight (the call is then not counted; do not end it). A peer that is
+// not known (it went away meanwhile) may call.
 bool ez_peers_begin(ez_peers *peers, uint32_t id);
 void ez_peers_end(ez_peers *peers, uint32_t id);
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
@@ -129,7 +130,7 @@ bool ez_rpc_drain(ez_rpc *rpc, unsigned timeout_ms) {
     atomic_store(&rpc->is_stopping, true);
     uint64_t until = ez_clock_mono_ms() + timeout_ms;
     while (atomic_load(&rpc->in_flight) > 0 && ez_clock_mono_ms() < until) {
-        nng_msleep(5);
+        usleep(5000);
     }
     return atomic_load(&rpc->in_flight) == 0;
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_rpc: the calls socket. Receives requests on a fixed number of contexts, admits them (frame, method, load, credential,
-// message), runs them where their effect says, and answers.
+// ez_rpc: the calls socket. Receives requests on a fixed number of contexts, admits them (frame, method, load,
+// credential, message), runs them where their effect says, and answers.
 //
-// Threads: nng's task threads run READ and SESSION calls to the end; QUERY and CHANGE calls are handed to the store's and the
-// writer's threads, which hand them back. Nothing here blocks.
+// Threads: nng's task threads run READ and SESSION calls to the end; QUERY and CHANGE calls are handed to the store's
+// and the writer's threads, which hand them back. Nothing here blocks.
 #pragma once
 
 #include "ez/handlers.h"
@@ -14,10 +14,10 @@
 typedef struct ez_rpc ez_rpc;
 
 typedef struct ez_rpc_options {
-    const char *url;     // tcp://HOST:PORT; port 0: any
-    unsigned contexts;   // calls that are held at once, waiting ones included
-    unsigned max_peers;  // connections
-    unsigned per_peer;   // calls one connection may have in flight
+    const char *url;    // tcp://HOST:PORT; port 0: any
+    unsigned contexts;  // calls that are held at once, waiting ones included
+    unsigned max_peers; // connections
+    unsigned per_peer;  // calls one connection may have in flight
     const ez_directory *directory;
     ez_feed *feed;
     ez_writer *writer;

@@ -65,7 +65,7 @@ ez_status ez_handle_system_get_status(struct ez_system *self, ez_call *call, Ez_
     revision.n = head.n;
     started.seconds = self->started_ns / 1000000000;
     ez_rpc *rpc = self->rpc;
-    status.status = rpc != NULL && ez_rpc_is_stopping(rpc) ? "stopping" : "ok";
+    status.status = (char *)(rpc != NULL && ez_rpc_is_stopping(rpc) ? "stopping" : "ok");
     status.version = (char *)ez_version;
     status.started_at = &started;
     status.uptime_seconds = (ez_clock_mono_ns() - self->started_mono_ns) / 1000000000u;
@@ -81,9 +81,10 @@ ez_status ez_handle_system_get_about(struct ez_system *self, ez_call *call, Ez__
     (void)self;
     (void)request;
     Ez__V1__About about = EZ__V1__ABOUT__INIT;
-    about.name = "ezplane";
-    about.description = "A control plane for LLM gateways: configuration pushed in milliseconds, usage back exactly once.";
-    about.repo = "https://github.com/ezplane/ezplane";
+    about.name = (char *)"ezplane";
+    about.description =
+        (char *)"A control plane for LLM gateways: configuration pushed in milliseconds, usage back exactly once.";
+    about.repo = (char *)"https://github.com/ezplane/ezplane";
     about.version = (char *)ez_version;
     return ez_call_reply(call, &about.base);
 }
@@ -122,7 +123,8 @@ static void write_gauge(ez_buf *out, const char *name, const char *help, unsigne
 }
 
 static void write_calls(const ez_rpc *rpc, ez_buf *out) {
-    ez_buf_puts(out, "# HELP ezplane_calls_total Calls answered, by method and code.\n# TYPE ezplane_calls_total counter\n");
+    ez_buf_puts(out,
+                "# HELP ezplane_calls_total Calls answered, by method and code.\n# TYPE ezplane_calls_total counter\n");
     for (unsigned i = 0; i < ez_method_count; i++) {
         for (int code = 0; code <= EZ_UNAUTHENTICATED; code++) {
             uint64_t calls = ez_rpc_calls(rpc, &ez_methods[i], (ez_status)code);
@@ -157,8 +159,9 @@ ez_status ez_handle_system_get_metrics(struct ez_system *self, ez_call *call, Ez
     Ez__V1__Metrics metrics = EZ__V1__METRICS__INIT;
     const char *written = text.overflow ? NULL : ez_buf_cstr(&text);
     metrics.text = (char *)(written != NULL ? written : "");
-    ez_status status = written != NULL ? ez_call_reply(call, &metrics.base)
-                                       : ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE", "too many metrics");
+    ez_status status = written != NULL
+                           ? ez_call_reply(call, &metrics.base)
+                           : ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE", "too many metrics");
     ez_buf_fini(&text);
     return status;
 }

@@ -2,12 +2,13 @@
 //
 // Config.Fetch, Config.Secrets, Config.Digest: how a data plane fills every gap.
 //
-// A delta joins changes that were encoded once, for everybody; a snapshot walks the directory. A snapshot is not frozen: each page shows its rows
-// as they are then, so that after the last page the data plane stands at the revision the snapshot began at and
-// fetches the changes since, which bring every row to the same state whatever it was seen at. Nothing is locked or copied for it.
+// A delta joins changes that were encoded once, for everybody; a snapshot walks the directory. A snapshot is not
+// frozen: each page shows its rows as they are then, so that after the last page the data plane stands at the revision
+// the snapshot began at and fetches the changes since, which bring every row to the same state whatever it was seen at.
+// Nothing is locked or copied for it.
 //
-// The awkward case: secrets. The log's changes are without; a delta gives an API key's secret only where it still is the
-// version the change speaks of: an older change is followed by the newer one, which has it.
+// The awkward case: secrets. The log's changes are without; a delta gives an API key's secret only where it still is
+// the version the change speaks of: an older change is followed by the newer one, which has it.
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@
 #include "server/domain/fleet/session.h"
 
 #define FETCH_BYTES_DEFAULT (1u << 20)
-#define TOKEN_VERSION 1
+#define TOKEN_VERSION       1
 
 // Field numbers of proto/ez/v1/config.proto.
 enum { FETCH_MODE = 1, FETCH_FROM = 2, FETCH_TO = 3, FETCH_CHANGES = 4, FETCH_NEXT = 5, SECRETS_CHANGES = 1 };
@@ -50,8 +51,8 @@ static bool parse_place(const char *text, place *out) {
     long long id;
     unsigned seq;
     int mode, kind, end = 0;
-    int got = sscanf(text, "%u.%d.%llx.%llx.%llx.%llx.%x.%d.%llx%n", &version, &mode, &epoch, &from, &to, &n, &seq, &kind,
-                     (unsigned long long *)&id, &end);
+    int got = sscanf(text, "%u.%d.%llx.%llx.%llx.%llx.%x.%d.%llx%n", &version, &mode, &epoch, &from, &to, &n, &seq,
+                     &kind, (unsigned long long *)&id, &end);
     if (got != 9 || text[end] != '\0' || version != TOKEN_VERSION ||
         (mode != EZ__V1__FETCH_MODE__FETCH_MODE_DELTA && mode != EZ__V1__FETCH_MODE__FETCH_MODE_SNAPSHOT)) {
         return false;
@@ -92,7 +93,8 @@ static size_t head_len(ez_slice encoded) {
 }
 
 // Packs the entry's secret, if it has one of this version, into the call's arena.
-static ez_status pack_secret(const ez_fleet *fleet, ez_call *call, const ez_entry *entry, uint64_t version, ez_slice *out) {
+static ez_status pack_secret(const ez_fleet *fleet, ez_call *call, const ez_entry *entry, uint64_t version,
+                             ez_slice *out) {
     if (entry == NULL || ez_entry_secret_version(entry) != version) {
         return EZ_OK;
     }
@@ -171,8 +173,9 @@ static ez_status snapshot_kind(fetch *f, place *at, ez_buf *encoded) {
         ez_revision revision = {at->epoch, ez_entry_revision(entry)};
         bool is_id = f->request->keys_as_ids && at->kind == EZ__V1__KIND__KIND_KEY;
         ez_buf_clear(encoded);
-        ez_status status = ez_change_encode(encoded, revision, at->kind, ez_entry_id(entry), EZ__V1__OP__OP_PUT,
-                                            ez_entry_secret_version(entry), is_id ? (ez_slice){0} : ez_entry_data(entry));
+        ez_status status =
+            ez_change_encode(encoded, revision, at->kind, ez_entry_id(entry), EZ__V1__OP__OP_PUT,
+                             ez_entry_secret_version(entry), is_id ? (ez_slice){0} : ez_entry_data(entry));
         if (status != EZ_OK) {
             return status;
         }
@@ -187,8 +190,9 @@ static ez_status snapshot_kind(fetch *f, place *at, ez_buf *encoded) {
 
 static ez_status snapshot(fetch *f, place *at, bool *done) {
     if (at->from < ez_feed_oldest(f->fleet->options.feed)) {
-        return ez_call_fail(f->call, EZ_ABORTED, "SNAPSHOT_STALE",
-                            "this snapshot took so long that its start was forgotten: begin again without a page token");
+        return ez_call_fail(
+            f->call, EZ_ABORTED, "SNAPSHOT_STALE",
+            "this snapshot took so long that its start was forgotten: begin again without a page token");
     }
     ez_buf encoded;
     ez_buf_init(&encoded, EZ_CALL_MAX);
@@ -231,8 +235,8 @@ static ez_status begin(const fetch *f, place *at) {
         return EZ_OK;
     }
     const Ez__V1__Revision *have = request->revision;
-    bool can_delta = have != NULL && have->epoch == head.epoch && have->n <= head.n && have->n >= ez_feed_oldest(feed) &&
-                     have->n > 0;
+    bool can_delta = have != NULL && have->epoch == head.epoch && have->n <= head.n &&
+                     have->n >= ez_feed_oldest(feed) && have->n > 0;
     *at = (place){.epoch = head.epoch, .to = head.n};
     if (can_delta) {
         at->mode = EZ__V1__FETCH_MODE__FETCH_MODE_DELTA;
@@ -300,11 +304,13 @@ ez_status ez_handle_config_secrets(struct ez_fleet *self, ez_call *call, Ez__V1_
         ez_buf encoded;
         ez_slice secret = {0};
         ez_buf_init(&encoded, EZ_CALL_MAX);
-        status = ez_change_encode(&encoded, (ez_revision){head.epoch, ez_entry_revision(entry)}, kind, ez_entry_id(entry),
-                                  EZ__V1__OP__OP_PUT, ez_entry_secret_version(entry), ez_entry_data(entry));
+        status =
+            ez_change_encode(&encoded, (ez_revision){head.epoch, ez_entry_revision(entry)}, kind, ez_entry_id(entry),
+                             EZ__V1__OP__OP_PUT, ez_entry_secret_version(entry), ez_entry_data(entry));
         status = status != EZ_OK ? status : pack_secret(self, call, entry, ez_entry_secret_version(entry), &secret);
-        status = status != EZ_OK ? status
-                                 : append_change(&call->reply, SECRETS_CHANGES, (ez_slice){encoded.data, encoded.len}, secret);
+        status = status != EZ_OK
+                     ? status
+                     : append_change(&call->reply, SECRETS_CHANGES, (ez_slice){encoded.data, encoded.len}, secret);
         ez_buf_fini(&encoded);
     }
     ez_directory_leave();

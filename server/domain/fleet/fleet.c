@@ -19,7 +19,8 @@
 ez_status ez_fleet_create(const ez_fleet_options *options, ez_fleet **out, ez_error *error) {
     ez_fleet *fleet = calloc(1, sizeof *fleet);
     if (fleet == NULL) {
-        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for the data planes' sessions");
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY",
+                            "there is no memory for the data planes' sessions");
     }
     fleet->options = *options;
     pthread_mutex_init(&fleet->lock, NULL);
@@ -82,7 +83,8 @@ void ez_session_set(ez_fleet *fleet, ez_session_state *session, bool is_live, ui
     fleet->live += (is_live ? 1u : 0u) - (before.is_live ? 1u : 0u);
     for (ez_waiter *waiter = fleet->waiters, *next; waiter != NULL; waiter = next) {
         next = waiter->next;
-        waiter->missing += (is_missing(session, waiter->revision) ? 1u : 0u) - (is_missing(&before, waiter->revision) ? 1u : 0u);
+        waiter->missing +=
+            (is_missing(session, waiter->revision) ? 1u : 0u) - (is_missing(&before, waiter->revision) ? 1u : 0u);
         if (waiter->missing == 0) {
             complete(fleet, waiter, done);
         }
@@ -158,7 +160,8 @@ static bool is_enrolled(const ez_fleet *fleet, int64_t id) {
     return ez_directory_get(fleet->options.directory, EZ__V1__KIND__KIND_DATA_PLANE, id) != NULL;
 }
 
-static void look_at(ez_fleet *fleet, ez_session_state **place, uint64_t now, uint64_t head, bool check, ez_waiter **done) {
+static void look_at(ez_fleet *fleet, ez_session_state **place, uint64_t now, uint64_t head, bool check,
+                    ez_waiter **done) {
     ez_session_state *session = *place;
     bool is_gone = check && !is_enrolled(fleet, session->id);
     if (session->is_live && (is_gone || now - session->heard_ns > EZ_LOST_AFTER_NS)) {

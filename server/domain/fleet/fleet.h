@@ -12,7 +12,7 @@
 
 typedef struct ez_fleet ez_fleet;
 
-#define EZ_HEARTBEAT_MS 1000
+#define EZ_HEARTBEAT_MS      1000
 #define EZ_FLEET_WAITERS_MAX 1024
 
 typedef struct ez_fleet_options {
@@ -32,16 +32,16 @@ void ez_fleet_destroy(ez_fleet *fleet);
 typedef struct ez_waiter ez_waiter;
 struct ez_waiter {
     uint64_t revision;
-    uint64_t deadline_ns; // monotonic
+    uint64_t deadline_ns;            // monotonic
     void (*done)(ez_waiter *waiter); // any thread, no lock held; must not block
-    uint32_t planes;      // result: live data planes that have it
-    uint32_t of;          // result: live data planes
-    uint32_t missing;     // the fleet's
+    uint32_t planes;                 // result: live data planes that have it
+    uint32_t of;                     // result: live data planes
+    uint32_t missing;                // the fleet's
     ez_waiter *next;
     ez_waiter **previous;
 };
-// done is called when every live data plane has acknowledged the revision or the deadline has passed; possibly before this returns. RESOURCE_EXHAUSTED (TOO_MANY_WAITERS) past the
-// bound: done is not called.
+// done is called when every live data plane has acknowledged the revision or the deadline has passed; possibly before
+// this returns. RESOURCE_EXHAUSTED (TOO_MANY_WAITERS) past the bound: done is not called.
 ez_status ez_fleet_wait(ez_fleet *fleet, ez_waiter *waiter, ez_error *error) EZ_MUST_CHECK;
 
 // Looks for lost data planes and passed deadlines. From the timer, every 20 ms or so.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Hello, Ack, Heartbeat, Goodbye: what a data plane says of itself. The data plane is who the credential says it is; an id in a
-// message would be ignored, so there is none.
+// Hello, Ack, Heartbeat, Goodbye: what a data plane says of itself. The data plane is who the credential says it is; an
+// id in a message would be ignored, so there is none.
 //
 // The awkward case: a revision of another epoch, or from the future, is no progress: it counts as none, and the reply's
 // revision tells the data plane to fetch.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the fleet knows of each data plane that said Hello. Only for the fleet's folder; fleet.c owns the lock under which
-// all of it is touched.
+// What the fleet knows of each data plane that said Hello. Only for the fleet's folder; fleet.c owns the lock under
+// which all of it is touched.
 #pragma once
 
 #include <pthread.h>
@@ -10,7 +10,7 @@
 #include "server/domain/fleet/fleet.h"
 
 #define EZ_FLEET_BUCKETS 1024u
-#define EZ_REJECTED_MAX 100 // the schema's bound
+#define EZ_REJECTED_MAX  100 // the schema's bound
 #define EZ_LOST_AFTER_NS (3ull * EZ_HEARTBEAT_MS * 1000000ull)
 
 typedef struct ez_rejected {
@@ -30,7 +30,7 @@ typedef struct ez_session_state {
     uint64_t behind_since_ns; // monotonic; 0: it is not behind
     bool is_live;             // heard within three heartbeats, and has not said goodbye
     bool has_stopped;
-    bool is_partial; // asked for some kinds only: its digest can't be compared
+    bool is_partial;  // asked for some kinds only: its digest can't be compared
     uint64_t applied; // revision of our epoch; 0: none
     bool digest_known, digest_equal;
     ez_rejected *rejected;

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ez_core: everything that holds and changes configuration, opened in order: home, key, store, feed, directory, writer.
+// "ezplaned" puts sockets in front of it; "ezplaned import" uses it bare.
+#pragma once
+
+#include "proto/runtime/settings.h"
+#include "server/domain/access/access.h"
+#include "server/home.h"
+#include "server/state/directory/writer.h"
+
+typedef struct ez_core {
+    ez_home *home;
+    ez_sealer *sealer;
+    ez_store *store;
+    ez_store_head head; // as it was at the start
+    ez_publish *config; // NULL without sockets
+    ez_feed *feed;
+    ez_directory *directory;
+    ez_writer *writer;
+    ez_access *access;
+} ez_core;
+
+// server_id: NULL opens no push socket. *running_url as in ez_home_open. On error everything is closed again.
+ez_status ez_core_open(ez_core *core, const ez_settings *settings, const char *server_id, char **running_url,
+                       ez_error *error) EZ_MUST_CHECK;
+// Ends the writer, when all it was given is done, and the store's readers.
+void ez_core_stop(ez_core *core);
+void ez_core_close(ez_core *core);

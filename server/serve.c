@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ordered start: core → handlers' objects → calls socket → timer → "ready". Stopping goes the other way, in phases:
+// nobody is waited for any more, no new call is taken, what was begun is answered (at most 10 s), threads end, memory
+// goes.
+//
+// Signals are blocked before the first thread is made and taken with sigwait here: no handler runs in the middle of
+// anything.
+#include "server/serve.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/crypto/hash.h"
+#include "proto/crypto/random.h"
+#include "proto/runtime/clock.h"
+#include "proto/runtime/log.h"
+#include "proto/runtime/version.h"
+#include "server/core.h"
+#include "server/domain/audit/audit.h"
+#include "server/domain/import/import.h"
+#include "server/domain/routing/routing.h"
+#include "server/jobs/timer.h"
+#include "server/rpc/rpc.h"
+#include "server/rpc/system.h"
+
+#define DRAIN_MS        10000
+#define SERVER_ID_BYTES 8
+
+typedef struct server {
+    char id[2 * SERVER_ID_BYTES + 1];
+    ez_core core;
+    ez_publish *events;
+    ez_routing *routing;
+    ez_audit *audit;
+    ez_import *import;
+    ez_fleet *fleet;
+    ez_system *system;
+    ez_rpc *rpc;
+    ez_timer *timer;
+} server;
+
+// Off loopback a listener wants TLS, which this release does not speak yet: refused unless the admin insists.
+static bool is_loopback(const char *url) {
+    static const char *const local[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
+    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
+        if (strncmp(url, local[i], strlen(local[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static ez_status check_listeners(const ez_settings *settings, ez_error *error) {
+    static const char *const names[] = {"EZ_RPC_URL", "EZ_CONFIG_URL", "EZ_EVENTS_URL"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *url = ez_settings_text(settings, names[i]);
+        if (strncmp(url, "tcp://", 6) != 0) {
+            return ez_error_set(error, EZ_INVALID_ARGUMENT, "URL_SCHEME", "%s=%s: only tcp:// is spoken", names[i],
+                                url);
+        }
+        if (!is_loopback(url) && !ez_settings_bool(settings, "EZ_INSECURE_LISTEN")) {
+            return ez_error_set(
+                error, EZ_FAILED_PRECONDITION, "INSECURE_LISTEN",
+                "%s=%s is not on loopback, and there is no TLS on it: use a loopback address behind a tunnel, "
+                "or say --insecure-listen",
+                names[i], url);
+        }
+    }
+    return EZ_OK;
+}
+
+static ez_status make_id(server *s, ez_error *error) {
+    uint8_t bytes[SERVER_ID_BYTES];
+    if (ez_random(bytes, sizeof bytes) != EZ_OK) {
+        return ez_error_set(error, EZ_INTERNAL, "NO_RANDOMNESS", "the system gives no random numbers");
+    }
+    ez_hex(bytes, sizeof bytes, s->id);
+    return EZ_OK;
+}
+
+static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
+    ez_routing_options routing = {.directory = s->core.directory};
+    ez_audit_options audit = {.feed = s->core.feed};
+    ez_import_options import = {.access = s->core.access};
+    ez_fleet_options fleet = {.directory = s->core.directory,
+                              .feed = s->core.feed,
+                              .server_id = s->id,
+                              .config_url = ez_settings_text(settings, "EZ_CONFIG_URL"),
+                              .events_url = ez_settings_text(settings, "EZ_EVENTS_URL")};
+    ez_status status = ez_routing_create(&routing, &s->routing, error);
+    status = status != EZ_OK ? status : ez_audit_create(&audit, &s->audit, error);
+    status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
+    status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
+    if (status != EZ_OK) {
+        return status;
+    }
+    ez_system_options system = {.directory = s->core.directory,
+                                .feed = s->core.feed,
+                                .fleet = s->fleet,
+                                .store = s->core.store,
+                                .server_id = s->id,
+                                .insecure_listen = ez_settings_bool(settings, "EZ_INSECURE_LISTEN")};
+    return ez_system_create(&system, &s->system, error);
+}
+
+static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *error) {
+    ez_rpc_options rpc = {.url = ez_settings_text(settings, "EZ_RPC_URL"),
+                          .contexts = (unsigned)ez_settings_int(settings, "EZ_RPC_CALLS"),
+                          .max_peers = (unsigned)ez_settings_int(settings, "EZ_RPC_CONNECTIONS"),
+                          .per_peer = (unsigned)ez_settings_int(settings, "EZ_RPC_PER_CONNECTION"),
+                          .directory = s->core.directory,
+                          .feed = s->core.feed,
+                          .writer = s->core.writer,
+                          .store = s->core.store,
+                          .fleet = s->fleet,
+                          .selves = {[EZ_SLOT_ACCESS] = s->core.access,
+                                     [EZ_SLOT_ROUTING] = s->routing,
+                                     [EZ_SLOT_AUDIT] = s->audit,
+                                     [EZ_SLOT_FLEET] = s->fleet,
+                                     [EZ_SLOT_IMPORT] = s->import,
+                                     [EZ_SLOT_SYSTEM] = s->system}};
+    ez_status status = ez_publish_open(ez_settings_text(settings, "EZ_EVENTS_URL"), s->id, &s->events, error);
+    status = status != EZ_OK ? status : ez_rpc_open(&rpc, &s->rpc, error);
+    if (status == EZ_OK) {
+        ez_system_watch(s->system, s->rpc);
+    }
+    return status;
+}
+
+static void beat(void *user) {
+    ez_feed_beat(user, ez_clock_wall_ns());
+}
+
+static void tick_fleet(void *user) {
+    ez_fleet_tick(user);
+}
+
+static void tick_writer(void *user) {
+    ez_writer_tick(user);
+}
+
+static ez_status open_timer(server *s, ez_error *error) {
+    const ez_timer_job jobs[] = {
+        {"push heartbeat", EZ_HEARTBEAT_MS, beat, s->core.feed},
+        {"data planes", 20, tick_fleet, s->fleet},
+        {"writer", 1000, tick_writer, s->core.writer},
+    };
+    return ez_timer_create(jobs, sizeof jobs / sizeof jobs[0], &s->timer, error);
+}
+
+static ez_status open_server(server *s, const ez_settings *settings, ez_error *error) {
+    ez_status status = check_listeners(settings, error);
+    status = status != EZ_OK ? status : make_id(s, error);
+    status = status != EZ_OK ? status : ez_core_open(&s->core, settings, s->id, NULL, error);
+    status = status != EZ_OK ? status : open_domain(s, settings, error);
+    status = status != EZ_OK ? status : open_sockets(s, settings, error);
+    return status != EZ_OK ? status : open_timer(s, error);
+}
+
+static void close_server(server *s) {
+    if (s->fleet != NULL) {
+        ez_fleet_stop(s->fleet);
+    }
+    if (s->rpc != NULL && !ez_rpc_drain(s->rpc, DRAIN_MS)) {
+        ez_log_warn("some calls were not answered in time and are dropped");
+    }
+    ez_timer_destroy(s->timer);
+    ez_core_stop(&s->core);
+    ez_rpc_close(s->rpc);
+    ez_system_destroy(s->system);
+    ez_fleet_destroy(s->fleet);
+    ez_import_destroy(s->import);
+    ez_audit_destroy(s->audit);
+    ez_routing_destroy(s->routing);
+    ez_publish_close(s->events);
+    ez_core_close(&s->core);
+}
+
+int ez_serve(const ez_settings *settings) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+
+    server s = {0};
+    ez_error error = EZ_ERROR_INIT;
+    if (open_server(&s, settings, &error) != EZ_OK) {
+        fprintf(stderr, "ezplaned: %s\n", error.message);
+        close_server(&s);
+        return 1;
+    }
+    ez_rpc_start(s.rpc);
+    printf("ready %s\n", ez_settings_text(settings, "EZ_RPC_URL"));
+    fflush(stdout);
+    ez_log_info("started", "version", ez_version, "store", ez_store_name(s.core.store), "server", s.id);
+    int which = 0;
+    sigwait(&signals, &which);
+    ez_log_info("stopping", "signal", which == SIGINT ? "SIGINT" : "SIGTERM");
+    close_server(&s);
+    return 0;
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of ezplaned's settings: --help and docs/configuration.md are printed from it.
+#include "server/settings.h"
+
+const ez_setting ez_server_settings[] = {
+    {"EZ_HOME", EZ_SETTING_TEXT, "./data", 0, 0,
+     "Folder of the server's own files: the SQLite store, the sealing key, the first admin token.", "DIR"},
+    {"EZ_STORE", EZ_SETTING_TEXT, NULL, 0, 0,
+     "Where configuration is kept: sqlite:PATH or postgres://USER@HOST:PORT/DATABASE. Default: "
+     "sqlite:EZ_HOME/ezplane.db.",
+     "URL"},
+    {"EZ_STORE_READERS", EZ_SETTING_INT, "4", 1, 64, "Connections to the store for queries.", "N"},
+    {"EZ_RPC_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7350", 0, 0, "Where calls are answered.", "URL"},
+    {"EZ_CONFIG_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7351", 0, 0, "Where configuration is pushed to data planes.",
+     "URL"},
+    {"EZ_EVENTS_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7352", 0, 0, "Where events are published.", "URL"},
+    {"EZ_ADMIN_TOKEN", EZ_SETTING_SECRET, NULL, 0, 0,
+     "At the first start: the first admin token, at least 32 characters. Without it one is made and left in "
+     "EZ_HOME/admin.token.",
+     "TOKEN"},
+    {"EZ_SECRET_KEY_FILE", EZ_SETTING_TEXT, NULL, 0, 0,
+     "The key that seals secrets in the store: 64 hexadecimal digits, mode 0600. Made at the first start. Default: "
+     "EZ_HOME/secret.key.",
+     "FILE"},
+    {"EZ_FEED_KEEP", EZ_SETTING_INT, "100000", 1000, 10000000,
+     "Changes that are kept for data planes to catch up with; one that is further behind gets a snapshot.", "N"},
+    {"EZ_WRITE_QUEUE", EZ_SETTING_INT, "4096", 16, 65536, "Changes that may wait for the writer; more are refused.",
+     "N"},
+    {"EZ_RPC_CALLS", EZ_SETTING_INT, "1024", 64, 16384, "Calls held at once, waiting ones included; more are refused.",
+     "N"},
+    {"EZ_RPC_CONNECTIONS", EZ_SETTING_INT, "20000", 16, 1000000, "Connections to the calls socket; more are closed.",
+     "N"},
+    {"EZ_RPC_PER_CONNECTION", EZ_SETTING_INT, "512", 1, 16384,
+     "Calls one connection may have in flight; more are refused.", "N"},
+    {"EZ_INSECURE_LISTEN", EZ_SETTING_BOOL, "false", 0, 0,
+     "Allow listening off loopback without TLS. /status then says so.", NULL},
+    {"EZ_LOG_LEVEL", EZ_SETTING_TEXT, "info", 0, 0, "debug, info, warn or error.", "LEVEL"},
+};
+const size_t ez_server_setting_count = sizeof ez_server_settings / sizeof ez_server_settings[0];
