@@ -59,7 +59,7 @@ static void put_bytes(const gen_field *field, gen_text *out) {
     gen_text_puts(out, "\"");
 }
 
-// The required fields; where there are none, the first one.
+// The required fields and those with an example of their own; where none is required, the first one.
 static void put_message(const gen_message *message, gen_view view, const gen_route *route, gen_text *out) {
     bool any = false, some_required = false;
     for (unsigned i = 0; i < message->field_count; i++)
@@ -68,7 +68,7 @@ static void put_message(const gen_message *message, gen_view view, const gen_rou
     gen_text_puts(out, "{");
     for (unsigned i = 0; i < message->field_count; i++) {
         const gen_field *field = &message->fields[i];
-        bool wanted = some_required ? field->rule->required : !any;
+        bool wanted = some_required ? field->rule->required || *field->rule->example : !any;
         if (!wanted || !gen_view_has(field, view) || (route && gen_route_has_param(route, field)))
             continue;
         gen_text_printf(out, "%s\"%s\": ", any ? ", " : "", field->name);

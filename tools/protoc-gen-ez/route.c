@@ -141,6 +141,25 @@ static void check_body(gen_schema *schema, const gen_route *route) {
                    body);
 }
 
+// Paths that differ in nothing but their parameters' names would be two paths of one shape in openapi.json.
+static bool is_same_shape(const gen_route *a, const gen_route *b) {
+    bool equal = a->segment_count == b->segment_count && strcmp(a->path, b->path);
+    for (unsigned i = 0; equal && i < a->segment_count; i++)
+        equal = compare_segments(&a->segments[i], &b->segments[i]) == EQUAL;
+    return equal;
+}
+
+static void check_pair(gen_schema *schema, const gen_route *a, const gen_route *b) {
+    if (compare_routes(a, b) == EQUAL)
+        gen_refuse(schema, b->rpc->place, b->rpc->full,
+                   "route \"%s %s\" overlaps \"%s %s\" of %s: a URL can match both and neither is more specific",
+                   b->verb, b->path, a->verb, a->path, a->rpc->full);
+    else if (is_same_shape(a, b))
+        gen_refuse(schema, b->rpc->place, b->rpc->full,
+                   "route \"%s %s\" names its parameters otherwise than \"%s %s\" of %s; give them the same names",
+                   b->verb, b->path, a->verb, a->path, a->rpc->full);
+}
+
 void gen_route_check(gen_schema *schema) {
     bool malformed = false;
     for (unsigned i = 0; i < schema->route_count; i++) {
@@ -158,14 +177,8 @@ void gen_route_check(gen_schema *schema) {
         check_body(schema, route);
     }
     for (unsigned i = 0; !malformed && i < schema->route_count; i++)
-        for (unsigned k = i + 1; k < schema->route_count; k++) {
-            const gen_route *a = schema->routes[i], *b = schema->routes[k];
-            if (compare_routes(a, b) == EQUAL)
-                gen_refuse(
-                    schema, b->rpc->place, b->rpc->full,
-                    "route \"%s %s\" overlaps \"%s %s\" of %s: a URL can match both and neither is more specific",
-                    b->verb, b->path, a->verb, a->path, a->rpc->full);
-        }
+        for (unsigned k = i + 1; k < schema->route_count; k++)
+            check_pair(schema, schema->routes[i], schema->routes[k]);
 }
 
 static int by_specificity(const void *left, const void *right) {
