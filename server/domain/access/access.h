@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ez_access: masters, keys, namespaces, admin tokens, and what a tenant sees of itself. The handlers are in
+// ez/handlers.h; they keep no state beyond the directory, so one object serves every thread.
+#pragma once
+
+#include "proto/crypto/token.h"
+#include "server/state/directory/writer.h"
+
+typedef struct ez_access ez_access;
+
+typedef struct ez_access_options {
+    const ez_directory *directory; // must outlive the object
+} ez_access_options;
+
+ez_status ez_access_create(const ez_access_options *options, ez_access **out, ez_error *error) EZ_MUST_CHECK;
+void ez_access_destroy(ez_access *access);
+
+#define EZ_ADMIN_TOKEN_MIN 32 // characters of an admin token that is given rather than made
+
+// At start, before calls are taken: where no admin token exists yet, makes the namespace "default" and the admin token
+// "first" — from admin_token (the setting EZ_ADMIN_TOKEN; NULL or "" : none) or a fresh one, which is then in out_token
+// and nowhere else. out_token is "" where none was made. Once there are admin tokens nothing changes; a given one that
+// is not among them is ignored, which a log line says. INVALID_ARGUMENT where the given one can't be used. Waits for
+// the writer.
+ez_status ez_access_bootstrap(ez_writer *writer, ez_access *access, const ez_directory *directory,
+                              const char *admin_token, char out_token[EZ_TOKEN_TEXT_MAX],
+                              ez_error *error) EZ_MUST_CHECK;

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Masters: tenants with a master key. How many keys one has is counted when it is read, never stored: issuing a key
+// must not change its master. A master's deletion takes its keys with it only where cascade says so.
+#include <string.h>
+
+#include "proto/runtime/message.h"
+#include "proto/runtime/wire.h"
+#include "server/domain/access/inside.h"
+
+enum { F_NAME = 2, F_STATUS = 8, F_KEY_COUNT = 16, KEY_NAME = 3 };
+
+ez_status ez_master_read(ez_txn *txn, int64_t id, Ez__V1__Master **out, ez_error *error) {
+    const ez_entry *entry = ez_txn_get(txn, KIND_MASTER, id);
+    if (!entry)
+        return ez_kind_missing(KIND_MASTER, id, error);
+    *out = (Ez__V1__Master *)ez_entry_unpack(entry, ez_txn_arena(txn));
+    return *out ? EZ_OK : ez_no_memory(error);
+}
+
+ez_status ez_master_show(const ez_directory *directory, const ez_entry *entry, ez_buf *out) {
+    ez_slice data = ez_entry_data(entry);
+    size_t count = ez_directory_member_count(directory, EZ_INDEX_KEY_BY_MASTER, ez_index_id(ez_entry_id(entry)));
+    ez_status status = ez_buf_append(out, data.data, data.len);
+    return status == EZ_OK && count > 0 ? ez_wire_put_varint(out, F_KEY_COUNT, count) : status;
+}
+
+ez_status ez_master_reply_changed(ez_call *call, ez_txn *txn, Ez__V1__Master *master) {
+    Ez__V1__Master shown = *master;
+    shown.key_count = (int64_t)ez_txn_member_count(txn, EZ_INDEX_KEY_BY_MASTER, ez_index_id(master->id));
+    return ez_call_reply(call, &shown.base);
+}
+
+static ez_status give_master_key(ez_txn *txn, Ez__V1__Master *master, ez_error *error) {
+    ez_credential made;
+    ez_status status = ez_credential_mint("ezm_", ez_txn_arena(txn), &made, error);
+    if (status != EZ_OK)
+        return status;
+    master->master_key = made.token;
+    master->token_prefix = made.prefix;
+    master->token_last4 = made.last4;
+    master->token_sha256 = made.sha256;
+    return EZ_OK;
+}
+
+ez_status ez_handle_masters_create(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__CreateMasterRequest *request) {
+    (void)self;
+    Ez__V1__Master *master = request->master;
+    ez_status status = ez_txn_fill(txn, KIND_MASTER, &master->base, &call->error);
+    if (status == EZ_OK)
+        status = ez_allowed_check_master(txn, master, &call->error);
+    if (status == EZ_OK)
+        status = give_master_key(txn, master, &call->error);
+    if (status != EZ_OK)
+        return status;
+    master->id = 0;
+    status = ez_txn_put(txn, KIND_MASTER, &master->base, &call->error);
+    return status == EZ_OK ? ez_master_reply_changed(call, txn, master) : status;
+}
+
+static ez_status reply_master(const ez_directory *directory, ez_call *call, int64_t id) {
+    const ez_entry *entry = ez_directory_get(directory, KIND_MASTER, id);
+    if (!entry)
+        return ez_kind_missing(KIND_MASTER, id, &call->error);
+    ez_auto(ez_buf) bytes;
+    ez_buf_init(&bytes, EZ_CALL_MAX);
+    if (ez_master_show(directory, entry, &bytes) != EZ_OK)
+        return ez_no_memory(&call->error);
+    return ez_call_reply_bytes(call, bytes.data, bytes.len);
+}
+
+ez_status ez_handle_masters_get(ez_access *self, ez_call *call, Ez__V1__GetMasterRequest *request) {
+    ez_directory_enter();
+    ez_status status = reply_master(self->directory, call, request->id);
+    ez_directory_leave();
+    return status;
+}
+
+// The caller's own master: SELF's only read of it.
+ez_status ez_handle_self_get(ez_access *self, ez_call *call, Ez__V1__GetSelfRequest *request) {
+    (void)request;
+    ez_directory_enter();
+    ez_status status = reply_master(self->directory, call, call->principal.id);
+    ez_directory_leave();
+    return status;
+}
+
+typedef struct list_view {
+    const ez_directory *directory;
+    uint64_t status;
+} list_view;
+
+static bool accept_master(void *user, const ez_entry *entry) {
+    const list_view *view = user;
+    ez_slice data = ez_entry_data(entry);
+    ez_wire_field field;
+    return ez_wire_find(data.data, data.len, F_STATUS, &field) && field.varint == view->status;
+}
+
+static ez_status show_master(void *user, const ez_entry *entry, ez_call *call, ez_buf *out) {
+    (void)call;
+    const list_view *view = user;
+    return ez_master_show(view->directory, entry, out);
+}
+
+ez_status ez_handle_masters_list(ez_access *self, ez_call *call, Ez__V1__ListMastersRequest *request) {
+    list_view view = {self->directory, (uint64_t)request->status};
+    ez_page page = {.kind = KIND_MASTER,
+                    .page_size = request->page_size,
+                    .page_token = request->page_token,
+                    .order_by = request->order_by,
+                    .with_total = request->with_total,
+                    .q = request->q,
+                    .q_field = F_NAME,
+                    .accept = request->status ? accept_master : NULL,
+                    .show = show_master,
+                    .user = &view};
+    ez_directory_enter();
+    ez_status status = ez_page_reply(self->directory, &page, call);
+    ez_directory_leave();
+    return status;
+}
+
+ez_status ez_handle_masters_update(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__UpdateMasterRequest *request) {
+    (void)self;
+    ez_error *error = &call->error;
+    ProtobufCMessage *loaded;
+    ez_status status = ez_txn_load(txn, KIND_MASTER, request->id, &loaded, error);
+    if (status != EZ_OK)
+        return status;
+    Ez__V1__Master *master = (Ez__V1__Master *)loaded;
+    status = ez_txn_merge(txn, KIND_MASTER, loaded, &request->master->base, request->n_update_mask,
+                          request->update_mask, error);
+    if (status == EZ_OK)
+        status = ez_allowed_check_master(txn, master, error);
+    if (status == EZ_OK)
+        status = ez_master_follow(txn, call, master, false);
+    if (status == EZ_OK)
+        status = ez_txn_put_changed(txn, KIND_MASTER, request->id, loaded, error);
+    return status == EZ_OK ? ez_master_reply_changed(call, txn, master) : status;
+}
+
+ez_status ez_handle_masters_rotate(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__RotateMasterRequest *request) {
+    (void)self;
+    ProtobufCMessage *loaded;
+    ez_status status = ez_txn_load(txn, KIND_MASTER, request->id, &loaded, &call->error);
+    if (status != EZ_OK)
+        return status;
+    Ez__V1__Master *master = (Ez__V1__Master *)loaded;
+    status = give_master_key(txn, master, &call->error);
+    if (status == EZ_OK)
+        status = ez_txn_put(txn, KIND_MASTER, loaded, &call->error);
+    return status == EZ_OK ? ez_master_reply_changed(call, txn, master) : status;
+}
+
+// ---- Deletion
+
+static ez_status refuse_keys(ez_txn *txn, const Ez__V1__Master *master, ez_error *error) {
+    ez_index_key key = ez_index_id(master->id);
+    size_t count = ez_txn_member_count(txn, EZ_INDEX_KEY_BY_MASTER, key);
+    ez_few few = {0};
+    int64_t id = 0;
+    for (const ez_entry *entry; few.count < EZ_FEW_MAX; id = ez_entry_id(entry)) {
+        entry = ez_txn_member(txn, EZ_INDEX_KEY_BY_MASTER, key, id);
+        if (!entry)
+            break;
+        ez_slice data = ez_entry_data(entry);
+        ez_wire_field name = {.number = 0};
+        ez_wire_find(data.data, data.len, KEY_NAME, &name);
+        ez_few_add(&few, ez_entry_id(entry), (const char *)name.bytes.data, name.bytes.len);
+    }
+    few.count = count;
+    return ez_error_set(error, EZ_FAILED_PRECONDITION, "MASTER_HAS_KEYS",
+                        "master %lld (%s) still has %zu keys: %s; delete them first, or set cascade",
+                        (long long)master->id, master->name, count, ez_few_text(&few));
+}
+
+static ez_status delete_keys(ez_txn *txn, int64_t master_id, ez_error *error) {
+    const ez_entry *entry;
+    while ((entry = ez_txn_member(txn, EZ_INDEX_KEY_BY_MASTER, ez_index_id(master_id), 0))) {
+        ez_status status = ez_txn_delete(txn, KIND_KEY, ez_entry_id(entry), error);
+        if (status != EZ_OK)
+            return status;
+    }
+    return EZ_OK;
+}
+
+ez_status ez_handle_masters_delete(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__DeleteMasterRequest *request) {
+    (void)self;
+    static const Ez__V1__Empty nothing = EZ__V1__EMPTY__INIT;
+    ProtobufCMessage *loaded;
+    ez_status status = ez_txn_load(txn, KIND_MASTER, request->id, &loaded, &call->error);
+    if (status != EZ_OK)
+        return status;
+    const Ez__V1__Master *master = (const Ez__V1__Master *)loaded;
+    bool has_keys = ez_txn_member_count(txn, EZ_INDEX_KEY_BY_MASTER, ez_index_id(request->id)) > 0;
+    if (has_keys && !request->cascade)
+        return refuse_keys(txn, master, &call->error);
+    ez_txn_subject(txn, KIND_MASTER, request->id);
+    status = delete_keys(txn, request->id, &call->error);
+    if (status == EZ_OK)
+        status = ez_txn_delete(txn, KIND_MASTER, request->id, &call->error);
+    return status == EZ_OK ? ez_call_reply(call, &nothing.base) : status;
+}

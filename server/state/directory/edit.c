@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The common part of Update and Delete. Nothing is kept here. The awkward case: a mask may name a field without giving
+// a value, which clears it; a cleared field goes back to its default, and one that is required is refused.
+#include "server/state/directory/edit.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/runtime/cleanup.h"
+#include "proto/runtime/message.h"
+
+ez_status ez_no_memory(ez_error *error) {
+    return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for this call; try again");
+}
+
+ez_status ez_kind_missing(int kind, int64_t id, ez_error *error) {
+    return ez_error_set(error, EZ_NOT_FOUND, "NOT_FOUND", "there is no %s %" PRId64, ez_kind_word(kind), id);
+}
+
+ez_status ez_txn_fill(ez_txn *txn, int kind, ProtobufCMessage *message, ez_error *error) {
+    if (ez_message_defaults(ez_kind_rule(kind), message, ez_txn_arena(txn)) != EZ_OK)
+        return ez_no_memory(error);
+    return EZ_OK;
+}
+
+static ez_status check_required(const ez_message_rule *rule, const ProtobufCMessage *message, ez_error *error) {
+    ez_status status = EZ_OK;
+    for (unsigned i = 0; i < rule->field_count; i++) {
+        const ez_field_rule *field = &rule->fields[i];
+        if ((field->flags & EZ_FIELD_REQUIRED) && ez_message_field_is_empty(field, message))
+            status = ez_error_violation(error, field->name, "must not be empty");
+    }
+    return status;
+}
+
+ez_status ez_txn_merge(ez_txn *txn, int kind, ProtobufCMessage *message, const ProtobufCMessage *patch,
+                       size_t mask_count, char *const *mask, ez_error *error) {
+    const ez_message_rule *rule = ez_kind_rule(kind);
+    ez_status status = ez_message_merge(rule, message, patch, mask_count, mask, error);
+    if (status == EZ_OK)
+        status = ez_txn_fill(txn, kind, message, error);
+    return status == EZ_OK ? check_required(rule, message, error) : status;
+}
+
+ez_status ez_txn_put_changed(ez_txn *txn, int kind, int64_t id, ProtobufCMessage *message, ez_error *error) {
+    const ez_entry *entry = ez_txn_get(txn, kind, id);
+    ez_slice now = entry ? ez_entry_data(entry) : (ez_slice){NULL, 0};
+    if (now.len > 0 && protobuf_c_message_get_packed_size(message) == now.len) {
+        ez_autofree uint8_t *packed = malloc(now.len);
+        if (!packed)
+            return ez_no_memory(error);
+        protobuf_c_message_pack(message, packed);
+        if (memcmp(packed, now.data, now.len) == 0)
+            return EZ_OK;
+    }
+    return ez_txn_put(txn, kind, message, error);
+}

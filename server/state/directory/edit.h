@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the handlers of every kind do around a put: merging what an Update names, leaving alone what did not change, and
+// saying what is not there. On top of txn.h; threads as there.
+#pragma once
+
+#include "server/state/directory/txn.h"
+
+// Merges patch into message as the mask says, gives fields that became empty their defaults again, and checks that what
+// the schema requires is still there. The message then points into patch: both must live as long.
+ez_status ez_txn_merge(ez_txn *txn, int kind, ProtobufCMessage *message, const ProtobufCMessage *patch,
+                       size_t mask_count, char *const *mask, ez_error *error) EZ_MUST_CHECK;
+
+// Fills in the defaults of a resource that is being made.
+ez_status ez_txn_fill(ez_txn *txn, int kind, ProtobufCMessage *message, ez_error *error) EZ_MUST_CHECK;
+
+// Puts it unless it packs to what is there already: a call that changes nothing makes no revision.
+ez_status ez_txn_put_changed(ez_txn *txn, int kind, int64_t id, ProtobufCMessage *message,
+                             ez_error *error) EZ_MUST_CHECK;
+
+// NOT_FOUND: "there is no key 42".
+ez_status ez_kind_missing(int kind, int64_t id, ez_error *error);
+
+// RESOURCE_EXHAUSTED: the call's memory is used up.
+ez_status ez_no_memory(ez_error *error);
