@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ez_backend: one loop's way to the core. Calls are started and finished on the loop's thread; in between they belong
+// to nng's threads.
+//
+// Locking: none for callers. All functions are for one thread, the loop's, except where it says otherwise. What nng's
+// threads finish is handed over through a lock-free list, and the descriptor becomes readable.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/runtime/error.h"
+
+typedef struct ez_backend ez_backend;
+
+// On the loop's thread, from ez_backend_run. error is NULL where there is a reply; frame lives until the return.
+typedef void ez_backend_done(void *arg, const void *frame, size_t len, const ez_error *error);
+
+// Dials in the background and keeps at it: the core need not be there. max_calls: in flight at once. INVALID_ARGUMENT
+// for a URL nng does not take.
+ez_status ez_backend_open(const char *url, unsigned max_calls, ez_backend **out, ez_error *error) EZ_MUST_CHECK;
+
+// Ends what is in flight (its done is not called) and waits for nng to let go. No call may be started after.
+void ez_backend_close(ez_backend *backend);
+
+// Readable when ez_backend_run has something to do.
+int ez_backend_fd(const ez_backend *backend);
+void ez_backend_run(ez_backend *backend);
+
+// Any thread.
+bool ez_backend_is_connected(const ez_backend *backend);
+
+// Sends a frame, which the caller keeps until done is called. is_safe: it may be sent again when a connection is lost.
+// The reply must come within timeout_ms. UNAVAILABLE at once, and done is never called, where no core is connected
+// (CORE_UNAVAILABLE) or too much is in flight (GATEWAY_BUSY).
+ez_status ez_backend_start(ez_backend *backend, const void *frame, size_t len, bool is_safe, uint32_t timeout_ms,
+                           ez_backend_done *done, void *arg, ez_error *error) EZ_MUST_CHECK;
+
+// For metrics; any thread.
+typedef struct ez_backend_counts {
+    uint64_t calls, retries, failures;
+    unsigned in_flight;
+} ez_backend_counts;
+void ez_backend_count(const ez_backend *backend, ez_backend_counts *out);
