@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a database must do for ez_store: one table of operations per backend. store.c holds the lock and the threads; a
+// backend never sees two threads at once on its database, nor on one reader, and never calls back into store.h.
+//
+// A backend owns all of its connections. After any error its connection is usable again (rolled back or replaced): the
+// next call must not fail because of the one before.
+#pragma once
+
+#include "server/state/store/store.h"
+
+typedef struct ez_backend {
+    const char *name;
+    // location: the URL as the setting gave it for PostgreSQL, the path for SQLite.
+    ez_status (*open)(const ez_store_options *options, const char *location, void **out, ez_error *error);
+    void (*close)(void *db); // after its readers; NULL is fine
+
+    ez_status (*read_head)(void *db, ez_store_head *out, ez_error *error);
+    ez_status (*each_row)(void *db, int kind, ez_store_row_fn *each, void *user, ez_error *error);
+    ez_status (*each_change)(void *db, uint64_t after, uint64_t until, size_t limit, ez_store_change_fn *each,
+                             void *user, ez_error *error);
+    ez_status (*oldest_change)(void *db, uint64_t *out, ez_error *error);
+    // latest: indexes into group->changes of what the tables keep, ordered by (kind, id).
+    ez_status (*commit)(void *db, const ez_store_commit_group *group, const uint32_t *latest, size_t latest_count,
+                        ez_error *error);
+    ez_status (*find_idempotent)(void *db, const uint8_t key[EZ_SHA256_LEN], ez_arena *arena, ez_store_idempotent *out,
+                                 bool *found, ez_error *error);
+    ez_status (*trim)(void *db, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more, ez_error *error);
+
+    // From the thread that opens the store; used and closed by one thread afterwards. May share nothing mutable with
+    // db.
+    ez_status (*open_reader)(void *db, void **out, ez_error *error);
+    void (*close_reader)(void *reader);
+    ez_status (*reader_each_audit)(void *reader, const ez_audit_filter *filter, ez_store_audit_fn *each, void *user,
+                                   ez_error *error);
+    ez_status (*reader_each_change)(void *reader, uint64_t after_n, uint32_t after_seq, size_t limit,
+                                    ez_store_change_fn *each, void *user, ez_error *error);
+    ez_status (*reader_oldest_change)(void *reader, uint64_t *out, ez_error *error);
+    ez_status (*reader_ping)(void *reader, ez_error *error);
+} ez_backend;
+
+extern const ez_backend ez_backend_sqlite;
+extern const ez_backend ez_backend_postgres;

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One array of statements per step, each in the file of its number, ended by NULL. For migrations.c alone.
+#pragma once
+
+extern const char *const ez_migration_0001[];
