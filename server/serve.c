@@ -83,7 +83,6 @@ static ez_status make_id(server *s, ez_error *error) {
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
     ez_routing_options routing = {.directory = s->core.directory};
     ez_audit_options audit = {.feed = s->core.feed};
-    ez_import_options import = {.access = s->core.access};
     ez_fleet_options fleet = {.directory = s->core.directory,
                               .feed = s->core.feed,
                               .server_id = s->id,
@@ -91,6 +90,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                               .events_url = ez_settings_text(settings, "EZ_EVENTS_URL")};
     ez_status status = ez_routing_create(&routing, &s->routing, error);
     status = status != EZ_OK ? status : ez_audit_create(&audit, &s->audit, error);
+    ez_import_options import = {.access = s->core.access, .routing = s->routing};
     status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
     status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
     if (status != EZ_OK) {
