@@ -30,7 +30,6 @@ static void end(void) {
 }
 
 static void quietly(void) {
-    begin();
     cr_redirect_stderr();
 }
 
