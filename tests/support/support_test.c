@@ -130,7 +130,7 @@ Test(support, report_in_the_log_is_noticed, .init = quietly) {
     cr_assert_not(ends_cleanly(&process));
 }
 
-Test(support, databases_are_apart) {
+Test(databases, are_apart) {
     if (!has_postgres())
         cr_skip_test("EZ_TEST_POSTGRES is not set");
     char first[EZ_TEST_URL_MAX], second[EZ_TEST_URL_MAX];
