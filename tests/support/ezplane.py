@@ -128,7 +128,7 @@ class Process:
         except subprocess.TimeoutExpired:
             self._fail(f"did not end within {PATIENCE} s")
         finally:
-            self.popen.stdout.close()
+            self._forget()
 
     def stop(self):
         """SIGTERM, then expects exit status 0 and no sanitizer's report. One that died before fails here too."""
@@ -145,6 +145,12 @@ class Process:
         if self.is_running():
             self.popen.kill()
         self.popen.wait()
+        self._forget()
+
+    def _forget(self):
+        """What it started itself is of its group and goes too."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
         self.popen.stdout.close()
 
 

@@ -150,6 +150,16 @@ void signal_process(ez_test_process *process, int signal) {
     cr_assert_eq(kill(process->pid, signal), 0, "can't signal %s: %s", process->name, strerror(errno));
 }
 
+// The program is reaped. What it started itself is of its group and goes too.
+static void forget(ez_test_process *process) {
+    if (process->pid > 0)
+        kill(-process->pid, SIGKILL);
+    process->pid = 0;
+    if (process->out >= 0)
+        close(process->out);
+    process->out = -1;
+}
+
 int wait_process(ez_test_process *process) {
     cr_assert(process->pid > 0, "%s is not running", process->name);
     uint64_t deadline = ez_test_deadline();
@@ -162,10 +172,7 @@ int wait_process(ez_test_process *process) {
         kill_process(process);
         cr_assert_fail("%s did not end within %u ms", process->name, ez_test_patience_ms());
     }
-    process->pid = 0;
-    if (process->out >= 0)
-        close(process->out);
-    process->out = -1;
+    forget(process);
     return status;
 }
 
@@ -202,10 +209,7 @@ void kill_process(ez_test_process *process) {
         while (waitpid(process->pid, NULL, 0) < 0 && errno == EINTR) {
         }
     }
-    process->pid = 0;
-    if (process->out >= 0)
-        close(process->out);
-    process->out = -1;
+    forget(process);
 }
 
 int run_process(const char *program, const char *const *args, const char *const *env, const char *log, char **out) {
