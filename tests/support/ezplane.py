@@ -148,7 +148,9 @@ class Process:
         self._forget()
 
     def _forget(self):
-        """What it started itself is of its group and goes too."""
+        """What it started itself is of its group and goes too. Once: the number may be another's later."""
+        if self.popen.stdout.closed:
+            return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.popen.stdout.close()
