@@ -10,6 +10,7 @@
 #include "tools/protoc-gen-ez/json_text.h"
 #include "tools/protoc-gen-ez/rest.h"
 
+// NULL: any text will do.
 static const char *string_value(const gen_field *field) {
     const Ez__Options__FieldRule *rule = field->rule;
     if (*rule->example)
@@ -22,7 +23,25 @@ static const char *string_value(const gen_field *field) {
         return "https://api.example.com/v1";
     if (!strcmp(rule->format, "cidr"))
         return "192.0.2.0/24";
-    return !strcmp(rule->format, "namespace") ? "default" : "example";
+    return !strcmp(rule->format, "namespace") ? "default" : NULL;
+}
+
+static void put_string(const gen_field *field, gen_text *out) {
+    static const char word[] = "example";
+    const char *value = string_value(field);
+    if (value) {
+        gen_json_quote(out, value);
+        return;
+    }
+    size_t len = sizeof word - 1;
+    if (len > gen_field_max_len(field))
+        len = gen_field_max_len(field);
+    if (len < field->rule->min_len)
+        len = field->rule->min_len;
+    gen_text_puts(out, "\"");
+    for (size_t i = 0; i < len; i++)
+        gen_text_append(out, &word[i % (sizeof word - 1)], 1);
+    gen_text_puts(out, "\"");
 }
 
 static const char *enum_value(const gen_field *field) {
@@ -84,7 +103,7 @@ static void put_single(const gen_field *field, gen_view view, gen_text *out) {
         gen_text_puts(out, "true");
         break;
     case GEN_STRING:
-        gen_json_quote(out, string_value(field));
+        put_string(field, out);
         break;
     case GEN_BYTES:
         put_bytes(field, out);

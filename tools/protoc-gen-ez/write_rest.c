@@ -174,7 +174,7 @@ static void put_binary_only(const gen_schema *schema, gen_text *out) {
                 out, "## Binary protocol only\n\nThese have no route: they are called over nng as docs/protocol.md "
                      "says.\n\n");
         any = true;
-        gen_text_printf(out, "### %s\n\nWith %s. %s\n\n", rpc->full, scope_words(rpc),
+        gen_text_printf(out, "### %s\n\nWith %s.%s%s\n\n", rpc->full, scope_words(rpc), *rpc->doc ? " " : "",
                         gen_doc_body(schema->pool, rpc->doc));
         if (rpc->request->field_count) {
             gen_text_puts(out, "Request:\n\n");
