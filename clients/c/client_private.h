@@ -50,7 +50,7 @@ typedef struct ez_client_slot {
     char authorization[EZ_AUTHORIZATION_MAX];
     char request_id[65];
     char key[EZ_CLIENT_KEY_MAX + 1];
-    char remote[EZ_CLIENT_NAME_MAX];
+    char remote[65];
     uint64_t if_match;
     bool validate_only;
     bool wait_applied;
