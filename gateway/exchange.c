@@ -259,7 +259,8 @@ static ez_status read_reply(exchange *x, const void *frame, size_t len, ez_http_
     if (!x->is_metrics)
         return ez_transcode_reply(&x->call, &x->in, header, message, &x->arena, &x->owner->body, response, error);
     ProtobufCMessage *metrics = NULL;
-    ez_status status = ez_message_decode(x->call.method->reply, message.data, message.len, &x->arena, &metrics, error);
+    ez_status status =
+        ez_message_decode_reply(x->call.method->reply, message.data, message.len, &x->arena, &metrics, error);
     x->call.request = metrics; // where answer_metrics' caller finds it
     return status;
 }

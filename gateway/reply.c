@@ -77,7 +77,7 @@ ez_status ez_transcode_reply(const ez_transcoded *call, const ez_http_request *i
     if (out->status == 204)
         return EZ_OK;
     ProtobufCMessage *reply = NULL;
-    if (ez_message_decode(method->reply, message.data, message.len, arena, &reply, error) != EZ_OK)
+    if (ez_message_decode_reply(method->reply, message.data, message.len, arena, &reply, error) != EZ_OK)
         return ez_error_set(error, EZ_INTERNAL, "REPLY_INVALID",
                             "the core's reply to %s can't be read; are core and gateway of one version?", method->name);
     uint64_t revision;
