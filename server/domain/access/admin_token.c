@@ -12,7 +12,7 @@ ez_status ez_handle_admin_tokens_create(ez_access *self, ez_call *call, ez_txn *
                                         Ez__V1__CreateAdminTokenRequest *request) {
     (void)self;
     ez_error *error = &call->error;
-    Ez__V1__AdminToken *token = request->admin_token;
+    Ez__V1__AdminToken copy = *request->admin_token, *token = &copy;
     if (ez_stamp_has_passed(token->expires_at, ez_txn_now_ns(txn)))
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "EXPIRES_IN_PAST", "expires_at must be in the future");
     ez_credential made;

@@ -18,13 +18,21 @@ static bool list_has(size_t count, char *const *names, const char *name) {
     return false;
 }
 
-// Keeps the first of each; empty texts are dropped.
-static size_t drop_repeats(size_t count, char **names) {
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++)
-        if (names[i][0] && !list_has(kept, names, names[i]))
-            names[kept++] = names[i];
-    return kept;
+// Keeps the first of each; empty texts are dropped. Into a new array: the old one is the request's, which the audit
+// shows.
+static ez_status drop_repeats(ez_txn *txn, size_t *count, char ***names, ez_error *error) {
+    if (*count == 0)
+        return EZ_OK;
+    char **kept = ez_arena_alloc(ez_txn_arena(txn), *count * sizeof *kept);
+    if (!kept)
+        return ez_no_memory(error);
+    size_t n = 0;
+    for (size_t i = 0; i < *count; i++)
+        if ((*names)[i][0] && !list_has(n, kept, (*names)[i]))
+            kept[n++] = (*names)[i];
+    *count = n;
+    *names = kept;
+    return EZ_OK;
 }
 
 static ez_status check_exists(ez_txn *txn, const char *name, ez_error *error) {
@@ -39,8 +47,9 @@ bool ez_allowed_has(const Ez__V1__Master *master, const char *name) {
 }
 
 ez_status ez_allowed_check_master(ez_txn *txn, Ez__V1__Master *master, ez_error *error) {
-    master->n_namespaces = drop_repeats(master->n_namespaces, master->namespaces);
-    ez_status status = check_exists(txn, master->default_namespace, error);
+    ez_status status = drop_repeats(txn, &master->n_namespaces, &master->namespaces, error);
+    if (status == EZ_OK)
+        status = check_exists(txn, master->default_namespace, error);
     for (size_t i = 0; status == EZ_OK && i < master->n_namespaces; i++)
         status = check_exists(txn, master->namespaces[i], error);
     return status;
@@ -55,18 +64,16 @@ static ez_status check_within(const Ez__V1__Master *master, const char *name, ez
 }
 
 ez_status ez_allowed_check_key(ez_txn *txn, const Ez__V1__Master *master, Ez__V1__Key *key, ez_error *error) {
-    key->n_namespaces = drop_repeats(key->n_namespaces, key->namespaces);
-    for (size_t i = 0; i < key->n_namespaces; i++) {
-        ez_status status = check_exists(txn, key->namespaces[i], error);
+    ez_status status = drop_repeats(txn, &key->n_namespaces, &key->namespaces, error);
+    for (size_t i = 0; status == EZ_OK && i < key->n_namespaces; i++) {
+        status = check_exists(txn, key->namespaces[i], error);
         if (status == EZ_OK)
             status = check_within(master, key->namespaces[i], error);
-        if (status != EZ_OK)
-            return status;
     }
     const char *own = key->default_namespace;
-    if (!own[0])
-        return EZ_OK;
-    ez_status status = check_exists(txn, own, error);
+    if (status != EZ_OK || !own[0])
+        return status;
+    status = check_exists(txn, own, error);
     if (status == EZ_OK)
         status = check_within(master, own, error);
     if (status == EZ_OK && key->n_namespaces > 0 && !list_has(key->n_namespaces, key->namespaces, own))

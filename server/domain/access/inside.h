@@ -85,8 +85,10 @@ typedef struct ez_key_patch {
     char **mask;
 } ez_key_patch;
 
-// tenant: the master that acts for itself, 0 for an admin. Each fills the reply.
-ez_status ez_key_issue(ez_txn *txn, ez_call *call, int64_t master_id, int64_t tenant, Ez__V1__Key *key) EZ_MUST_CHECK;
+// tenant: the master that acts for itself, 0 for an admin. Each fills the reply and leaves what was asked for as it
+// was.
+ez_status ez_key_issue(ez_txn *txn, ez_call *call, int64_t master_id, int64_t tenant,
+                       const Ez__V1__Key *asked) EZ_MUST_CHECK;
 ez_status ez_key_update(ez_txn *txn, ez_call *call, const ez_key_patch *patch, int64_t tenant) EZ_MUST_CHECK;
 ez_status ez_key_delete(ez_txn *txn, ez_call *call, int64_t id, int64_t tenant) EZ_MUST_CHECK;
 

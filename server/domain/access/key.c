@@ -97,5 +97,6 @@ ez_status ez_handle_keys_set_access(ez_access *self, ez_call *call, ez_txn *txn,
     if (status != EZ_OK)
         return status;
     access.n_namespaces = key->n_namespaces; // without repeats
+    access.namespaces = key->namespaces;
     return ez_call_reply(call, &access.base);
 }

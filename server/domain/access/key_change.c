@@ -123,8 +123,9 @@ static ez_status give_token(ez_txn *txn, Ez__V1__Key *key, ez_error *error) {
     return EZ_OK;
 }
 
-ez_status ez_key_issue(ez_txn *txn, ez_call *call, int64_t master_id, int64_t tenant, Ez__V1__Key *key) {
+ez_status ez_key_issue(ez_txn *txn, ez_call *call, int64_t master_id, int64_t tenant, const Ez__V1__Key *asked) {
     ez_error *error = &call->error;
+    Ez__V1__Key copy = *asked, *key = &copy;
     Ez__V1__Master *master;
     ez_status status = ez_master_read(txn, master_id, &master, error);
     if (status == EZ_OK)

@@ -45,7 +45,7 @@ static ez_status give_master_key(ez_txn *txn, Ez__V1__Master *master, ez_error *
 
 ez_status ez_handle_masters_create(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__CreateMasterRequest *request) {
     (void)self;
-    Ez__V1__Master *master = request->master;
+    Ez__V1__Master copy = *request->master, *master = &copy;
     ez_status status = ez_txn_fill(txn, KIND_MASTER, &master->base, &call->error);
     if (status == EZ_OK)
         status = ez_allowed_check_master(txn, master, &call->error);

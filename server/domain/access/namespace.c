@@ -13,7 +13,7 @@ enum { F_NAME = 2, F_STATUS = 4, MASTER_NAME = 2, KEY_NAME = 3, BINDING_MODEL = 
 ez_status ez_handle_namespaces_create(ez_access *self, ez_call *call, ez_txn *txn,
                                       Ez__V1__CreateNamespaceRequest *request) {
     (void)self;
-    Ez__V1__Namespace *name = request->namespace_;
+    Ez__V1__Namespace copy = *request->namespace_, *name = &copy;
     ez_status status = ez_txn_fill(txn, KIND_NAMESPACE, &name->base, &call->error);
     if (status != EZ_OK)
         return status;

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Up to 1,000 bindings in one revision. An item that fails is undone by itself and says why; the others stand. A
+// binding with a config_error or without a provider has not failed.
+#include "proto/runtime/message.h"
+#include "server/domain/routing/inside.h"
+
+static ez_status run_item(ez_txn *txn, const Ez__V1__BindingBatchItem *item, Ez__V1__Binding **out, ez_error *error) {
+    ez_status status;
+    const ez_message_rule *rule;
+    switch (item->action_case) {
+    case EZ__V1__BINDING_BATCH_ITEM__ACTION_CREATE: // the whole request was checked as a change, this is a creation
+        status = ez_message_check(ez_kind_rule(KIND_BINDING), &item->create->base, true, ez_txn_arena(txn), error);
+        return status == EZ_OK ? ez_binding_make(txn, item->create, out, error) : status;
+    case EZ__V1__BINDING_BATCH_ITEM__ACTION_UPDATE:
+        rule = ez_message_rule_find(&ez__v1__update_binding_request__descriptor);
+        status = ez_message_check(rule, &item->update->base, false, ez_txn_arena(txn), error);
+        return status == EZ_OK ? ez_binding_update(txn, item->update, out, error) : status;
+    case EZ__V1__BINDING_BATCH_ITEM__ACTION_DELETE:
+        return ez_binding_delete(txn, item->delete_->id, error);
+    default:
+        return ez_error_set(error, EZ_INVALID_ARGUMENT, "BATCH_ITEM_EMPTY",
+                            "an item must have one of create, update and delete");
+    }
+}
+
+static ez_status describe(ez_status status, const ez_error *error, Ez__V1__Binding *binding, ez_arena *arena,
+                          Ez__V1__BindingBatchResult *out) {
+    ez__v1__binding_batch_result__init(out);
+    out->code = (int32_t)status;
+    if (status == EZ_OK) {
+        out->binding = binding;
+        return EZ_OK;
+    }
+    out->reason = ez_arena_strdup(arena, error->reason);
+    out->message = ez_arena_strdup(arena, error->message);
+    return out->reason && out->message ? EZ_OK : EZ_RESOURCE_EXHAUSTED;
+}
+
+static ez_status run_all(ez_txn *txn, const Ez__V1__BatchBindingsRequest *request, Ez__V1__BatchBindingsResponse *reply,
+                         Ez__V1__BindingBatchResult *results) {
+    for (size_t i = 0; i < request->n_items; i++) {
+        ez_error error = EZ_ERROR_INIT;
+        Ez__V1__Binding *binding = NULL;
+        size_t mark = ez_txn_mark(txn);
+        ez_status status = run_item(txn, request->items[i], &binding, &error);
+        if (status != EZ_OK)
+            ez_txn_rollback(txn, mark);
+        reply->succeeded += status == EZ_OK;
+        reply->failed += status != EZ_OK;
+        reply->results[i] = &results[i];
+        if (describe(status, &error, binding, ez_txn_arena(txn), &results[i]) != EZ_OK)
+            return EZ_RESOURCE_EXHAUSTED;
+    }
+    return EZ_OK;
+}
+
+ez_status ez_handle_bindings_batch(ez_routing *self, ez_call *call, ez_txn *txn,
+                                   Ez__V1__BatchBindingsRequest *request) {
+    (void)self;
+    size_t count = request->n_items;
+    Ez__V1__BatchBindingsResponse reply = EZ__V1__BATCH_BINDINGS_RESPONSE__INIT;
+    Ez__V1__BindingBatchResult *results = ez_arena_zalloc(&call->arena, (count + 1) * sizeof *results);
+    reply.results = ez_arena_alloc(&call->arena, (count + 1) * sizeof(Ez__V1__BindingBatchResult *));
+    reply.n_results = count;
+    if (!results || !reply.results || run_all(txn, request, &reply, results) != EZ_OK)
+        return ez_no_memory(&call->error);
+    return ez_call_reply(call, &reply.base);
+}

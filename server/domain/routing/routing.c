@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The object behind the Routing services. It holds the directory that reads are answered from; changes go through the
+// transaction they are handed and keep nothing here.
+#include "server/domain/routing/routing.h"
+
+#include <stdlib.h>
+
+#include "server/domain/routing/inside.h"
+
+ez_status ez_routing_create(const ez_routing_options *options, ez_routing **out, ez_error *error) {
+    ez_routing *routing = calloc(1, sizeof *routing);
+    if (!routing)
+        return ez_no_memory(error);
+    routing->directory = options->directory;
+    *out = routing;
+    return EZ_OK;
+}
+
+void ez_routing_destroy(ez_routing *routing) {
+    free(routing);
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ez_routing: provider groups, API keys, bindings, and what a data plane would choose. The handlers are in
+// ez/handlers.h; they keep no state beyond the directory, so one object serves every thread.
+#pragma once
+
+#include "server/state/directory/writer.h"
+
+typedef struct ez_routing ez_routing;
+
+typedef struct ez_routing_options {
+    const ez_directory *directory; // must outlive the object
+} ez_routing_options;
+
+ez_status ez_routing_create(const ez_routing_options *options, ez_routing **out, ez_error *error) EZ_MUST_CHECK;
+void ez_routing_destroy(ez_routing *routing);
+
+// Bans that have an end: how many have passed at now_ns and are still kept as banned. Looks at every API key; any
+// thread.
+size_t ez_routing_passed_bans(const ez_routing *routing, int64_t now_ns);
+// An ez_handler for the writer (ez_writer_submit with a system call, from the leader's timer): makes API keys whose ban
+// has passed active again and recompiles the bindings of their groups, all in one revision. self: the ez_routing;
+// request: an Empty. Reads show such a key as active before this has run; a binding without an upstream model follows
+// by it.
+ez_status ez_routing_lift_bans(void *self, ez_call *call, void *txn, ProtobufCMessage *request);
