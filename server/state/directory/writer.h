@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_writer: the one thread that changes configuration. It takes what is waiting, runs each change in a transaction of its
-// own, makes all of them durable in one store commit, applies them to the directory, hands them to the feed (which pushes), and only
-// then answers. Adds the audit entry and the idempotency record to each.
+// ez_writer: the one thread that changes configuration. It takes what is waiting, runs each change in a transaction of
+// its own, makes all of them durable in one store commit, applies them to the directory, hands them to the feed (which
+// pushes), and only then answers. Adds the audit entry and the idempotency record to each.
 //
-// A commit that another server overtook is caught up with and run again. A commit whose outcome is unknown (the connection broke) is settled by reading the
-// store's head before anybody is answered.
+// A commit that another server overtook is caught up with and run again. A commit whose outcome is unknown (the
+// connection broke) is settled by reading the store's head before anybody is answered.
 #pragma once
 
 #include "proto/runtime/call.h"
@@ -21,7 +21,8 @@ struct ez_write {
     ez_handler *run; // gets the ez_txn as its scene
     void *self;
     ProtobufCMessage *request;
-    void (*done)(ez_write *write); // on the writer's thread, outside the read section: reply there, never block. call->error and status are set
+    void (*done)(ez_write *write); // on the writer's thread, outside the read section: reply there, never block.
+                                   // call->error and status are set
     ez_status status;              // result
     ez_revision revision;          // the one it made, or the head where it made none
     uint64_t started_ns;
@@ -32,11 +33,12 @@ typedef struct ez_writer_options {
     ez_store *store;
     ez_directory *directory;
     ez_feed *feed;
-    const ez_sealer *sealer;  // for replies kept under an idempotency key
+    const ez_sealer *sealer;   // for replies kept under an idempotency key
     const ez_store_head *head; // as read at start
-    size_t queue;             // most changes waiting, EZ_WRITE_QUEUE
-    int64_t idempotency_ns;   // how long a key is remembered (24 h)
-    size_t feed_keep;         // changes kept in the store, EZ_FEED_KEEP
+    size_t queue;              // most changes waiting, EZ_WRITE_QUEUE
+    int64_t idempotency_ns;    // how long a key is remembered (24 h)
+    size_t
+        feed_keep; // as the feed's keep: what falls out of the feed is forgotten by the store; 0: the store keeps all
 } ez_writer_options;
 
 ez_status ez_writer_create(const ez_writer_options *options, ez_writer **out, ez_error *error) EZ_MUST_CHECK;
@@ -46,7 +48,8 @@ void ez_writer_destroy(ez_writer *writer);
 // Any thread. RESOURCE_EXHAUSTED (WRITE_QUEUE_FULL) and UNAVAILABLE (STOPPING): done will not be called.
 ez_status ez_writer_submit(ez_writer *writer, ez_write *write, ez_error *error) EZ_MUST_CHECK;
 // Submits and waits; for start-up, import and tests, never from a callback.
-ez_status ez_writer_run(ez_writer *writer, ez_call *call, ez_handler *run, void *self, ProtobufCMessage *request, ez_error *error) EZ_MUST_CHECK;
+ez_status ez_writer_run(ez_writer *writer, ez_call *call, ez_handler *run, void *self, ProtobufCMessage *request,
+                        ez_error *error) EZ_MUST_CHECK;
 
 // A call made by the server itself: actor "system:<what>". Free with ez_call_destroy_system.
 ez_status ez_call_create_system(const char *what, ez_call **out) EZ_MUST_CHECK;

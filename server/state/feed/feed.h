@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_feed: the newest changes in memory, encoded once: what Config.Fetch gives and PUB pushes. Follows the commits in order.
+// ez_feed: the newest changes in memory, encoded once: what Config.Fetch gives and PUB pushes. Follows the commits in
+// order.
 //
-// Locking: one thread appends (the writer's). Reading takes no lock that the appender holds (RCU; readers enter and leave
-// by themselves). Bounded by keep changes; what falls out is too old for a delta.
+// Locking: one thread appends (the writer's). Reading takes no lock that the appender holds (RCU; readers enter and
+// leave by themselves). Bounded by keep changes; what falls out is too old for a delta.
 #pragma once
 
 #include <stdint.h>
@@ -36,11 +37,14 @@ bool ez_kind_is_config(int kind);
 // Fills in what the store still keeps; before the first append. Must reach exactly to the head.
 ez_status ez_feed_load(ez_feed *feed, ez_store *store, ez_error *error) EZ_MUST_CHECK;
 
-// The revisions from+1 … to have been committed: remembers and pushes them. from must be the head (asserted). The slices
-// are copied. digest: of all config resources after revision "to". Splits what is too large for one event at revision boundaries; a revision that
-// is too large alone goes as "fetch".
-ez_status ez_feed_append(ez_feed *feed, uint64_t to, const ez_store_change *changes, size_t count, const uint8_t digest[32],
-                         int64_t time_ns, bool ack_now, ez_error *error) EZ_MUST_CHECK;
+// The revisions from+1 … to have been committed: remembers and pushes them. from must be the head (asserted). The
+// slices are copied. digest: of all config resources after revision "to". Splits what is too large for one event at
+// revision boundaries; a revision that is too large alone goes as "fetch".
+ez_status ez_feed_append(ez_feed *feed, uint64_t to, const ez_store_change *changes, size_t count,
+                         const uint8_t digest[32], int64_t time_ns, bool ack_now, ez_error *error) EZ_MUST_CHECK;
+
+// Says the digest of the head: once after loading, before others read. Appends say theirs.
+void ez_feed_note_digest(ez_feed *feed, const uint8_t digest[32]);
 
 // The push heartbeat: from = to = head, no changes. Each second, from the timer's thread.
 void ez_feed_beat(ez_feed *feed, int64_t time_ns);
@@ -59,12 +63,13 @@ typedef struct ez_feed_cursor {
     uint32_t seq; // changes of revision n + 1 … that were given already: see ez_feed_read
 } ez_feed_cursor;
 
-// Gives the encoded changes (Change messages, without secret) after the cursor and up to revision "until", oldest first,
-// to each, which returns false when it has enough (that change is then not counted as given). Moves the cursor; *done when "until" was reached.
-// OUT_OF_RANGE (REVISION_TOO_OLD) where the cursor is older than what is kept. each runs inside an RCU read section: no blocking.
+// Gives the encoded changes (Change messages, without secret) after the cursor and up to revision "until", oldest
+// first, to each, which returns false when it has enough (that change is then not counted as given). Moves the cursor;
+// *done when "until" was reached. OUT_OF_RANGE (REVISION_TOO_OLD) where the cursor is older than what is kept. each
+// runs inside an RCU read section: no blocking.
 typedef bool ez_feed_change_fn(void *user, int kind, int64_t id, int op, uint64_t secret_version, ez_slice encoded);
-ez_status ez_feed_read(ez_feed *feed, ez_feed_cursor *cursor, uint64_t until, ez_feed_change_fn *each, void *user, bool *done,
-                       ez_error *error) EZ_MUST_CHECK;
+ez_status ez_feed_read(ez_feed *feed, ez_feed_cursor *cursor, uint64_t until, ez_feed_change_fn *each, void *user,
+                       bool *done, ez_error *error) EZ_MUST_CHECK;
 
 // Appends one encoded Change (without secret) to out: the one place where changes are encoded. resource: the packed
 // resource, empty for a deletion or where only the id is wanted.

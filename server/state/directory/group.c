@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From handlers to answers. Each write runs in a transaction of its own over one overlay; then all that came of them is
+// one store commit; then directory and feed get it; then everybody is answered.
+//
+// Awkward: whoever ran after a change of the same group has seen what is not durable yet, a failure as much as a
+// success. So where the commit fails, every write from the first changing one on fails with it, whatever its handler
+// said. And handlers alter the request they are given, so a group that must run again decodes it anew.
+#include "server/state/directory/group.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/runtime/clock.h"
+#include "proto/runtime/json.h"
+#include "proto/runtime/log.h"
+#include "proto/runtime/message.h"
+#include "server/state/directory/apply.h"
+#include "server/state/directory/audit_hash.h"
+#include "server/state/directory/txn_begin.h"
+
+#define AUDIT_REQUEST_MAX 4096
+#define AUDIT_PACKED_MAX  (32u << 10) // a longer request is longer than AUDIT_REQUEST_MAX as JSON, too
+
+// What one run of the group has made so far.
+typedef struct group_pass {
+    ez_writer *writer;
+    uint64_t n; // the revision reached
+    int64_t next_audit_id;
+    uint8_t audit_hash[EZ_SHA256_LEN];
+    bool has_changes;
+    bool ack_now;
+    size_t records; // idempotency records
+} group_pass;
+
+// ---- One write
+
+static ez_status pack_request(ez_group_item *item) {
+    ez_write *write = item->write;
+    item->request = (ez_slice){NULL, 0};
+    size_t size = write->request ? protobuf_c_message_get_packed_size(write->request) : 0;
+    if (size == 0)
+        return EZ_OK;
+    uint8_t *bytes = ez_arena_alloc(&write->call->arena, size);
+    if (!bytes)
+        return ez_call_fail(write->call, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for the request");
+    protobuf_c_message_pack(write->request, bytes);
+    item->request = (ez_slice){bytes, size};
+    return EZ_OK;
+}
+
+static ProtobufCMessage *unpack_request(const ez_group_item *item) {
+    return protobuf_c_message_unpack(item->write->request->descriptor, ez_arena_allocator(&item->write->call->arena),
+                                     item->request.len, item->request.data);
+}
+
+static const char *truncated(const ez_group_item *item) {
+    return ez_arena_printf(&item->write->call->arena, "{\"truncated\":true,\"bytes\":%zu}", item->request.len);
+}
+
+// The request as it came, as JSON without sensitive fields. NULL where there is no memory.
+static const char *request_text(const ez_group_item *item) {
+    ez_arena *arena = &item->write->call->arena;
+    if (!item->write->request)
+        return "{}";
+    if (item->request.len > AUDIT_PACKED_MAX)
+        return truncated(item);
+    const ez_message_rule *rule = ez_message_rule_find(item->write->request->descriptor);
+    ProtobufCMessage *request = unpack_request(item);
+    if (!rule || !request)
+        return truncated(item);
+    ez_buf text;
+    ez_buf_init(&text, AUDIT_REQUEST_MAX);
+    bool fits = ez_json_write(rule, request, false, &text) == EZ_OK && !text.overflow;
+    const char *kept = fits ? ez_arena_strndup(arena, (const char *)text.data, text.len) : truncated(item);
+    ez_buf_fini(&text);
+    return kept;
+}
+
+static ez_status make_audit(group_pass *run, ez_group_item *item, const ez_txn *txn) {
+    ez_call *call = item->write->call;
+    char *subject = ez_arena_alloc(&call->arena, EZ_SUBJECT_MAX);
+    const char *request = request_text(item);
+    const char *method = call->method ? call->method->name : call->principal.actor;
+    if (!subject || !request)
+        return ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for the audit entry");
+    ez_txn_subject_text(txn, subject);
+    item->audit = (ez_store_audit){.id = run->next_audit_id,
+                                   .time_ns = txn->now_ns,
+                                   .revision = txn->n,
+                                   .actor = call->principal.actor,
+                                   .method = method,
+                                   .resource = subject,
+                                   .request = request,
+                                   .request_id = call->request_id,
+                                   .remote = call->remote};
+    memcpy(item->audit.previous_hash, run->audit_hash, EZ_SHA256_LEN);
+    ez_audit_hash(&item->audit, item->audit.hash);
+    return EZ_OK;
+}
+
+static ez_status call_handler(ez_group_item *item, ez_txn *txn) {
+    ez_write *write = item->write;
+    ez_call *call = write->call;
+    ez_error_clear(&call->error);
+    ez_buf_clear(&call->reply);
+    ez_status status = write->run(write->self, call, txn, write->request);
+    if (status == EZ_OK)
+        status = ez_txn_check_match(txn, &call->error);
+    if (status != EZ_OK && call->error.code != status)
+        ez_call_fail(call, status, "UNKNOWN", "the call failed without saying why");
+    return status;
+}
+
+// Runs the handler and keeps or drops what it changed.
+static ez_status transact(group_pass *run, ez_group_item *item) {
+    ez_overlay *overlay = run->writer->overlay;
+    ez_call *call = item->write->call;
+    ez_txn txn = {.overlay = overlay,
+                  .call = call,
+                  .begin = ez_overlay_count(overlay),
+                  .epoch = run->writer->head.epoch,
+                  .n = run->n + 1,
+                  .now_ns = ez_clock_wall_ns()};
+    ez_status status = call_handler(item, &txn);
+    bool has_changed = status == EZ_OK && !call->header.validate_only && ez_overlay_count(overlay) > txn.begin;
+    if (has_changed)
+        status = make_audit(run, item, &txn);
+    if (status == EZ_OK && item->has_key)
+        status = ez_idempotency_seal(run->writer, item);
+    if (status != EZ_OK || !has_changed)
+        ez_overlay_rollback(overlay, txn.begin);
+    if (status != EZ_OK)
+        return status;
+    item->is_recorded = item->has_key;
+    run->records += item->has_key;
+    if (!has_changed)
+        return EZ_OK;
+    item->is_changing = true;
+    run->has_changes = true;
+    run->ack_now = run->ack_now || call->header.wait_applied;
+    run->n++;
+    run->next_audit_id++;
+    memcpy(run->audit_hash, item->audit.hash, EZ_SHA256_LEN);
+    return EZ_OK;
+}
+
+// An earlier write of this group that carries the same key and will be kept.
+static ez_group_item *find_same(ez_writer *writer, const ez_group_item *item) {
+    for (ez_group_item *other = writer->items; other < item; other++) {
+        if (other->is_recorded && memcmp(other->key, item->key, EZ_SHA256_LEN) == 0)
+            return other;
+    }
+    return NULL;
+}
+
+static ez_status run_item(group_pass *run, ez_group_item *item) {
+    ez_call *call = item->write->call;
+    if (item->has_key) {
+        ez_group_item *same = find_same(run->writer, item);
+        if (same && memcmp(same->request_hash, item->request_hash, EZ_SHA256_LEN) != 0)
+            return ez_idempotency_reused(call);
+        if (same) {
+            item->same = same;
+            item->write->revision = same->write->revision;
+            return ez_call_reply_bytes(call, same->write->call->reply.data, same->write->call->reply.len);
+        }
+    }
+    ez_status status = transact(run, item);
+    item->write->revision = (ez_revision){run->writer->head.epoch, run->n};
+    return status;
+}
+
+// ---- The group's run
+
+static void set_expired(ez_group_item *item) {
+    item->write->status = ez_call_fail(item->write->call, EZ_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED",
+                                       "the deadline passed while the change waited; nothing was changed");
+    item->is_settled = true;
+}
+
+// What can be decided before any handler runs: deadlines, and answers that were given before.
+static void prepare(ez_writer *writer, ez_group_item *item, bool is_first_run) {
+    ez_write *write = item->write;
+    item->is_settled = item->is_recorded = item->is_changing = false;
+    item->same = NULL;
+    write->revision = (ez_revision){writer->head.epoch, writer->head.n};
+    write->status = EZ_OK;
+    if (write->call->deadline_ns != 0 && ez_clock_mono_ns() > write->call->deadline_ns) {
+        set_expired(item);
+        return;
+    }
+    if (is_first_run) {
+        write->status = pack_request(item);
+        if (write->status == EZ_OK)
+            ez_idempotency_prepare(item);
+    } else if (write->request) {
+        write->request = unpack_request(item);
+        if (!write->request)
+            write->status = ez_call_fail(write->call, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory to try again");
+    }
+    bool is_found = false;
+    if (write->status == EZ_OK && item->has_key)
+        write->status = ez_idempotency_find(writer, item, &is_found);
+    item->is_settled = is_found || write->status != EZ_OK;
+}
+
+// Runs items until the group is full; those behind it are left out.
+static group_pass run_items(ez_writer *writer) {
+    group_pass run = {.writer = writer, .n = writer->head.n, .next_audit_id = writer->head.next_audit_id};
+    memcpy(run.audit_hash, writer->head.audit_hash, EZ_SHA256_LEN);
+    ez_overlay_begin(writer->overlay, writer->head.next_id);
+    ez_directory_enter();
+    for (size_t i = 0; i < writer->item_count; i++) {
+        if (ez_overlay_bytes(writer->overlay) > EZ_GROUP_BYTES) {
+            writer->item_count = i;
+            break;
+        }
+        ez_group_item *item = &writer->items[i];
+        if (!item->is_settled) {
+            item->write->status = run_item(&run, item);
+            // Nothing uncommitted was there to be seen.
+            item->is_settled = !run.has_changes && !item->is_recorded && !item->same;
+        }
+    }
+    ez_directory_leave();
+    return run;
+}
+
+// ---- The commit
+
+// The group as the store takes it. Arrays are the caller's to free.
+typedef struct outgoing {
+    ez_store_commit_group group;
+    ez_entry **entries;
+    ez_store_change *changes;
+    ez_store_audit *audits;
+    ez_store_idempotent *idempotents;
+} outgoing;
+
+static void commit_fini(outgoing *commit) {
+    free(commit->entries);
+    free(commit->changes);
+    free(commit->audits);
+    free(commit->idempotents);
+}
+
+static void add_change(outgoing *commit, const ez_overlay_record *record, uint32_t seq) {
+    size_t at = commit->group.change_count++;
+    commit->entries[at] = record->entry;
+    ez_store_change *change = &commit->changes[at];
+    *change = (ez_store_change){.n = record->n,
+                                .seq = seq,
+                                .kind = record->kind,
+                                .id = record->id,
+                                .op = record->op,
+                                .time_ns = record->time_ns};
+    if (record->entry) {
+        change->secret_version = ez_entry_secret_version(record->entry);
+        change->data = ez_entry_data(record->entry);
+        change->sealed = ez_entry_sealed(record->entry);
+    }
+}
+
+static void add_item(outgoing *commit, const ez_group_item *item) {
+    if (item->is_changing)
+        commit->audits[commit->group.audit_count++] = item->audit;
+    if (!item->is_recorded)
+        return;
+    ez_store_idempotent *kept = &commit->idempotents[commit->group.idempotent_count++];
+    *kept = (ez_store_idempotent){.revision = item->write->revision.n,
+                                  .time_ns = ez_clock_wall_ns(),
+                                  .reply = {item->sealed.data, item->sealed.len}};
+    memcpy(kept->key, item->key, EZ_SHA256_LEN);
+    memcpy(kept->request_hash, item->request_hash, EZ_SHA256_LEN);
+}
+
+static ez_status commit_init(outgoing *commit, ez_writer *writer, const group_pass *run, ez_error *error) {
+    size_t count = ez_overlay_count(writer->overlay);
+    *commit = (outgoing){.entries = calloc(count + 1, sizeof *commit->entries),
+                         .changes = calloc(count + 1, sizeof *commit->changes),
+                         .audits = calloc(writer->item_count + 1, sizeof *commit->audits),
+                         .idempotents = calloc(writer->item_count + 1, sizeof *commit->idempotents)};
+    if (!commit->entries || !commit->changes || !commit->audits || !commit->idempotents)
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory to commit; nothing was changed");
+    uint32_t seq = 0;
+    for (size_t i = 0; i < count; i++) {
+        const ez_overlay_record *record = ez_overlay_at(writer->overlay, i);
+        seq = i > 0 && commit->changes[i - 1].n == record->n ? seq + 1 : 0;
+        add_change(commit, record, seq);
+    }
+    for (size_t i = 0; i < writer->item_count; i++)
+        add_item(commit, &writer->items[i]);
+    commit->group.epoch = writer->head.epoch;
+    commit->group.from = writer->head.n;
+    commit->group.to = run->n;
+    commit->group.changes = commit->changes;
+    commit->group.audits = commit->audits;
+    commit->group.idempotents = commit->idempotents;
+    commit->group.next_id = ez_overlay_next_ids(writer->overlay);
+    return EZ_OK;
+}
+
+static void unreserve(ez_writer *writer, const outgoing *commit, size_t count) {
+    while (count-- > 0) {
+        if (commit->entries[count])
+            ez_directory_unreserve(writer->options.directory, commit->entries[count]);
+    }
+}
+
+static ez_status reserve(ez_writer *writer, const outgoing *commit, ez_error *error) {
+    for (size_t i = 0; i < commit->group.change_count; i++) {
+        if (!commit->entries[i])
+            continue;
+        ez_status status = ez_directory_reserve(writer->options.directory, commit->entries[i], error);
+        if (status != EZ_OK) {
+            unreserve(writer, commit, i);
+            return status;
+        }
+    }
+    return EZ_OK;
+}
+
+// It is durable: the directory takes the entries, the feed tells, the head moves.
+static void adopt(ez_writer *writer, const group_pass *run, const outgoing *commit) {
+    for (size_t i = 0; i < commit->group.change_count; i++)
+        ez_overlay_at(writer->overlay, i)->entry = NULL;
+    memcpy(writer->head.next_id, commit->group.next_id, sizeof writer->head.next_id);
+    writer->head.next_audit_id = run->next_audit_id;
+    memcpy(writer->head.audit_hash, run->audit_hash, EZ_SHA256_LEN);
+    if (run->has_changes)
+        ez_writer_apply(writer, commit->entries, commit->changes, commit->group.change_count, run->n, run->ack_now);
+}
+
+// ABORTED with HEAD_MOVED where the group must run again.
+static ez_status settle(ez_writer *writer, const ez_store_commit_group *group, ez_error *error) {
+    switch (ez_writer_settle(writer, group)) {
+    case EZ_SETTLED_YES:
+        return EZ_OK;
+    case EZ_SETTLED_MOVED:
+        return ez_error_set(error, EZ_ABORTED, "HEAD_MOVED", "another server committed first");
+    case EZ_SETTLED_NO:
+        return ez_error_set(error, EZ_UNAVAILABLE, "COMMIT_FAILED",
+                            "the connection to the store broke before the change was made; try again");
+    case EZ_SETTLED_UNKNOWN:
+        break;
+    }
+    atomic_store(&writer->is_broken, true);
+    ez_log_error("the store does not answer and the outcome of a commit is not known: no change is accepted until it "
+                 "does");
+    return ez_error_set(error, EZ_UNAVAILABLE, "COMMIT_UNKNOWN",
+                        "whether the change was made is not known: repeat it with the same idempotency key");
+}
+
+static ez_status commit_once(ez_writer *writer, const group_pass *run, ez_error *error) {
+    outgoing commit;
+    ez_status status = commit_init(&commit, writer, run, error);
+    if (status == EZ_OK)
+        status = reserve(writer, &commit, error);
+    if (status == EZ_OK) {
+        status = ez_store_commit(writer->options.store, &commit.group, error);
+        if (status == EZ_UNAVAILABLE && strcmp(error->reason, "COMMIT_UNKNOWN") == 0)
+            status = settle(writer, &commit.group, error);
+        if (status == EZ_OK)
+            adopt(writer, run, &commit);
+        else
+            unreserve(writer, &commit, commit.group.change_count);
+    }
+    commit_fini(&commit);
+    return status;
+}
+
+// ---- Answers
+
+static void answer(ez_group_item *item) {
+    ez_write *write = item->write;
+    ez_buf_fini(&item->sealed);
+    item->write = NULL;
+    if (write->status == EZ_OK)
+        ez_error_clear(&write->call->error);
+    write->done(write); // write may be gone now
+}
+
+// The commit failed: with it goes all that was seen or made since the first change.
+static void fail_unsettled(ez_writer *writer, const ez_error *error) {
+    for (size_t i = 0; i < writer->item_count; i++) {
+        ez_write *write = writer->items[i].write;
+        if (writer->items[i].is_settled)
+            continue;
+        write->status = ez_error_copy(&write->call->error, error);
+        ez_buf_clear(&write->call->reply);
+        write->revision = (ez_revision){writer->head.epoch, writer->head.n};
+    }
+}
+
+void ez_group_refuse(ez_write *write, const ez_error *error, ez_revision revision) {
+    write->status = ez_error_copy(&write->call->error, error);
+    write->revision = revision;
+    write->done(write);
+}
+
+static bool is_overtaken(ez_status status, const ez_error *error) {
+    return status == EZ_ABORTED && strcmp(error->reason, "HEAD_MOVED") == 0;
+}
+
+// One run and, where there is something to keep, one commit.
+static ez_status run_and_commit(ez_writer *writer, bool is_first_run, ez_error *error) {
+    for (size_t i = 0; i < writer->item_count; i++)
+        prepare(writer, &writer->items[i], is_first_run);
+    group_pass run = run_items(writer);
+    if (!run.has_changes && run.records == 0)
+        return EZ_OK;
+    return commit_once(writer, &run, error);
+}
+
+void ez_group_run(ez_writer *writer, size_t *used) {
+    ez_error error = EZ_ERROR_INIT;
+    ez_status status = EZ_OK;
+    for (size_t i = 0; i < writer->item_count; i++)
+        ez_buf_init(&writer->items[i].sealed, EZ_CALL_MAX + EZ_SEAL_OVERHEAD);
+    for (int tries = 0; tries < EZ_GROUP_RETRIES; tries++) {
+        status = run_and_commit(writer, tries == 0, &error);
+        ez_overlay_clear(writer->overlay);
+        if (!is_overtaken(status, &error))
+            break;
+        status = ez_writer_catch_up(writer, &error);
+        if (status != EZ_OK)
+            break;
+        status =
+            ez_error_set(&error, EZ_ABORTED, "CONTENTION", "other servers kept changing the configuration: try again");
+    }
+    if (status != EZ_OK)
+        fail_unsettled(writer, &error);
+    *used = writer->item_count;
+    for (size_t i = 0; i < *used; i++)
+        answer(&writer->items[i]);
+}

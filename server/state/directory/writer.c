@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The writer's queue and thread. Writes wait in a list that is linked through themselves and belong to the writer until
+// they are answered; the thread takes as many as one commit may hold and hands them to the group. Between groups it
+// does the chores a tick asked for, one bounded step at a time, so that no change waits behind a long cleaning.
+//
+// Awkward: when the store stopped answering in the middle of a commit, what is durable is not known. The writer then
+// refuses everything until the store's feed can be read again and has been caught up with.
+#include "server/state/directory/writer.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/crypto/digest.h"
+#include "proto/runtime/clock.h"
+#include "proto/runtime/log.h"
+#include "server/state/directory/group.h"
+
+#define TRIM_ROWS 1000
+#define LOOK_MS   1000 // between looks for other servers' commits
+
+static ez_revision head_of(const ez_writer *writer) {
+    return (ez_revision){writer->head.epoch, writer->head.n};
+}
+
+// ---- Taking writes from the queue
+
+static void take_writes(ez_writer *writer) {
+    writer->item_count = 0;
+    while (writer->first && writer->item_count < EZ_GROUP_WRITES) {
+        ez_write *write = writer->first;
+        writer->first = write->next;
+        writer->items[writer->item_count++] = (ez_group_item){.write = write};
+    }
+    if (!writer->first)
+        writer->last = &writer->first;
+    writer->waiting -= writer->item_count;
+}
+
+// The group had no room for these: they go first next time.
+static void put_back(ez_writer *writer, size_t used, size_t taken) {
+    pthread_mutex_lock(&writer->lock);
+    for (size_t i = taken; i-- > used;) {
+        ez_write *write = writer->items[i].write;
+        write->next = writer->first;
+        writer->first = write;
+        if (!write->next)
+            writer->last = &write->next;
+        writer->waiting++;
+    }
+    pthread_mutex_unlock(&writer->lock);
+}
+
+static void refuse_all(ez_writer *writer) {
+    ez_error error = EZ_ERROR_INIT;
+    ez_error_set(&error, EZ_UNAVAILABLE, "STORE_UNAVAILABLE", "the store does not answer: try again later");
+    for (size_t i = 0; i < writer->item_count; i++)
+        ez_group_refuse(writer->items[i].write, &error, head_of(writer));
+}
+
+static void run_writes(ez_writer *writer) {
+    if (atomic_load(&writer->is_broken)) {
+        refuse_all(writer);
+        return;
+    }
+    size_t taken = writer->item_count, used = 0;
+    ez_group_run(writer, &used);
+    if (used < taken)
+        put_back(writer, used, taken);
+}
+
+// ---- Chores
+
+static void recover(ez_writer *writer) {
+    ez_error error = EZ_ERROR_INIT;
+    if (ez_writer_catch_up(writer, &error) != EZ_OK) {
+        ez_log_warn("the store can't be followed yet", "error", error.message);
+        return;
+    }
+    atomic_store(&writer->is_broken, false);
+    ez_log_info("the store answers again: changes are accepted");
+}
+
+static void look_for_others(ez_writer *writer) {
+    uint64_t now = ez_clock_mono_ms();
+    if (strcmp(ez_store_name(writer->options.store), "postgres") != 0 || now - writer->looked_ms < LOOK_MS)
+        return;
+    writer->looked_ms = now;
+    ez_error error = EZ_ERROR_INIT;
+    if (ez_writer_catch_up(writer, &error) != EZ_OK)
+        ez_log_warn("other servers' changes can't be read", "error", error.message);
+}
+
+static void trim(ez_writer *writer) {
+    uint64_t keep_from = writer->options.feed_keep ? ez_feed_oldest(writer->options.feed) + 1 : 0;
+    int64_t before = ez_clock_wall_ns() - writer->options.idempotency_ns;
+    ez_error error = EZ_ERROR_INIT;
+    writer->more_to_trim = false;
+    if (ez_store_trim(writer->options.store, keep_from, before, TRIM_ROWS, &writer->more_to_trim, &error) != EZ_OK)
+        ez_log_warn("old changes were not forgotten", "error", error.message);
+}
+
+static void do_chores(ez_writer *writer) {
+    if (atomic_load(&writer->is_broken)) {
+        recover(writer);
+        return;
+    }
+    look_for_others(writer);
+    trim(writer);
+}
+
+// ---- The thread
+
+// Waits for something to do, and takes it. False where there is nothing left and the writer stops.
+static bool wait_for_work(ez_writer *writer, bool *has_chores) {
+    pthread_mutex_lock(&writer->lock);
+    while (!writer->first && !writer->is_stopping && !writer->is_ticked && !writer->more_to_trim)
+        pthread_cond_wait(&writer->wake, &writer->lock);
+    take_writes(writer);
+    *has_chores = writer->is_ticked || (writer->more_to_trim && writer->item_count == 0);
+    writer->is_ticked = false;
+    bool goes_on = writer->item_count > 0 || !writer->is_stopping;
+    pthread_mutex_unlock(&writer->lock);
+    return goes_on;
+}
+
+static void *run_thread(void *user) {
+    ez_writer *writer = user;
+    bool has_chores;
+    while (wait_for_work(writer, &has_chores)) {
+        if (has_chores)
+            do_chores(writer);
+        if (writer->item_count > 0)
+            run_writes(writer);
+    }
+    return NULL;
+}
+
+ez_status ez_writer_create(const ez_writer_options *options, ez_writer **out, ez_error *error) {
+    ez_writer *writer = calloc(1, sizeof *writer);
+    if (!writer)
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for the writer");
+    ez_status status = ez_overlay_create(options->directory, &writer->overlay, error);
+    if (status != EZ_OK) {
+        free(writer);
+        return status;
+    }
+    writer->options = *options;
+    writer->head = *options->head;
+    writer->options.head = NULL; // the caller's, and only for now
+    writer->last = &writer->first;
+    pthread_mutex_init(&writer->lock, NULL);
+    pthread_cond_init(&writer->wake, NULL);
+    uint8_t digest[EZ_DIGEST_LEN];
+    uint64_t rows;
+    ez_directory_digest(options->directory, digest, &rows);
+    ez_feed_note_digest(options->feed, digest);
+    if (pthread_create(&writer->thread, NULL, run_thread, writer) != 0) {
+        pthread_cond_destroy(&writer->wake);
+        pthread_mutex_destroy(&writer->lock);
+        ez_overlay_destroy(writer->overlay);
+        free(writer);
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_THREAD", "no thread for the writer can be started");
+    }
+    *out = writer;
+    return EZ_OK;
+}
+
+void ez_writer_destroy(ez_writer *writer) {
+    if (!writer)
+        return;
+    pthread_mutex_lock(&writer->lock);
+    writer->is_stopping = true;
+    pthread_cond_signal(&writer->wake);
+    pthread_mutex_unlock(&writer->lock);
+    pthread_join(writer->thread, NULL);
+    pthread_cond_destroy(&writer->wake);
+    pthread_mutex_destroy(&writer->lock);
+    ez_overlay_destroy(writer->overlay);
+    free(writer);
+}
+
+static ez_status enqueue(ez_writer *writer, ez_write *write, ez_error *error) {
+    if (writer->is_stopping)
+        return ez_error_set(error, EZ_UNAVAILABLE, "STOPPING", "the server is stopping: try again");
+    if (atomic_load(&writer->is_broken))
+        return ez_error_set(error, EZ_UNAVAILABLE, "STORE_UNAVAILABLE", "the store does not answer: try again later");
+    if (writer->waiting >= writer->options.queue)
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "WRITE_QUEUE_FULL",
+                            "%zu changes are waiting already: try again", writer->waiting);
+    write->next = NULL;
+    *writer->last = write;
+    writer->last = &write->next;
+    writer->waiting++;
+    pthread_cond_signal(&writer->wake);
+    return EZ_OK;
+}
+
+ez_status ez_writer_submit(ez_writer *writer, ez_write *write, ez_error *error) {
+    pthread_mutex_lock(&writer->lock);
+    ez_status status = enqueue(writer, write, error);
+    pthread_mutex_unlock(&writer->lock);
+    return status;
+}
+
+void ez_writer_tick(ez_writer *writer) {
+    pthread_mutex_lock(&writer->lock);
+    writer->is_ticked = true;
+    pthread_cond_signal(&writer->wake);
+    pthread_mutex_unlock(&writer->lock);
+}
+
+// ---- Waiting for one write
+
+typedef struct waiting {
+    ez_write write; // first: done gets its address
+    pthread_mutex_t lock;
+    pthread_cond_t over;
+    bool is_over;
+} waiting;
+
+static void end_wait(ez_write *write) {
+    waiting *wait = (waiting *)write;
+    pthread_mutex_lock(&wait->lock);
+    wait->is_over = true;
+    pthread_cond_signal(&wait->over);
+    pthread_mutex_unlock(&wait->lock);
+}
+
+ez_status ez_writer_run(ez_writer *writer, ez_call *call, ez_handler *run, void *self, ProtobufCMessage *request,
+                        ez_error *error) {
+    waiting wait = {.write = {.call = call, .run = run, .self = self, .request = request, .done = end_wait},
+                    .lock = PTHREAD_MUTEX_INITIALIZER,
+                    .over = PTHREAD_COND_INITIALIZER};
+    assert(!pthread_equal(pthread_self(), writer->thread));
+    ez_status status = ez_writer_submit(writer, &wait.write, error);
+    if (status != EZ_OK)
+        return status;
+    pthread_mutex_lock(&wait.lock);
+    while (!wait.is_over)
+        pthread_cond_wait(&wait.over, &wait.lock);
+    pthread_mutex_unlock(&wait.lock);
+    pthread_mutex_destroy(&wait.lock);
+    pthread_cond_destroy(&wait.over);
+    return wait.write.status == EZ_OK ? EZ_OK : ez_error_copy(error, &call->error);
+}
