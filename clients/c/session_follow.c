@@ -263,9 +263,13 @@ static void take_event(ez_session *session, nng_msg *msg, ez_arena *arena) {
     ez_slice batch;
     ez_error error;
     if (ez_frame_read_event(nng_msg_body(msg), nng_msg_len(msg), arena, &topic, &header, &batch, &error) != EZ_OK) {
-        ez_log_warn("an event can't be read; what it held is fetched", "reason", error.message);
+        if (!session->saw_garbage) {
+            ez_log_warn("an event can't be read; what it held is fetched", "reason", error.message);
+        }
+        session->saw_garbage = true;
         begin_fetch(session, session->event_time_ns);
     } else {
+        session->saw_garbage = false;
         handle(session, header, batch);
     }
 }

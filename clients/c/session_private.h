@@ -111,6 +111,7 @@ struct ez_session {
     int64_t event_time_ns;
     uint64_t heard_ns; // when an event came, monotonic
     unsigned silences;
+    bool saw_garbage; // said so already
 
     // reports
     bool wants_ack;
