@@ -34,6 +34,8 @@ static const struct scheme {
     bool cut; // the backend wants what is behind the prefix
 } schemes[] = {
     {"sqlite:", &ez_backend_sqlite, true},
+    {"postgres://", &ez_backend_postgres, false},
+    {"postgresql://", &ez_backend_postgres, false},
 };
 
 static const struct scheme *find_scheme(const char *url) {
@@ -48,7 +50,7 @@ ez_status ez_store_open(const ez_store_options *options, ez_store **out, ez_erro
     const struct scheme *scheme = find_scheme(options->url);
     // The URL is not shown: it may hold a password.
     if (!scheme)
-        return ez_error_set(error, EZ_INVALID_ARGUMENT, "STORE_URL", "EZ_STORE is sqlite:PATH");
+        return ez_error_set(error, EZ_INVALID_ARGUMENT, "STORE_URL", "EZ_STORE is sqlite:PATH or postgres://…");
     if (options->readers < 1 || options->readers > EZ_STORE_READERS_MAX)
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "STORE_READERS", "a store has 1 to %d readers, not %d",
                             EZ_STORE_READERS_MAX, options->readers);

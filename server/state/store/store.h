@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_store: the only door to SQL. Two implementations, SQLite and PostgreSQL, behind one table of operations and one test
-// suite. What it keeps: resources as the packed protobuf bytes everybody gets (docs/adr: one table per kind, indexes live in the directory), the
-// change feed, the audit chain, idempotency records, id counters.
+// ez_store: the only door to SQL. Two implementations, SQLite and PostgreSQL, behind one table of operations and one
+// test suite. What it keeps: resources as the packed protobuf bytes everybody gets (docs/adr: one table per kind,
+// indexes live in the directory), the change feed, the audit chain, idempotency records, id counters.
 //
 // Threads. ez_store_commit, ez_store_find_idempotent and ez_store_trim are for one thread, the writer's. Readers
-// (ez_reader) each belong to the thread that took them. Nothing here may run in an nng callback: every call blocks on a disk or a socket.
+// (ez_reader) each belong to the thread that took them. Nothing here may run in an nng callback: every call blocks on a
+// disk or a socket.
 #pragma once
 
 #include <stddef.h>
@@ -22,12 +23,12 @@ typedef struct ez_store ez_store;
 typedef struct ez_reader ez_reader;
 
 typedef struct ez_store_options {
-    const char *url;            // "sqlite:PATH" or "postgres://…"
-    int readers;                // reading connections, 1 … 64
+    const char *url;             // "sqlite:PATH" or "postgres://…"
+    int readers;                 // reading connections, 1 … 64
     uint32_t connect_timeout_ms; // PostgreSQL: give up at start after this
-    uint64_t epoch;             // of a store that is made now: random, not 0
+    uint64_t epoch;              // of a store that is made now: random, not 0
     int64_t now_ns;
-    const char *key_check;      // hex digest of the sealing key; a new store keeps it, an old one must have the same
+    const char *key_check; // hex digest of the sealing key; a new store keeps it, an old one must have the same
 } ez_store_options;
 
 // Where the feed stands.
@@ -49,11 +50,11 @@ typedef struct ez_store_row {
 } ez_store_row;
 
 typedef struct ez_store_change {
-    uint64_t n;    // revision
-    uint32_t seq;  // within the revision, from 0
-    int kind;      // Ez__V1__Kind
+    uint64_t n;   // revision
+    uint32_t seq; // within the revision, from 0
+    int kind;     // Ez__V1__Kind
     int64_t id;
-    int op;        // Ez__V1__Op
+    int op; // Ez__V1__Op
     uint64_t secret_version;
     int64_t time_ns;
     ez_slice data;   // PUT: the packed resource
@@ -81,8 +82,8 @@ typedef struct ez_store_idempotent {
 // A group of revisions to be made durable in one transaction.
 typedef struct ez_store_commit_group {
     uint64_t epoch;
-    uint64_t from; // the head this group was built on
-    uint64_t to;   // the head after it
+    uint64_t from;                  // the head this group was built on
+    uint64_t to;                    // the head after it
     const ez_store_change *changes; // in order; the last one of a (kind, id) is what the resource's table keeps
     size_t change_count;
     const ez_store_audit *audits;
@@ -92,8 +93,8 @@ typedef struct ez_store_commit_group {
     const int64_t *next_id; // EZ_KIND_COUNT of them
 } ez_store_commit_group;
 
-// Opens, or makes, the store and brings its schema up to date under a lock. FAILED_PRECONDITION: a newer schema, another
-// sealing key, another process has the SQLite file. UNAVAILABLE: no server.
+// Opens, or makes, the store and brings its schema up to date under a lock. FAILED_PRECONDITION: a newer schema,
+// another sealing key, another process has the SQLite file. UNAVAILABLE: no server.
 ez_status ez_store_open(const ez_store_options *options, ez_store **out, ez_error *error) EZ_MUST_CHECK;
 void ez_store_close(ez_store *store);
 
@@ -104,26 +105,29 @@ ez_status ez_store_read_head(ez_store *store, ez_store_head *out, ez_error *erro
 
 // Calls each for every row of a kind, ids ascending; stops at its first error. The row's memory is the store's.
 typedef ez_status ez_store_row_fn(void *user, const ez_store_row *row, ez_error *error);
-ez_status ez_store_each_row(ez_store *store, int kind, ez_store_row_fn *each, void *user, ez_error *error) EZ_MUST_CHECK;
+ez_status ez_store_each_row(ez_store *store, int kind, ez_store_row_fn *each, void *user,
+                            ez_error *error) EZ_MUST_CHECK;
 
 // Calls each for the kept changes with after < n <= until, in order, at most limit of them (0: all).
 typedef ez_status ez_store_change_fn(void *user, const ez_store_change *change, ez_error *error);
-ez_status ez_store_each_change(ez_store *store, uint64_t after, uint64_t until, size_t limit, ez_store_change_fn *each, void *user,
-                               ez_error *error) EZ_MUST_CHECK;
+ez_status ez_store_each_change(ez_store *store, uint64_t after, uint64_t until, size_t limit, ez_store_change_fn *each,
+                               void *user, ez_error *error) EZ_MUST_CHECK;
 // The least revision whose changes, and all after it, are still kept; head + 1 where none are.
 ez_status ez_store_oldest_change(ez_store *store, uint64_t *out, ez_error *error) EZ_MUST_CHECK;
 
 // Makes the group durable, all of it or nothing. OK means it is on disk. ABORTED (HEAD_MOVED): another server committed
-// first; nothing was written. UNAVAILABLE (COMMIT_UNKNOWN): the connection broke while committing; the caller reads the head to learn which. RESOURCE_EXHAUSTED: disk full; nothing was written.
+// first; nothing was written. UNAVAILABLE (COMMIT_UNKNOWN): the connection broke while committing; the caller reads the
+// head to learn which. RESOURCE_EXHAUSTED: disk full; nothing was written.
 ez_status ez_store_commit(ez_store *store, const ez_store_commit_group *group, ez_error *error) EZ_MUST_CHECK;
 
 // *found false where there is none. The reply is copied into arena.
-ez_status ez_store_find_idempotent(ez_store *store, const uint8_t key[EZ_SHA256_LEN], ez_arena *arena, ez_store_idempotent *out,
-                                   bool *found, ez_error *error) EZ_MUST_CHECK;
+ez_status ez_store_find_idempotent(ez_store *store, const uint8_t key[EZ_SHA256_LEN], ez_arena *arena,
+                                   ez_store_idempotent *out, bool *found, ez_error *error) EZ_MUST_CHECK;
 
-// One bounded step of forgetting: changes of revisions < keep_from and idempotency records older than before_ns, at most
-// max_rows of each. *more: call again.
-ez_status ez_store_trim(ez_store *store, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more, ez_error *error) EZ_MUST_CHECK;
+// One bounded step of forgetting: changes of revisions < keep_from and idempotency records older than before_ns, at
+// most max_rows of each. *more: call again.
+ez_status ez_store_trim(ez_store *store, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
+                        ez_error *error) EZ_MUST_CHECK;
 
 // ---- Queries, on the store's reader threads
 
@@ -137,8 +141,8 @@ struct ez_query {
 ez_status ez_store_submit(ez_store *store, ez_query *query, ez_error *error) EZ_MUST_CHECK;
 
 typedef struct ez_audit_filter {
-    int64_t before_id; // 0: from the newest
-    int64_t since_ns, until_ns; // 0: no bound
+    int64_t before_id;                     // 0: from the newest
+    int64_t since_ns, until_ns;            // 0: no bound
     const char *actor, *method, *resource; // NULL or "": any
     size_t limit;
 } ez_audit_filter;
@@ -147,8 +151,8 @@ typedef ez_status ez_store_audit_fn(void *user, const ez_store_audit *entry, ez_
 ez_status ez_reader_each_audit(ez_reader *reader, const ez_audit_filter *filter, ez_store_audit_fn *each, void *user,
                                ez_error *error) EZ_MUST_CHECK;
 // After (n, seq), in order, without data and sealed.
-ez_status ez_reader_each_change(ez_reader *reader, uint64_t after_n, uint32_t after_seq, size_t limit, ez_store_change_fn *each,
-                                void *user, ez_error *error) EZ_MUST_CHECK;
+ez_status ez_reader_each_change(ez_reader *reader, uint64_t after_n, uint32_t after_seq, size_t limit,
+                                ez_store_change_fn *each, void *user, ez_error *error) EZ_MUST_CHECK;
 ez_status ez_reader_oldest_change(ez_reader *reader, uint64_t *out, ez_error *error) EZ_MUST_CHECK;
 // The store answers.
 ez_status ez_reader_ping(ez_reader *reader, ez_error *error) EZ_MUST_CHECK;

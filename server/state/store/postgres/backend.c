@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// PostgreSQL as a backend: opening, closing, and the table of operations. An ez_pg owns the URL and the writer's
+// connection. Readers connect when they are first used, and again when they must: a server that is down for a while
+// fails queries, not the program.
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/runtime/clock.h"
+#include "server/state/store/postgres/db.h"
+
+static ez_status no_memory(ez_error *error) {
+    return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory to open the store");
+}
+
+static void backend_close(void *db) {
+    ez_pg *store = db;
+    if (!store)
+        return;
+    ez_pg_drop(&store->conn);
+    if (store->url)
+        explicit_bzero(store->url, strlen(store->url));
+    free(store->url);
+    free(store);
+}
+
+static ez_status start(ez_pg *store, const ez_store_options *options, ez_error *error) {
+    uint64_t deadline = ez_clock_mono_ms() + options->connect_timeout_ms;
+    ez_pg_init(&store->conn, store->url, store->where);
+    ez_status status = ez_pg_ready(&store->conn, true, deadline, error);
+    // A server that was just reached gets its time for the schema, whatever connecting took.
+    return status ? status : ez_pg_migrate(&store->conn, options, ez_clock_mono_ms() + EZ_PG_IDLE_MS, error);
+}
+
+static ez_status backend_open(const ez_store_options *options, const char *url, void **out, ez_error *error) {
+    ez_pg *store = calloc(1, sizeof *store);
+    if (!store)
+        return no_memory(error);
+    store->url = strdup(url);
+    ez_status status = store->url ? ez_pg_url_check(url, store->where, error) : no_memory(error);
+    if (!status)
+        status = start(store, options, error);
+    if (status)
+        backend_close(store);
+    else
+        *out = store;
+    return status;
+}
+
+static ez_status open_reader(void *db, void **out, ez_error *error) {
+    ez_pg *store = db;
+    ez_pg_conn *conn = calloc(1, sizeof *conn);
+    if (!conn)
+        return no_memory(error);
+    ez_pg_init(conn, store->url, store->where);
+    *out = conn;
+    return EZ_OK;
+}
+
+static void close_reader(void *reader) {
+    if (!reader)
+        return;
+    ez_pg_drop(reader);
+    free(reader);
+}
+
+const ez_backend ez_backend_postgres = {
+    .name = "postgres",
+    .open = backend_open,
+    .close = backend_close,
+    .read_head = ez_pg_read_head,
+    .each_row = ez_pg_each_row,
+    .each_change = ez_pg_each_change,
+    .oldest_change = ez_pg_oldest_change,
+    .commit = ez_pg_commit,
+    .find_idempotent = ez_pg_find_idempotent,
+    .trim = ez_pg_trim,
+    .open_reader = open_reader,
+    .close_reader = close_reader,
+    .reader_each_audit = ez_pg_reader_each_audit,
+    .reader_each_change = ez_pg_reader_each_change,
+    .reader_oldest_change = ez_pg_reader_oldest_change,
+    .reader_ping = ez_pg_reader_ping,
+};
