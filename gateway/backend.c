@@ -24,7 +24,8 @@
 #define QUEUE_MAX_MS     2000 // waiting to be sent
 #define SLACK_MS         250  // the core answers DEADLINE_EXCEEDED itself: give that time to arrive
 #define PAUSE_MS         100
-#define PAUSES_MAX       10 // about one reconnect
+#define PAUSES_MAX       10   // about one reconnect
+#define LOST_MAX_MS      1000 // after a loss, new calls wait for the reconnect so long
 #define ATTEMPTS_MAX     3
 #define REQ_HEADER       64 // what the protocol puts before a frame counts too
 
@@ -57,7 +58,8 @@ struct ez_backend {
     call *calls;
     call *free;
     _Atomic(call *) finished;
-    atomic_uint pipe; // id of the connection, 0 while there is none
+    atomic_uint pipe;      // id of the connection, 0 while there is none
+    atomic_ullong lost_ms; // when the last one ended; 0: there was none
     atomic_bool is_closing;
     atomic_ullong count_calls, count_retries, count_failures;
     atomic_uint in_flight;
@@ -69,8 +71,8 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg) {
     // REM_POST comes also for a pipe that was refused before ADD_POST: only the current one's end counts.
     if (event == NNG_PIPE_EV_ADD_POST)
         atomic_store(&backend->pipe, id);
-    else
-        (void)atomic_compare_exchange_strong(&backend->pipe, &id, 0);
+    else if (atomic_compare_exchange_strong(&backend->pipe, &id, 0))
+        atomic_store(&backend->lost_ms, ez_clock_mono_ms());
 }
 
 static void finish(call *one, int result) {
@@ -154,7 +156,8 @@ static void on_paused(call *one, int result) {
     if (result != 0 || atomic_load(&one->backend->is_closing)) {
         finish(one, NNG_ECLOSED);
     } else if (atomic_load(&one->backend->pipe)) {
-        atomic_fetch_add_explicit(&one->backend->count_retries, 1, memory_order_relaxed);
+        if (one->attempts > 0)
+            atomic_fetch_add_explicit(&one->backend->count_retries, 1, memory_order_relaxed);
         send_call(one);
     } else if (one->pauses < PAUSES_MAX) {
         pause_call(one);
@@ -263,6 +266,11 @@ bool ez_backend_is_connected(const ez_backend *backend) {
     return atomic_load(&backend->pipe) != 0;
 }
 
+static bool is_reconnecting(const ez_backend *backend) {
+    uint64_t lost = atomic_load(&backend->lost_ms);
+    return lost != 0 && ez_clock_mono_ms() - lost < LOST_MAX_MS;
+}
+
 static call *take_free(ez_backend *backend) {
     call *one = backend->free;
     if (one) {
@@ -285,7 +293,8 @@ static call *take_free(ez_backend *backend) {
 
 ez_status ez_backend_start(ez_backend *backend, const void *frame, size_t len, bool is_safe, uint32_t timeout_ms,
                            ez_backend_done *done, void *arg, ez_error *error) {
-    if (!ez_backend_is_connected(backend))
+    bool is_connected = ez_backend_is_connected(backend);
+    if (!is_connected && !is_reconnecting(backend))
         return ez_error_set(error, EZ_UNAVAILABLE, "CORE_UNAVAILABLE",
                             "the gateway has no connection to the core; try again in a moment");
     call *one = take_free(backend);
@@ -303,7 +312,10 @@ ez_status ez_backend_start(ez_backend *backend, const void *frame, size_t len, b
     one->arg = arg;
     atomic_fetch_add_explicit(&backend->count_calls, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&backend->in_flight, 1, memory_order_relaxed);
-    send_call(one);
+    if (is_connected)
+        send_call(one);
+    else
+        pause_call(one); // nothing is sent yet, so any call may wait
     return EZ_OK;
 }
 

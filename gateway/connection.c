@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "gateway/linger.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
 
@@ -38,13 +39,16 @@ struct ez_connection {
     int fd;
     connection_state state;
     uint64_t since_ms;
-    size_t bytes; // of the request or the response
-    bool is_doomed;
+    size_t bytes;    // of the request or the response
+    bool is_doomed;  // to be freed as soon as nothing of evhttp is on the stack
+    bool must_close; // after the answer
+    bool is_cut;     // closed for what it did: no lingering
 };
 
 struct ez_connections {
     struct event_base *base;
-    struct event *set_up; // active while pending is not empty
+    struct event *set_up; // active while pending is not empty or something is doomed
+    ez_linger *linger;
     struct bufferevent **pending;
     size_t pending_count, pending_cap;
     ez_connection *all;
@@ -70,6 +74,11 @@ static void move(ez_connection *one, connection_state to, size_t bytes) {
         one->owner->receiving += bytes;
 }
 
+static void doom(ez_connection *one) {
+    one->is_doomed = one->owner->has_doomed = true;
+    event_active(one->owner->set_up, EV_TIMEOUT, 0);
+}
+
 static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg) {
     (void)buffer;
     ez_connection *one = arg;
@@ -83,8 +92,9 @@ static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *inf
         owner->receiving += info->n_added;
     }
     if (owner->receiving > owner->limits.max_receiving && !one->is_doomed) {
-        one->is_doomed = owner->has_doomed = true; // not freed in here: evhttp is about to read it
-        event_active(owner->set_up, EV_TIMEOUT, 0);
+        ez_log_warn("too much is being received at once: a connection is closed");
+        one->is_cut = true;
+        doom(one);
     }
 }
 
@@ -93,6 +103,8 @@ static void on_close(struct evhttp_connection *evcon, void *arg) {
     ez_connection *one = arg;
     ez_connections *owner = one->owner;
     end_receiving(one);
+    if (one->state == CONNECTION_RECEIVING && !one->is_cut)
+        ez_linger_take(owner->linger, one->fd);
     if (one->watch)
         (void)evbuffer_remove_cb_entry(one->input, one->watch);
     if (one->previous)
@@ -183,10 +195,8 @@ static void free_doomed(ez_connections *owner) {
     owner->has_doomed = false;
     for (ez_connection *one = owner->all; one;) {
         ez_connection *next = one->next;
-        if (one->is_doomed && one->state != CONNECTION_SERVING) {
-            ez_log_warn("too much is being received at once: a connection was closed");
+        if (one->is_doomed && one->state != CONNECTION_SERVING && one->state != CONNECTION_ANSWERING)
             evhttp_connection_free(one->evcon);
-        }
         one = next;
     }
 }
@@ -214,6 +224,7 @@ ez_status ez_connections_create(struct event_base *base, struct evhttp *http, co
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for the table of connections");
     }
     made->base = base;
+    made->linger = ez_linger_create(base);
     made->limits = *limits;
     evhttp_set_bevcb(http, make_bufferevent, made);
     *out = made;
@@ -225,6 +236,7 @@ void ez_connections_destroy(ez_connections *connections) {
         return;
     for (size_t i = 0; i < connections->pending_count; i++)
         (void)bufferevent_decref(connections->pending[i]);
+    ez_linger_destroy(connections->linger);
     event_free(connections->set_up);
     free(connections->pending);
     free(connections->by_fd);
@@ -249,11 +261,14 @@ static void on_answered(struct evhttp_request *req, void *arg) {
     ez_connection *one = arg;
     size_t waiting = evbuffer_get_length(one->input); // the next request, sent without waiting for this answer
     move(one, waiting > 0 ? CONNECTION_RECEIVING : CONNECTION_IDLE, waiting);
+    if (one->must_close)
+        doom(one); // evhttp closes it itself, except after CONNECT
 }
 
-void ez_connection_answer(ez_connection *connection, struct evhttp_request *req, size_t bytes) {
+void ez_connection_answer(ez_connection *connection, struct evhttp_request *req, size_t bytes, bool must_close) {
     if (!connection)
         return;
+    connection->must_close = must_close;
     move(connection, CONNECTION_ANSWERING, bytes);
     evhttp_request_set_on_complete_cb(req, on_answered, connection);
 }
@@ -279,6 +294,7 @@ void ez_connections_sweep(ez_connections *connections) {
         ez_connection *next = one->next;
         if (is_late(one, now)) {
             atomic_fetch_add_explicit(connections->limits.timeouts, 1, memory_order_relaxed);
+            one->is_cut = true;
             evhttp_connection_free(one->evcon);
         }
         one = next;

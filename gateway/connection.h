@@ -39,8 +39,8 @@ ez_connection *ez_connections_find(const ez_connections *connections, struct evh
 
 // The request is complete: no clock runs until the response.
 void ez_connection_serve(ez_connection *connection);
-// A response of this many bytes is about to be sent. NULL is fine.
-void ez_connection_answer(ez_connection *connection, struct evhttp_request *req, size_t bytes);
+// A response of this many bytes is about to be sent; must_close: its connection ends after it. NULL is fine.
+void ez_connection_answer(ez_connection *connection, struct evhttp_request *req, size_t bytes, bool must_close);
 
 // Closes those that are too slow. To be called about once a second.
 void ez_connections_sweep(ez_connections *connections);

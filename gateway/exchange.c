@@ -215,7 +215,7 @@ static void answer(exchange *x, ez_http_response *response) {
     ez_metrics_answered(owner->parts.counters, response->status, duration_us);
     if (ez_log_enabled(EZ_LOG_DEBUG))
         log_access(x, response->status, duration_us);
-    ez_connection_answer(x->connection, x->req, response->body.len);
+    ez_connection_answer(x->connection, x->req, response->body.len, response->close);
     ez_evhttp_send(x->req, x->in.is_head, response);
     release_big(&owner->body);
     release_big(&owner->packed);

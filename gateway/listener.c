@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -21,7 +22,9 @@ ez_status ez_listener_parse(const char *text, ez_listener *out, ez_error *error)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
     bool is_bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
     bool is_bare_v6 = !is_bracketed && len > 0 && memchr(text, ':', len);
-    if (colon && colon[1] && len < sizeof host && !is_bare_v6) {
+    bool is_port = colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1) &&
+                   strlen(colon + 1) <= 5 && atoi(colon + 1) <= 65535;
+    if (is_port && len < sizeof host && !is_bare_v6) {
         memcpy(host, text + is_bracketed, len - 2u * is_bracketed);
         host[len - 2u * is_bracketed] = '\0';
         if (len == 0)

@@ -123,7 +123,6 @@ static ez_status make_base(loop *one, const ez_server_options *options, ez_error
     evhttp_set_allowed_methods(one->http, UINT16_MAX); // the unknown ones too: ours to refuse, as a problem document
     evhttp_set_default_content_type(one->http, NULL);
     evhttp_set_timeout(one->http, (int)options->idle_s);
-    (void)evhttp_set_flags(one->http, EVHTTP_SERVER_LINGERING_CLOSE); // so that who sent too much reads why
     evhttp_set_gencb(one->http, on_request, one);
     return EZ_OK;
 }
