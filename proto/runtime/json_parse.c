@@ -128,6 +128,8 @@ static void put_number(parser *p, const ProtobufCFieldDescriptor *fd, json_t *va
         return;
     }
     double number = json_number_value(value);
+    if (number == 0)
+        number = 0; // "-0" is an integer to jansson, "-0.0" is not: both are 0 here
     if (fd->type == PROTOBUF_C_TYPE_DOUBLE)
         *(double *)at = number;
     else if (fabs(number) <= (double)__FLT_MAX__)
