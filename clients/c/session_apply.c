@@ -87,6 +87,13 @@ static ez_slice secret_of(const ez_change *change, const ez_row *row) {
     return is_held ? ez_row_secret(row) : (ez_slice){0};
 }
 
+// An API key whose secret has changed again since this change: a later change of the same fetch brings both. What is
+// held stays until then.
+static bool is_superseded(const ez_change *change, const ez_row *row) {
+    return change->kind == EZ__V1__KIND__KIND_API_KEY && change->secret_version != 0 && !change->has_secret &&
+           (row == NULL || !row->is_held || row->secret_version != change->secret_version);
+}
+
 static void apply_put(ez_session *session, const ez_change *change) {
     row_put put = {.change = change};
     ez_row *row = change->kind > UINT8_MAX ? NULL : ez_rows_find(&session->rows, (uint8_t)change->kind, change->id);
@@ -95,6 +102,12 @@ static void apply_put(ez_session *session, const ez_change *change) {
     if (same_hash(row, put.hash)) {
         row->seen = session->snapshot;
         ez_rows_accept(&session->rows, row);
+        return;
+    }
+    if (is_superseded(change, row)) {
+        if (row != NULL) {
+            row->seen = session->snapshot;
+        }
         return;
     }
     put.secret = secret_of(change, row);
