@@ -3,6 +3,7 @@
 // Replies and errors of a call: the last reply wins, one that does not fit becomes an error.
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/runtime/call.h"
 
@@ -31,6 +32,16 @@ Test(call, a_reply_that_does_not_fit_is_an_error) {
     cr_assert_eq(ez_call_reply_bytes(&call, data, max), EZ_OK);
     cr_assert_eq(ez_call_reply_bytes(&call, data, max + 1), EZ_RESOURCE_EXHAUSTED);
     cr_assert_str_eq(call.error.reason, "REPLY_TOO_LARGE");
+    ez_error_clear(&call.error);
+    memset(data, 'x', max);
+    Ez__V1__Revision revision = EZ__V1__REVISION__INIT;
+    Ez__V1__ReplyHeader message = EZ__V1__REPLY_HEADER__INIT; // any message will do
+    message.revision = &revision;
+    message.message = (char *)data;
+    cr_assert_eq(ez_call_reply(&call, &message.base), EZ_RESOURCE_EXHAUSTED);
+    cr_assert_str_eq(call.error.reason, "REPLY_TOO_LARGE");
+    data[max - 100] = 0;
+    cr_assert_eq(ez_call_reply(&call, &message.base), EZ_OK);
     free(data);
     ez_buf_fini(&call.reply);
 }

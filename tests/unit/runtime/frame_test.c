@@ -14,7 +14,8 @@ static ez_status read_call(const ez_buf *frame, ez_call_header *header, ez_error
     ez_slice message;
     // A copy of just its size, so that the sanitizer sees a read past it.
     uint8_t *copy = malloc(frame->len ? frame->len : 1);
-    memcpy(copy, frame->data, frame->len);
+    if (frame->len)
+        memcpy(copy, frame->data, frame->len);
     ez_status status = ez_frame_read_call(copy, frame->len, header, &message, error);
     free(copy);
     return status;

@@ -80,6 +80,11 @@ Test(json_parse, fault_28_depth_is_bounded) {
         strcat(deep, "]");
     strcat(deep, "}");
     expect_fault("ez.v1.Key", deep, "name", "string");
+    strcpy(deep, "{\"name\":");
+    for (int i = 0; i < 32; i++)
+        strcat(deep, "[");
+    cr_assert_eq(parse("ez.v1.Key", deep), EZ_INVALID_ARGUMENT);
+    cr_assert_not_null(strstr(error.message, "32 deep"), "33 levels: %s", error.message);
 }
 
 Test(json_parse, fault_28_duplicate_keys_are_refused) {

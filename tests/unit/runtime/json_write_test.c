@@ -88,6 +88,17 @@ Test(json_write, a_resource_in_full) {
     cr_assert(has("\"quota_limit\":0"));
 }
 
+Test(json_write, what_is_taken_only_is_never_given) {
+    const ez_message_rule *key_rule = rule_named("ez.v1.Key");
+    ez_field_rule field = *field_named(key_rule, "name");
+    field.flags = EZ_FIELD_INPUT_ONLY;
+    ez_message_rule rule = {.descriptor = key_rule->descriptor, .name = "test", .fields = &field, .field_count = 1};
+    Ez__V1__Key key = EZ__V1__KEY__INIT;
+    key.name = (char *)"n";
+    cr_assert_eq(ez_json_write(&rule, &key.base, false, &out), EZ_OK);
+    cr_assert_str_eq(ez_buf_cstr(&out), "{}");
+}
+
 Test(json_write, zero_enums_that_mean_something_are_words) {
     Ez__V1__Binding binding = EZ__V1__BINDING__INIT;
     write_json("ez.v1.Binding", &binding.base, false);
