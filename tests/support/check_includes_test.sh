@@ -73,6 +73,8 @@ bad tools/protoc-gen-ez/a.c #include "clients/c/ezplane.h"
 bad tools/dpsim/a.c #include "server/domain/fleet/fleet.h"
 good tests/unit/rpc/a_test.c #include "server/rpc/gate.h"
 good tests/unit/rpc/a_test.c #include <sqlite3.h>
+good tests/unit/rpc/a_test.c #include "helper.h"
+bad tests/unit/rpc/a_test.c #include "../helper.h"
 bad server/rpc/a.c #include "gate.h"
 bad server/rpc/a.c #include "../domain/access/key.h"
 bad server/rpc/a.c #include EZ_HEADER
