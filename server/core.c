@@ -107,7 +107,7 @@ static ez_status open_state(ez_core *core, const ez_settings *settings, ez_error
 }
 
 // Makes what every store has: the namespace "default" and an admin who may call.
-static ez_status first_start(ez_core *core, const ez_settings *settings, ez_error *error) {
+static ez_status first_start(ez_core *core, const ez_settings *settings, bool shows_token, ez_error *error) {
     const char *home = ez_settings_text(settings, "EZ_HOME");
     char token[EZ_TOKEN_TEXT_MAX] = "";
     ez_status status = ez_access_bootstrap(core->writer, core->access, core->directory,
@@ -118,7 +118,7 @@ static ez_status first_start(ez_core *core, const ez_settings *settings, ez_erro
     char line[EZ_TOKEN_TEXT_MAX + 1];
     snprintf(line, sizeof line, "%s\n", token);
     status = ez_home_write(home, "admin.token", line, error);
-    if (status == EZ_OK) {
+    if (status == EZ_OK && shows_token) {
         // The one time a token is shown: to whoever started the server, on its standard output, not in the log.
         printf("first admin token: %s (also in %s/admin.token)\n", token, home);
         fflush(stdout);
@@ -142,7 +142,7 @@ static ez_status open_all(ez_core *core, const ez_settings *settings, const char
     }
     ez_access_options access = {.directory = core->directory};
     status = ez_access_create(&access, &core->access, error);
-    return status != EZ_OK ? status : first_start(core, settings, error);
+    return status != EZ_OK ? status : first_start(core, settings, server_id != NULL, error);
 }
 
 ez_status ez_core_open(ez_core *core, const ez_settings *settings, const char *server_id, char **running_url,

@@ -1,0 +1,2 @@
+# The stores against their bare databases.
+ez_bench(store SOURCES store_bench.c LIBS ez_store PkgConfig::sqlite3 PkgConfig::libpq)
