@@ -144,20 +144,20 @@ static void check_time(walk *w, const Google__Protobuf__Timestamp *time, const e
         FAULT(w, place, "must be a time within the years 1970 to 9999");
 }
 
-static bool is_update(const ez_message_rule *rule) {
-    const char *dot = strrchr(rule->name, '.');
-    return strncmp(dot ? dot + 1 : rule->name, "Update", 6) == 0;
+// An item of a batch gets a status of its own: its handler checks what it creates or updates.
+static bool is_left_to_handler(const ez_field_rule *field, const ProtobufCFieldDescriptor *fd) {
+    return ez_field_is_member(fd) && !(field->flags & EZ_FIELD_PRESENCE) &&
+           (strcmp(field->name, "create") == 0 || strcmp(field->name, "update") == 0);
 }
 
-static void check_inner(walk *w, const ez_field_rule *field, ProtobufCMessage *inner, bool is_create,
-                        const ez_place *place) {
-    if (!inner)
+static void check_inner(walk *w, const ez_field_rule *field, const ProtobufCFieldDescriptor *fd,
+                        ProtobufCMessage *inner, bool is_create, const ez_place *place) {
+    if (!inner || is_left_to_handler(field, fd))
         return;
     if (field->flags & EZ_FIELD_TIMESTAMP)
         check_time(w, (const Google__Protobuf__Timestamp *)inner, place);
     else if (field->message)
-        check_message(w, field->message, inner,
-                      strcmp(field->name, "create") == 0 || (is_create && !is_update(field->message)), place);
+        check_message(w, field->message, inner, is_create, place);
 }
 
 static void check_value(walk *w, const ez_field_rule *field, const ProtobufCFieldDescriptor *fd, void *at,
@@ -170,7 +170,7 @@ static void check_value(walk *w, const ez_field_rule *field, const ProtobufCFiel
         check_length(w, field, ((const ProtobufCBinaryData *)at)->len, place);
         return;
     case PROTOBUF_C_TYPE_MESSAGE:
-        check_inner(w, field, *(ProtobufCMessage **)at, is_create, place);
+        check_inner(w, field, fd, *(ProtobufCMessage **)at, is_create, place);
         return;
     case PROTOBUF_C_TYPE_ENUM:
         if (!protobuf_c_enum_descriptor_get_value(fd->descriptor, *(const int *)at))

@@ -25,8 +25,8 @@ ez_status ez_message_decode_reply(const ez_message_rule *rule, const void *data,
 // presence count as absent: they are looked at for required only. Every fault is one violation in error.
 //
 // required is checked in the request itself and in what it carries, but in a resource (a message with output_only
-// fields) only where it is made: is_create says so for the request's own resource; in a batch, what a member named
-// "create" holds is made, and what a message named Update… holds is not.
+// fields) only if is_create. Not looked into: the members "create" and "update" of a oneof. They are items of a batch,
+// each with a status of its own, and their handler calls this for each.
 ez_status ez_message_check(const ez_message_rule *rule, ProtobufCMessage *message, bool is_create, ez_arena *arena,
                            ez_error *error) EZ_MUST_CHECK;
 

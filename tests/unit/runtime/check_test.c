@@ -212,29 +212,27 @@ Test(check, required_binds_a_resource_where_it_is_made) {
     cr_assert_eq(check(update, &changed.base, false), EZ_OK);
 }
 
-Test(check, in_a_batch_each_item_says_whether_it_is_made) {
+Test(check, items_of_a_batch_are_left_to_their_handler) {
     const ez_message_rule *rule = rule_named("ez.v1.BatchApiKeysRequest");
     Ez__V1__ApiKey empty = EZ__V1__API_KEY__INIT;
-    Ez__V1__UpdateApiKeyRequest update = EZ__V1__UPDATE_API_KEY_REQUEST__INIT;
-    update.id = 3;
-    update.api_key = &empty;
+    Ez__V1__DeleteApiKeyRequest deletion = EZ__V1__DELETE_API_KEY_REQUEST__INIT;
     Ez__V1__ApiKeyBatchItem items[2] = {EZ__V1__API_KEY_BATCH_ITEM__INIT, EZ__V1__API_KEY_BATCH_ITEM__INIT};
-    items[0].action_case = EZ__V1__API_KEY_BATCH_ITEM__ACTION_UPDATE;
-    items[0].update = &update;
-    items[1].action_case = EZ__V1__API_KEY_BATCH_ITEM__ACTION_CREATE;
-    items[1].create = &empty;
+    items[0].action_case = EZ__V1__API_KEY_BATCH_ITEM__ACTION_CREATE;
+    items[0].create = &empty;
+    items[1].action_case = EZ__V1__API_KEY_BATCH_ITEM__ACTION_DELETE;
+    items[1].delete_ = &deletion;
     Ez__V1__ApiKeyBatchItem *list[2] = {&items[0], &items[1]};
     Ez__V1__BatchApiKeysRequest batch = EZ__V1__BATCH_API_KEYS_REQUEST__INIT;
     cr_assert_eq(check(rule, &batch.base, false), EZ_INVALID_ARGUMENT, "an empty batch");
     batch.items = list;
     batch.n_items = 1;
-    for (int is_create = 0; is_create < 2; is_create++)
-        cr_assert_eq(check(rule, &batch.base, is_create), EZ_OK, "%s", error.message);
+    cr_assert_eq(check(rule, &batch.base, true), EZ_OK, "%s", error.message);
     batch.n_items = 2;
-    for (int is_create = 0; is_create < 2; is_create++) {
-        cr_assert_eq(check(rule, &batch.base, is_create), EZ_INVALID_ARGUMENT);
-        cr_assert(violates("items[1].create.group_id") && error.violation_count == 1);
-    }
+    cr_assert_eq(check(rule, &batch.base, false), EZ_INVALID_ARGUMENT);
+    cr_assert(violates("items[1].delete.id") && error.violation_count == 1);
+    // As the handler does it.
+    cr_assert_eq(check(rule_named("ez.v1.ApiKey"), &empty.base, true), EZ_INVALID_ARGUMENT);
+    cr_assert(violates("group_id"));
 }
 
 Test(check, texts_are_trimmed_and_lowered_without_touching_the_originals) {
