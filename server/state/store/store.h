@@ -4,9 +4,10 @@
 // test suite. What it keeps: resources as the packed protobuf bytes everybody gets (docs/adr: one table per kind,
 // indexes live in the directory), the change feed, the audit chain, idempotency records, id counters.
 //
-// Threads. ez_store_commit, ez_store_find_idempotent and ez_store_trim are for one thread, the writer's. Readers
-// (ez_reader) each belong to the thread that took them. Nothing here may run in an nng callback: every call blocks on a
-// disk or a socket.
+// Threads. ez_store_commit, ez_store_find_idempotent and ez_store_trim are for one thread, the writer's. The other
+// ez_store_* may be called from any thread; a lock lets one at a time through, so what each_row and each_change call
+// must not call the store. Readers (ez_reader) each belong to the thread that took them. Nothing here may run in an nng
+// callback: every call blocks on a disk or a socket, for a bounded time.
 #pragma once
 
 #include <stddef.h>

@@ -28,7 +28,8 @@ struct relay {
     pthread_mutex_t lock;
     // Guarded by lock:
     char word[64]; // "": pass everything on
-    bool pass_it_on, stopping;
+    relay_end end;
+    bool stopping;
     unsigned cuts;
 };
 
@@ -58,10 +59,10 @@ static void admit(relay *wire) {
 }
 
 // Whether these bytes are the ones to break at; says so only once.
-static bool is_cut(relay *wire, const char *data, size_t len, bool *pass_it_on) {
+static bool is_cut(relay *wire, const char *data, size_t len, relay_end *end) {
     pthread_mutex_lock(&wire->lock);
     bool cut = wire->word[0] && memmem(data, len, wire->word, strlen(wire->word));
-    *pass_it_on = wire->pass_it_on;
+    *end = wire->end;
     if (cut) {
         wire->word[0] = 0;
         wire->cuts++;
@@ -83,11 +84,11 @@ static bool pass(int to, const char *data, size_t len) {
 
 static void serve_client(relay *wire, pair *two, char *room, size_t size) {
     ssize_t len = recv(two->client, room, size, 0);
-    bool pass_it_on = true;
-    bool cut = len > 0 && is_cut(wire, room, (size_t)len, &pass_it_on);
-    if (len > 0 && (pass_it_on || !cut) && !pass(two->server, room, (size_t)len))
+    relay_end end = RELAY_LEAVE;
+    bool cut = len > 0 && is_cut(wire, room, (size_t)len, &end);
+    if (len > 0 && !(cut && end == RELAY_LOSE_REQUEST) && !pass(two->server, room, (size_t)len))
         len = 0;
-    if (cut && pass_it_on && len > 0) {
+    if (cut && end == RELAY_LOSE_ANSWER && len > 0) {
         struct pollfd answer = {.fd = two->server, .events = POLLIN};
         poll(&answer, 1, 10000);
     }
@@ -173,10 +174,10 @@ void relay_url(const relay *wire, const char *url, char *out, size_t size) {
     snprintf(out, size, "%.*s@127.0.0.1:%d%s", (int)(host - url), url, wire->port, slash);
 }
 
-void relay_cut(relay *wire, const char *word, bool pass_it_on) {
+void relay_cut(relay *wire, const char *word, relay_end end) {
     pthread_mutex_lock(&wire->lock);
     snprintf(wire->word, sizeof wire->word, "%s", word);
-    wire->pass_it_on = pass_it_on;
+    wire->end = end;
     pthread_mutex_unlock(&wire->lock);
 }
 

@@ -14,7 +14,11 @@ relay *relay_start(const char *server);
 void relay_stop(relay *relay);
 // url with the relay's address in place of the server's.
 void relay_url(const relay *relay, const char *url, char *out, size_t size);
-// Breaks, once, the next connection whose client sends bytes with word in them: after passing them on and waiting for
-// the server to have answered (the answer is lost), or without passing them on.
-void relay_cut(relay *relay, const char *word, bool pass_it_on);
+typedef enum relay_end {
+    RELAY_LOSE_REQUEST, // the bytes are not passed on
+    RELAY_LOSE_ANSWER,  // they are, and the server has answered, but nobody hears it
+    RELAY_LEAVE,        // they are, and nobody waits
+} relay_end;
+// Breaks, once, the next connection whose client sends bytes with word in them.
+void relay_cut(relay *relay, const char *word, relay_end end);
 unsigned relay_cuts(relay *relay);

@@ -15,6 +15,8 @@
 #include "proto/runtime/clock.h"
 #include "server/state/store/postgres/arrays.h"
 
+#define FLUSH_BYTES 65536
+
 typedef struct attempt {
     ez_pg_conn *conn;
     ez_pg *store;
@@ -27,10 +29,15 @@ typedef struct attempt {
     bool again;    // nothing was written, and another attempt may go better
 } attempt;
 
+// Small statements leave together, with the first large one or at the end of the pipeline; what is large leaves at
+// once, so that libpq never holds more than one of them.
 static ez_status push(attempt *try, const char *text, const ez_pg_params *params, ez_error *error) {
+    size_t bytes = 0;
+    for (int i = 0; i < params->count; i++)
+        bytes += (size_t)params->lengths[i];
     ez_status status = ez_pg_send(try->conn, text, params, error);
     try->sent++;
-    return status ? status : ez_pg_flush(try->conn, try->deadline, error);
+    return status || bytes < FLUSH_BYTES ? status : ez_pg_flush(try->conn, try->deadline, error);
 }
 
 // Sends what the arrays hold, if anything, and empties them.
@@ -241,6 +248,7 @@ static ez_status collect(attempt *try, ez_error *error) {
 
 static ez_status unknown(attempt *try, ez_error *error) {
     ez_pg_drop(try->conn);
+    try->store->is_unsettled = true;
     return ez_error_set(error, EZ_UNAVAILABLE, "COMMIT_UNKNOWN",
                         "PostgreSQL at %s was lost while committing revision %llu: read the head to learn whether it "
                         "is there",

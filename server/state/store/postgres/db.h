@@ -45,6 +45,7 @@ typedef struct ez_pg {
     char *url;
     char where[EZ_PG_WHERE_MAX];
     int64_t next_id[EZ_KIND_COUNT]; // as last committed by us; 0: not known
+    bool is_unsettled;              // a COMMIT was sent and its answer lost: the server may still be at it
 } ez_pg;
 
 // Parameters of one statement, in binary. What they point at must live until it was sent.

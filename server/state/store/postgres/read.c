@@ -96,6 +96,30 @@ static ez_status take_head(void *user, const PGresult *row, ez_error *error) {
     return ez_pg_hash(run->conn, row, 0, 3, run->head.audit_hash, error);
 }
 
+typedef struct number_run {
+    int64_t value;
+    bool found;
+} number_run;
+
+static ez_status take_number(void *user, const PGresult *row, ez_error *error) {
+    (void)error;
+    *(number_run *)user = (number_run){.value = ez_pg_int(row, 0, 0), .found = true};
+    return EZ_OK;
+}
+
+// Where the answer to a COMMIT was lost, the server may still be committing, and a plain read would see the head as it
+// was before. The row's lock is held until it is done either way.
+static ez_status settle(ez_pg *store, ez_error *error) {
+    ez_pg_params none = {0};
+    number_run run = {0};
+    stream query = {
+        .text = "SELECT one FROM feed_head WHERE one = 1 FOR SHARE", .params = &none, .row = take_number, .user = &run};
+    ez_status status = run_stream(&store->conn, &query, error);
+    if (!status)
+        store->is_unsettled = false;
+    return status;
+}
+
 ez_status ez_pg_read_head(void *db, ez_store_head *out, ez_error *error) {
     // One statement, so that head and counters are of one moment: another server may be committing.
     static const char text[] =
@@ -110,23 +134,14 @@ ez_status ez_pg_read_head(void *db, ez_store_head *out, ez_error *error) {
     ez_pg_params none = {0};
     head_run run = {.conn = conn};
     stream query = {.text = text, .params = &none, .row = take_head, .user = &run};
-    ez_status status = run_stream(conn, &query, error);
+    ez_status status = ((ez_pg *)db)->is_unsettled ? settle(db, error) : EZ_OK;
+    if (!status)
+        status = run_stream(conn, &query, error);
     if (!status && !run.found)
         status = no_head(conn, error);
     if (!status)
         *out = run.head;
     return status;
-}
-
-typedef struct number_run {
-    int64_t value;
-    bool found;
-} number_run;
-
-static ez_status take_number(void *user, const PGresult *row, ez_error *error) {
-    (void)error;
-    *(number_run *)user = (number_run){.value = ez_pg_int(row, 0, 0), .found = true};
-    return EZ_OK;
 }
 
 static ez_status oldest_change(ez_pg_conn *conn, bool is_reader, uint64_t *out, ez_error *error) {
