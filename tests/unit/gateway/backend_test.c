@@ -242,3 +242,38 @@ Test(backend, names_a_bad_url) {
     cr_assert_eq(ez_backend_open("nonsense", 1, &backend, &error), EZ_INVALID_ARGUMENT);
     cr_assert_not_null(strstr(error.message, "EZ_RPC_URL"));
 }
+
+// nng 1.5: an aio that has slept reports a later timeout as success.
+Test(backend, times_out_after_a_pause) {
+    outcome out = {0};
+    given_core(0);
+    ez_backend *backend = given_backend(1);
+    wait_connected(backend, true);
+    cr_assert_eq(start(backend, true, 8000, &out), EZ_OK);
+    core_breaks();
+    core_answers(core_gets(), "second");
+    wait_done(backend, &out, 1);
+    cr_assert_eq(start(backend, true, 50, &out), EZ_OK);
+    wait_done(backend, &out, 2);
+    cr_assert_not(out.is_ok);
+    cr_assert_eq(out.error.code, EZ_DEADLINE_EXCEEDED);
+    ez_backend_close(backend);
+    nng_close(core);
+}
+
+Test(backend, waits_for_a_reconnect_after_a_loss) {
+    outcome out = {0};
+    given_core(0);
+    ez_backend *backend = given_backend(2);
+    wait_connected(backend, true);
+    cr_assert_eq(start(backend, false, 8000, &out), EZ_OK);
+    core_breaks();
+    wait_done(backend, &out, 1);
+    cr_assert_str_eq(out.error.reason, "CORE_LOST");
+    cr_assert_eq(start(backend, false, 8000, &out), EZ_OK); // connected again or not yet
+    core_answers(core_gets(), "next");
+    wait_done(backend, &out, 2);
+    cr_assert_str_eq(out.text, "next");
+    ez_backend_close(backend);
+    nng_close(core);
+}
