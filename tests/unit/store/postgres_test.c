@@ -148,7 +148,7 @@ static void *race(void *user) {
     return NULL;
 }
 
-Test(store_postgres, fault_37_two_servers_lose_no_commit, .timeout = 60) {
+static void race_two(void) {
     racer racers[2] = {{.store = store, .base = 1000}, {.store = open_store(&at), .base = 2000}};
     for (int i = 0; i < 2; i++)
         pthread_create(&racers[i].thread, NULL, race, &racers[i]);
@@ -161,6 +161,21 @@ Test(store_postgres, fault_37_two_servers_lose_no_commit, .timeout = 60) {
     cr_assert_eq(sql(&at, "SELECT count(*) FROM changes"), 2 * wins_each);
     cr_assert_eq(sql(&at, "SELECT count(DISTINCT n) FROM changes WHERE n BETWEEN 1 AND 120"), 2 * wins_each);
     ez_store_close(racers[1].store);
+}
+
+Test(store_postgres, fault_37_two_servers_lose_no_commit, .timeout = 60) {
+    race_two();
+}
+
+// A database whose transactions are serializable by default refuses the loser of a race instead of letting it look
+// again.
+Test(store_postgres, fault_46_serialization_failures_are_tried_again, .timeout = 60) {
+    char text[160];
+    snprintf(text, sizeof text, "ALTER DATABASE %s SET default_transaction_isolation = 'serializable'", at.database);
+    sql(NULL, text);
+    ez_store_close(store);
+    store = open_store(&at);
+    race_two();
 }
 
 typedef struct opener {
