@@ -141,7 +141,10 @@ static void slot_set(ez_idmap_node *node, unsigned at, void *item) {
 static ez_status grow_to(ez_idmap *map, uint64_t id) {
     ez_idmap_node *root = root_of(map);
     while (!root || !is_within(root, id)) {
-        ez_idmap_node *higher = node_create(root ? root->shift + WAYS_BITS : 0);
+        uint32_t shift = root ? root->shift + WAYS_BITS : 0;
+        while (!root && id >> shift >= WAYS)
+            shift += WAYS_BITS;
+        ez_idmap_node *higher = node_create(shift);
         if (!higher)
             return EZ_RESOURCE_EXHAUSTED;
         if (root)

@@ -30,13 +30,14 @@ ez_feed_item *ez_feed_item_create(uint64_t epoch, const ez_store_change *change,
     void *data = block.data;
     void *less = realloc(data, len < sizeof(ez_feed_item) ? sizeof(ez_feed_item) : len);
     ez_feed_item *item = less ? less : data;
-    *item = (ez_feed_item){.n = change->n,
-                           .id = change->id,
-                           .secret_version = change->secret_version,
-                           .seq = seq,
-                           .len = (uint32_t)(len - offsetof(ez_feed_item, encoded)),
-                           .kind = (uint8_t)change->kind,
-                           .op = (uint8_t)change->op};
+    // Field by field: assigning the struct whole would also write its padding, where encoded begins.
+    item->n = change->n;
+    item->id = change->id;
+    item->secret_version = change->secret_version;
+    item->seq = seq;
+    item->len = (uint32_t)(len - offsetof(ez_feed_item, encoded));
+    item->kind = (uint8_t)change->kind;
+    item->op = (uint8_t)change->op;
     return item;
 }
 
