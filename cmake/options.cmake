@@ -7,6 +7,9 @@ add_library(ez_warnings INTERFACE)
 target_compile_options(ez_warnings INTERFACE -Wall -Wextra -Wpedantic -Werror -Wshadow -Wstrict-prototypes
   -Wmissing-prototypes -Wvla -Wundef -Wwrite-strings)
 
+# Assertions are for our own bugs and stay on in what is shipped: they cost little and say where.
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-fno-omit-frame-pointer)
 if(EZ_SANITIZE STREQUAL "address")

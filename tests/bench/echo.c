@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bench_echo: the limit ezplaned's calls are measured against: a bare nng REP with as many contexts, which answers every
-// request with the same bytes.
+// bench_echo: the limit ezplaned's calls are measured against: a bare nng REP with as many contexts, which answers
+// every request with the same bytes.
 //
 //   bench_echo URL CONTEXTS REPLY_HEX
 //

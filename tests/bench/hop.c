@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // bench_hop: the limit the gateway is measured against: HTTP by evhttp, each request sent over one nng REQ socket (a
-// context per request, completions joined by one eventfd write), the reply's bytes given back as they are. No routes, no
-// JSON, no limits.
+// context per request, completions joined by one eventfd write), the reply's bytes given back as they are. No routes,
+// no JSON, no limits.
 //
 //   bench_hop ADDR PORT URL LOOPS REQUEST_HEX BODY_BYTES
 //

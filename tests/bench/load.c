@@ -4,8 +4,9 @@
 //
 //   bench_load URL SECONDS IN_FLIGHT REQUEST_HEX
 //
-// One line of JSON: calls, per_second, p50_us, p99_us, bytes of the request and of the last reply, bad (replies whose header says a
-// code other than OK, or none at all). The request is sent as it is, so that the same generator loads ezplaned and a bare echo.
+// One line of JSON: calls, per_second, p50_us, p99_us, bytes of the request and of the last reply, bad (replies whose
+// header says a code other than OK, or none at all). The request is sent as it is, so that the same generator loads
+// ezplaned and a bare echo.
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
 #include <nng/supplemental/util/platform.h>
@@ -54,8 +55,8 @@ static bool is_ok(const nng_msg *reply) {
     ez_arena_init(&arena, 65536);
     Ez__V1__ReplyHeader *header;
     ez_slice message;
-    bool ok = ez_frame_read_reply(nng_msg_body((nng_msg *)(uintptr_t)reply), nng_msg_len(reply), &arena, &header, &message,
-                                  NULL) == EZ_OK &&
+    bool ok = ez_frame_read_reply(nng_msg_body((nng_msg *)(uintptr_t)reply), nng_msg_len(reply), &arena, &header,
+                                  &message, NULL) == EZ_OK &&
               header->code == EZ__V1__CODE__CODE_OK;
     ez_arena_fini(&arena);
     return ok;
@@ -162,7 +163,8 @@ int main(int argc, char **argv) {
     qsort(samples, kept, sizeof *samples, compare);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    printf("{\"calls\": %zu, \"per_second\": %.0f, \"p50_us\": %u, \"p99_us\": %u, \"request_bytes\": %zu, \"reply_bytes\": %zu, "
+    printf("{\"calls\": %zu, \"per_second\": %.0f, \"p50_us\": %u, \"p99_us\": %u, \"request_bytes\": %zu, "
+           "\"reply_bytes\": %zu, "
            "\"bad\": %zu, \"generator_cpu_s\": %.2f}\n",
            after - before, (double)(after - before) / took, kept > 0 ? samples[kept / 2] : 0,
            kept > 0 ? samples[kept - 1 - kept / 100] : 0, request_len, atomic_load(&reply_bytes), atomic_load(&bad),
