@@ -141,7 +141,7 @@ static size_t find_latest(const ez_store_commit_group *group, uint32_t *indexes)
 }
 
 static void check_group(const ez_store_commit_group *group) {
-    assert(group->to > group->from && group->to <= INT64_MAX);
+    assert(group->to >= group->from && group->to <= INT64_MAX);
     for (size_t i = 0; i < group->change_count; i++) {
         const ez_store_change *change = &group->changes[i];
         assert(change->n > group->from && change->n <= group->to && ez_sql_table(change->kind));

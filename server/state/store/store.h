@@ -84,7 +84,7 @@ typedef struct ez_store_idempotent {
 typedef struct ez_store_commit_group {
     uint64_t epoch;
     uint64_t from;                  // the head this group was built on
-    uint64_t to;                    // the head after it
+    uint64_t to;                    // the head after it; from itself for a group of nothing but idempotency records
     const ez_store_change *changes; // in order; the last one of a (kind, id) is what the resource's table keeps
     size_t change_count;
     const ez_store_audit *audits;
