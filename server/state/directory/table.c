@@ -59,7 +59,7 @@ static void slots_release(ez_rcu_head *head) {
 
 // At most 7/10 are filled, so that probes stay short and always end.
 static bool has_room(const ez_table_slots *slots, size_t filled) {
-    return slots && filled <= (slots->mask + 1) / 10 * 7;
+    return slots && filled <= (slots->mask + 1) * 7 / 10; // slots_create bounds the size
 }
 
 static ez_table_slots *slots_create(size_t size) {
