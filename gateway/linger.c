@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -77,7 +76,7 @@ void ez_linger_take(ez_linger *linger, int fd) {
     if (!linger || linger->count == LINGER_MAX)
         return;
     socket_left *one = calloc(1, sizeof *one);
-    int copy = one ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+    int copy = one ? dup(fd) : -1;
     if (one && copy >= 0)
         one->event = event_new(linger->base, copy, EV_READ | EV_PERSIST, on_readable, one);
     if (!one || !one->event || event_add(one->event, &wait) != 0) {
