@@ -40,10 +40,12 @@ static ez_status describe(ez_status status, const ez_error *error, Ez__V1__ApiKe
 }
 
 static ez_status run_all(ez_txn *txn, const Ez__V1__BatchApiKeysRequest *request, Ez__V1__BatchApiKeysResponse *reply,
-                         Ez__V1__ApiKeyBatchResult *results, ez_touched *touched) {
+                         Ez__V1__ApiKeyBatchResult *results, ez_touched *touched, ez_error *call_error) {
     for (size_t i = 0; i < request->n_items; i++) {
         ez_error error = EZ_ERROR_INIT;
         Ez__V1__ApiKey *key = NULL;
+        if (ez_txn_check_deadline(txn, call_error) != EZ_OK)
+            return EZ_DEADLINE_EXCEEDED;
         size_t mark = ez_txn_mark(txn);
         ez_status status = run_item(txn, request->items[i], touched, &key, &error);
         if (status != EZ_OK)
@@ -52,7 +54,7 @@ static ez_status run_all(ez_txn *txn, const Ez__V1__BatchApiKeysRequest *request
         reply->failed += status != EZ_OK;
         reply->results[i] = &results[i];
         if (describe(status, &error, key, ez_txn_arena(txn), &results[i]) != EZ_OK)
-            return EZ_RESOURCE_EXHAUSTED;
+            return ez_no_memory(call_error);
     }
     return EZ_OK;
 }
@@ -65,12 +67,10 @@ ez_status ez_handle_api_keys_batch(ez_routing *self, ez_call *call, ez_txn *txn,
     ez_touched touched = {.groups = ez_arena_alloc(&call->arena, (count + 1) * sizeof(int64_t))};
     reply.results = ez_arena_alloc(&call->arena, (count + 1) * sizeof(Ez__V1__ApiKeyBatchResult *));
     reply.n_results = count;
-    if (!results || !touched.groups || !reply.results || run_all(txn, request, &reply, results, &touched) != EZ_OK)
+    if (!results || !touched.groups || !reply.results)
         return ez_no_memory(&call->error);
-    for (size_t i = 0; i < touched.count; i++) {
-        ez_status status = ez_compile_group(txn, touched.groups[i], &call->error);
-        if (status != EZ_OK)
-            return status;
-    }
-    return ez_call_reply(call, &reply.base);
+    ez_status status = run_all(txn, request, &reply, results, &touched, &call->error);
+    for (size_t i = 0; status == EZ_OK && i < touched.count; i++)
+        status = ez_compile_group(txn, touched.groups[i], &call->error);
+    return status == EZ_OK ? ez_call_reply(call, &reply.base) : status;
 }

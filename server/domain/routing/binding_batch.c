@@ -38,10 +38,12 @@ static ez_status describe(ez_status status, const ez_error *error, Ez__V1__Bindi
 }
 
 static ez_status run_all(ez_txn *txn, const Ez__V1__BatchBindingsRequest *request, Ez__V1__BatchBindingsResponse *reply,
-                         Ez__V1__BindingBatchResult *results) {
+                         Ez__V1__BindingBatchResult *results, ez_error *call_error) {
     for (size_t i = 0; i < request->n_items; i++) {
         ez_error error = EZ_ERROR_INIT;
         Ez__V1__Binding *binding = NULL;
+        if (ez_txn_check_deadline(txn, call_error) != EZ_OK)
+            return EZ_DEADLINE_EXCEEDED;
         size_t mark = ez_txn_mark(txn);
         ez_status status = run_item(txn, request->items[i], &binding, &error);
         if (status != EZ_OK)
@@ -50,7 +52,7 @@ static ez_status run_all(ez_txn *txn, const Ez__V1__BatchBindingsRequest *reques
         reply->failed += status != EZ_OK;
         reply->results[i] = &results[i];
         if (describe(status, &error, binding, ez_txn_arena(txn), &results[i]) != EZ_OK)
-            return EZ_RESOURCE_EXHAUSTED;
+            return ez_no_memory(call_error);
     }
     return EZ_OK;
 }
@@ -63,7 +65,8 @@ ez_status ez_handle_bindings_batch(ez_routing *self, ez_call *call, ez_txn *txn,
     Ez__V1__BindingBatchResult *results = ez_arena_zalloc(&call->arena, (count + 1) * sizeof *results);
     reply.results = ez_arena_alloc(&call->arena, (count + 1) * sizeof(Ez__V1__BindingBatchResult *));
     reply.n_results = count;
-    if (!results || !reply.results || run_all(txn, request, &reply, results) != EZ_OK)
+    if (!results || !reply.results)
         return ez_no_memory(&call->error);
-    return ez_call_reply(call, &reply.base);
+    ez_status status = run_all(txn, request, &reply, results, &call->error);
+    return status == EZ_OK ? ez_call_reply(call, &reply.base) : status;
 }

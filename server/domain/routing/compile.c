@@ -208,7 +208,9 @@ ez_status ez_compile_group(ez_txn *txn, int64_t group_id, ez_error *error) {
         if (!entry)
             break;
         id = ez_entry_id(entry);
-        status = compile_again(txn, &view, entry, &scratch, error);
+        status = ez_txn_check_deadline(txn, error);
+        if (status == EZ_OK)
+            status = compile_again(txn, &view, entry, &scratch, error);
     }
     return status;
 }

@@ -12,7 +12,8 @@
 // (GROUP_UNKNOWN) where there is no such group. The texts are in the transaction's arena.
 ez_status ez_compile_binding(ez_txn *txn, Ez__V1__Binding *binding, ez_error *error) EZ_MUST_CHECK;
 
-// Compiles every binding of the group again and puts those whose result differs.
+// Compiles every binding of the group again and puts those whose result differs. DEADLINE_EXCEEDED where there are so
+// many that the call's time is up.
 ez_status ez_compile_group(ez_txn *txn, int64_t group_id, ez_error *error) EZ_MUST_CHECK;
 
 // Whether the group has an API key in service (kept as active, whatever its weight) besides except (0: none).

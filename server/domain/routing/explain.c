@@ -145,18 +145,24 @@ static const char *judge_api_key(const ez_entry *entry, int32_t weight, int64_t 
     }
 }
 
-static ez_status fill_upstream(explain *e, const ez_entry *entry, Ez__V1__RouteUpstream *out) {
+// Without its name.
+static void judge_upstream(explain *e, const ez_entry *entry, Ez__V1__RouteUpstream *out) {
     ez_slice data = ez_entry_data(entry);
-    ez_wire_field name = {.number = 0}, weight = {.varint = 0};
-    ez_wire_find(data.data, data.len, 3, &name);
+    ez_wire_field weight = {.varint = 0};
     ez_wire_find(data.data, data.len, 12, &weight);
     ez__v1__route_upstream__init(out);
     out->api_key_id = ez_entry_id(entry);
-    out->name = ez_arena_strndup(arena_of(e), name.bytes.len ? (const char *)name.bytes.data : "", name.bytes.len);
     out->weight = (int32_t)weight.varint;
     const char *why = judge_api_key(entry, out->weight, e->call->time_ns);
     out->eligible = why == NULL;
     out->why_not = (char *)(why ? why : "");
+}
+
+static ez_status name_upstream(explain *e, const ez_entry *entry, Ez__V1__RouteUpstream *out) {
+    ez_slice data = ez_entry_data(entry);
+    ez_wire_field name = {.number = 0};
+    ez_wire_find(data.data, data.len, 3, &name);
+    out->name = ez_arena_strndup(arena_of(e), name.bytes.len ? (const char *)name.bytes.data : "", name.bytes.len);
     return out->name ? EZ_OK : ez_no_memory(&e->call->error);
 }
 
@@ -180,14 +186,16 @@ static ez_status list_upstreams(explain *e, Ez__V1__RouteCandidate *candidate, i
     for (const ez_entry *entry;
          (entry = ez_directory_member(e->directory, EZ_INDEX_API_KEY_BY_GROUP, key, id, false));) {
         id = ez_entry_id(entry);
-        Ez__V1__RouteUpstream unlisted,
-            *upstream = candidate->n_upstreams < room ? &upstreams[candidate->n_upstreams] : &unlisted;
-        ez_status status = fill_upstream(e, entry, upstream);
+        bool is_listed = candidate->n_upstreams < room;
+        Ez__V1__RouteUpstream unlisted, *upstream = is_listed ? &upstreams[candidate->n_upstreams] : &unlisted;
+        judge_upstream(e, entry, upstream);
+        *total += upstream->eligible ? upstream->weight : 0;
+        if (!is_listed)
+            continue;
+        ez_status status = name_upstream(e, entry, upstream);
         if (status != EZ_OK)
             return status;
-        *total += upstream->eligible ? upstream->weight : 0;
-        if (upstream != &unlisted)
-            candidate->upstreams[candidate->n_upstreams++] = upstream;
+        candidate->upstreams[candidate->n_upstreams++] = upstream;
     }
     e->upstreams_left -= candidate->n_upstreams;
     share_out(candidate->upstreams, candidate->n_upstreams, *total);

@@ -37,8 +37,14 @@ static bool read_host(const char *url, host *out) {
         len--;
     if (len == 0 || len >= HOST_MAX)
         return false;
-    for (size_t i = 0; i < len; i++)
-        out->text[i] = (char)(url[i] >= 'A' && url[i] <= 'Z' ? url[i] + 32 : url[i]);
+    for (size_t i = 0; i < len; i++) {
+        char c = (char)(url[i] >= 'A' && url[i] <= 'Z' ? url[i] + 32 : url[i]);
+        bool is_name =
+            is_digit(c) || (c >= 'a' && c <= 'z') || c == '-' || c == '_' || c == '.' || (unsigned char)c >= 0x80;
+        if (!is_name && !(out->is_v6 && c == ':'))
+            return false; // "a.com\.local" is a.com to some
+        out->text[i] = c;
+    }
     return true;
 }
 
@@ -85,7 +91,7 @@ ez_status ez_upstream_check_url(const char *url, ez_error *error) {
         return refuse_url("must begin with https:// (or http:// for a private upstream)", error);
     host where;
     if (!read_host(url + (is_secure ? 8 : 7), &where))
-        return refuse_url("the host is missing or too long", error);
+        return refuse_url("the host is missing, too long or has characters that no host has", error);
     struct in_addr v4;
     struct in6_addr v6;
     bool is_private;

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "proto/runtime/cleanup.h"
+#include "proto/runtime/clock.h"
 #include "proto/runtime/message.h"
+#include "server/state/directory/txn_begin.h"
 
 ez_status ez_no_memory(ez_error *error) {
     return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for this call; try again");
@@ -17,6 +19,15 @@ ez_status ez_no_memory(ez_error *error) {
 
 ez_status ez_kind_missing(int kind, int64_t id, ez_error *error) {
     return ez_error_set(error, EZ_NOT_FOUND, "NOT_FOUND", "there is no %s %" PRId64, ez_kind_word(kind), id);
+}
+
+ez_status ez_txn_check_deadline(const ez_txn *txn, ez_error *error) {
+    uint64_t deadline_ns = txn->call->deadline_ns; // 0: the server's own calls have none
+    if (deadline_ns == 0 || ez_clock_mono_ns() < deadline_ns)
+        return EZ_OK;
+    return ez_error_set(
+        error, EZ_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED",
+        "the change was not done by its deadline and was given up: give it more time, or do less at once");
 }
 
 ez_status ez_txn_fill(ez_txn *txn, int kind, ProtobufCMessage *message, ez_error *error) {

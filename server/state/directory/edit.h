@@ -18,6 +18,10 @@ ez_status ez_txn_fill(ez_txn *txn, int kind, ProtobufCMessage *message, ez_error
 ez_status ez_txn_put_changed(ez_txn *txn, int kind, int64_t id, ProtobufCMessage *message,
                              ez_error *error) EZ_MUST_CHECK;
 
+// For changes whose work grows with what is there already: DEADLINE_EXCEEDED once nobody waits for the call any more,
+// so that one call can't hold up the others for long. Between steps; what was done so far is given up with the call.
+ez_status ez_txn_check_deadline(const ez_txn *txn, ez_error *error) EZ_MUST_CHECK;
+
 // NOT_FOUND: "there is no key 42".
 ez_status ez_kind_missing(int kind, int64_t id, ez_error *error);
 

@@ -56,6 +56,9 @@ Test(upstream, addresses_in_disguise) {
         "http://",
         "http://[nonsense]",
         "http://:80",
+        "http://a.com\\.local",
+        "http://a.com%2f.local",
+        "http://me@a.local",
     };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
         expect_url(refused[i], "BASE_URL_INVALID");
