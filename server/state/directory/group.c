@@ -31,23 +31,24 @@ typedef struct group_pass {
     uint8_t audit_hash[EZ_SHA256_LEN];
     bool has_changes;
     bool ack_now;
-    size_t records; // idempotency records
+    size_t records;    // idempotency records
+    size_t kept_bytes; // of their sealed replies
 } group_pass;
 
 // ---- One write
 
-static ez_status pack_request(ez_group_item *item) {
+static bool pack_request(ez_group_item *item) {
     ez_write *write = item->write;
     item->request = (ez_slice){NULL, 0};
     size_t size = write->request ? protobuf_c_message_get_packed_size(write->request) : 0;
     if (size == 0)
-        return EZ_OK;
+        return true;
     uint8_t *bytes = ez_arena_alloc(&write->call->arena, size);
     if (!bytes)
-        return ez_call_fail(write->call, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for the request");
+        return false;
     protobuf_c_message_pack(write->request, bytes);
     item->request = (ez_slice){bytes, size};
-    return EZ_OK;
+    return true;
 }
 
 static ProtobufCMessage *unpack_request(const ez_group_item *item) {
@@ -135,6 +136,7 @@ static ez_status transact(group_pass *run, ez_group_item *item) {
         return status;
     item->is_recorded = item->has_key;
     run->records += item->has_key;
+    run->kept_bytes += item->has_key ? item->sealed.len : 0;
     if (!has_changed)
         return EZ_OK;
     item->is_changing = true;
@@ -192,14 +194,17 @@ static void prepare(ez_writer *writer, ez_group_item *item, bool is_first_run) {
         return;
     }
     if (is_first_run) {
-        write->status = pack_request(item);
-        if (write->status == EZ_OK)
+        item->is_packed = pack_request(item);
+        if (item->is_packed)
             ez_idempotency_prepare(item);
-    } else if (write->request) {
-        write->request = unpack_request(item);
-        if (!write->request)
-            write->status = ez_call_fail(write->call, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory to try again");
+    } else if (item->is_packed && write->request) {
+        ProtobufCMessage *request = unpack_request(item);
+        item->is_packed = request != NULL;
+        write->request = request ? request : write->request;
     }
+    if (!item->is_packed)
+        write->status = ez_call_fail(write->call, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY",
+                                     "no memory for the request; nothing was changed");
     bool is_found = false;
     if (write->status == EZ_OK && item->has_key)
         write->status = ez_idempotency_find(writer, item, &is_found);
@@ -213,7 +218,7 @@ static group_pass run_items(ez_writer *writer) {
     ez_overlay_begin(writer->overlay, writer->head.next_id);
     ez_directory_enter();
     for (size_t i = 0; i < writer->item_count; i++) {
-        if (ez_overlay_bytes(writer->overlay) > EZ_GROUP_BYTES) {
+        if (ez_overlay_bytes(writer->overlay) + run.kept_bytes > EZ_GROUP_BYTES) {
             writer->item_count = i;
             break;
         }

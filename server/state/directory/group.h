@@ -18,6 +18,7 @@
 typedef struct ez_group_item {
     ez_write *write;
     ez_slice request; // packed as it came, in the call's arena; handlers change the message itself
+    bool is_packed;   // request holds it; where there was no memory for that, nothing is run
     bool has_key;     // it carries an idempotency key that counts
     bool is_recorded; // its answer goes to the store under the key
     bool is_changing; // it has a revision of its own

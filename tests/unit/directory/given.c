@@ -17,6 +17,7 @@ static bool may_go;     // guarded: it may end
 
 void open_state(whole_state *state) {
     ez_error error = EZ_ERROR_INIT;
+    size_t keep = state->keep ? state->keep : 1000;
     char url[EZ_TEST_PATH_MAX + 32];
     snprintf(url, sizeof url, "sqlite:%s/store.db", state->folder);
     static const uint8_t key[EZ_SEAL_KEY_LEN] = {1, 2, 3};
@@ -31,7 +32,7 @@ void open_state(whole_state *state) {
     expect_ok(ez_store_read_head(state->store, &state->head, &error), &error);
     expect_ok(ez_directory_create(state->head.epoch, state->sealer, &state->directory, &error), &error);
     expect_ok(ez_directory_load(state->directory, state->store, &error), &error);
-    ez_feed_options feed = {.epoch = state->head.epoch, .n = state->head.n, .keep = 1000};
+    ez_feed_options feed = {.epoch = state->head.epoch, .n = state->head.n, .keep = keep};
     expect_ok(ez_feed_create(&feed, &state->feed, &error), &error);
     expect_ok(ez_feed_load(state->feed, state->store, &error), &error);
     ez_writer_options writer = {.store = state->store,
@@ -41,7 +42,7 @@ void open_state(whole_state *state) {
                                 .head = &state->head,
                                 .queue = 1000,
                                 .idempotency_ns = 3600000000000,
-                                .feed_keep = 1000};
+                                .feed_keep = keep};
     expect_ok(ez_writer_create(&writer, &state->writer, &error), &error);
 }
 

@@ -12,6 +12,7 @@
 
 typedef struct whole_state {
     char folder[EZ_TEST_PATH_MAX];
+    size_t keep; // changes of the feed; 0: 1,000
     ez_store *store;
     ez_sealer *sealer;
     ez_directory *directory;

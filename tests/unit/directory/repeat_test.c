@@ -122,10 +122,12 @@ Test(repeat, within_one_group_sees_the_first, .init = open_all, .fini = close_al
 // It changes nothing, so it makes no revision; its answer is kept all the same.
 Test(repeat, of_a_call_that_changed_nothing, .init = open_all, .fini = close_all) {
     ez_error error = EZ_ERROR_INIT;
-    ez_call *one = given_keyed_call("k1"), *two = given_keyed_call("k1");
+    ez_call *one = given_keyed_call("k1"), *two = given_keyed_call("k1"), *three = given_keyed_call("k1");
     expect_ok(run(one, read_only, "acme", &error), &error);
     cr_assert_eq(ez_feed_head(all.feed).n, 0);
+    expect_ok(run(three, refuse, "acme", &error), &error); // the kept answer: the handler is not asked
     expect_reason(EZ_INVALID_ARGUMENT, "IDEMPOTENCY_KEY_REUSED", run(two, read_only, "zenith", &error), &error);
     ez_call_destroy_system(one);
     ez_call_destroy_system(two);
+    ez_call_destroy_system(three);
 }
