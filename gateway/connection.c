@@ -34,6 +34,7 @@ struct ez_connection {
     ez_connection *next, *previous;
     ez_connections *owner;
     struct evhttp_connection *evcon;
+    struct bufferevent *bufferevent;
     struct evbuffer *input;
     struct evbuffer_cb_entry *watch;
     int fd;
@@ -103,6 +104,9 @@ static void on_close(struct evhttp_connection *evcon, void *arg) {
     ez_connection *one = arg;
     ez_connections *owner = one->owner;
     end_receiving(one);
+    // evhttp may close the descriptor before libevent lets go of it; by then it may be another thread's, and a
+    // lingering copy would keep the old registration alive.
+    (void)bufferevent_disable(one->bufferevent, EV_READ | EV_WRITE);
     if (one->state == CONNECTION_RECEIVING && !one->is_cut)
         ez_linger_take(owner->linger, one->fd);
     if (one->watch)
@@ -179,6 +183,7 @@ static void watch(ez_connections *owner, struct bufferevent *bufferevent) {
         return;
     }
     *one = (ez_connection){.next = owner->all, .owner = owner, .evcon = evcon, .fd = fd};
+    one->bufferevent = bufferevent;
     one->input = bufferevent_get_input(bufferevent);
     one->watch = evbuffer_add_cb(one->input, on_input, one);
     one->since_ms = ez_clock_mono_ms();
