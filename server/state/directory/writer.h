@@ -47,7 +47,8 @@ void ez_writer_destroy(ez_writer *writer);
 
 // Any thread. RESOURCE_EXHAUSTED (WRITE_QUEUE_FULL) and UNAVAILABLE (STOPPING): done will not be called.
 ez_status ez_writer_submit(ez_writer *writer, ez_write *write, ez_error *error) EZ_MUST_CHECK;
-// Submits and waits; for start-up, import and tests, never from a callback.
+// Submits and waits; for start-up, import and tests, never from a callback. Results are in call->reply: where another
+// server was faster, the handler ran again on a request that was decoded anew.
 ez_status ez_writer_run(ez_writer *writer, ez_call *call, ez_handler *run, void *self, ProtobufCMessage *request,
                         ez_error *error) EZ_MUST_CHECK;
 

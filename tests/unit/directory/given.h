@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A whole state over a real SQLite store in a folder of its own: store, directory, feed and writer, as a server has
-// them, and calls to run on it.
+// A whole state over a real store (EZ_TEST_STORE; SQLite where it says nothing), in a place of its own: store,
+// directory, feed and writer, as a server has them, and calls to run on it.
 #pragma once
 
 #include "ez/v1/key.pb-c.h"
 #include "ez/v1/master.pb-c.h"
 #include "server/state/directory/writer.h"
+#include "tests/support/database.h"
 #include "tests/support/expect.h"
 #include "tests/support/folder.h"
 
 typedef struct whole_state {
-    char folder[EZ_TEST_PATH_MAX];
-    size_t keep; // changes of the feed; 0: 1,000
+    char folder[EZ_TEST_PATH_MAX];  // SQLite
+    char database[EZ_TEST_URL_MAX]; // PostgreSQL; else empty
+    size_t keep;                    // changes of the feed; 0: 1,000
     ez_store *store;
     ez_sealer *sealer;
     ez_directory *directory;
@@ -23,6 +25,9 @@ typedef struct whole_state {
 
 // Makes the folder and opens everything in it.
 void given_state(whole_state *state);
+// A second server on the same store (PostgreSQL): give it up by close_state.
+void given_second_state(whole_state *second, const whole_state *first);
+bool is_postgres(void);
 // Closes all and opens it again, as a restart does.
 void restart_state(whole_state *state);
 void end_state(whole_state *state);
