@@ -21,6 +21,7 @@
 #include "server/domain/audit/audit.h"
 #include "server/domain/import/import.h"
 #include "server/domain/routing/routing.h"
+#include "server/jobs/bans.h"
 #include "server/jobs/timer.h"
 #include "server/rpc/rpc.h"
 #include "server/rpc/system.h"
@@ -38,6 +39,7 @@ typedef struct server {
     ez_fleet *fleet;
     ez_system *system;
     ez_rpc *rpc;
+    ez_bans *bans;
     ez_timer *timer;
 } server;
 
@@ -141,11 +143,20 @@ static void tick_writer(void *user) {
     ez_writer_tick(user);
 }
 
+static void tick_bans(void *user) {
+    ez_bans_tick(user);
+}
+
 static ez_status open_timer(server *s, ez_error *error) {
+    ez_status status = ez_bans_create(s->core.writer, s->routing, &s->bans, error);
+    if (status != EZ_OK) {
+        return status;
+    }
     const ez_timer_job jobs[] = {
         {"push heartbeat", EZ_HEARTBEAT_MS, beat, s->core.feed},
         {"data planes", 20, tick_fleet, s->fleet},
         {"writer", 1000, tick_writer, s->core.writer},
+        {"bans", 1000, tick_bans, s->bans},
     };
     return ez_timer_create(jobs, sizeof jobs / sizeof jobs[0], &s->timer, error);
 }
@@ -169,6 +180,7 @@ static void close_server(server *s) {
     ez_timer_destroy(s->timer);
     ez_core_stop(&s->core);
     ez_rpc_close(s->rpc);
+    ez_bans_destroy(s->bans);
     ez_system_destroy(s->system);
     ez_fleet_destroy(s->fleet);
     ez_import_destroy(s->import);

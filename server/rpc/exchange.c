@@ -28,6 +28,8 @@
 #define RETRY_AFTER_MS  100
 #define KEEP_REPLY_MAX  (256u << 10) // a reply buffer larger than this is not kept for the next call
 #define ARENA_MAX       (32u << 20)  // a 4 MiB request unpacks to at most this
+#define ARENA_CHANGE    (512u << 20) // what a change to 250,000 resources may take; one runs at a time
+#define ARENA_CHANGE    (512u << 20) // what a change that rewrites 250,000 resources may take, on the writer's thread
 #define HEADER_MAX      8192
 
 #define owner_of(pointer, member) ((ez_exchange *)(void *)((char *)(pointer)-offsetof(ez_exchange, member)))
@@ -145,6 +147,7 @@ static void finish(ez_exchange *exchange) {
     nng_msg_free(exchange->message);
     exchange->message = NULL;
     ez_arena_reset(&exchange->call.arena);
+    exchange->call.arena.max = ARENA_MAX;
     if (exchange->call.reply.cap > KEEP_REPLY_MAX) {
         ez_buf_fini(&exchange->call.reply);
         ez_buf_init(&exchange->call.reply, EZ_CALL_MAX);
@@ -253,6 +256,7 @@ static void run(ez_exchange *exchange) {
         status = ez_store_submit(rpc->options.store, &exchange->query, &call->error);
         break;
     case EZ_EFFECT_CHANGE:
+        call->arena.max = ARENA_CHANGE;
         exchange->write = (ez_write){.call = call,
                                      .run = ez_handlers[method->index],
                                      .self = self,
