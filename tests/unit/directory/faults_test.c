@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // When the store fails: a commit that is refused, one whose outcome is not known (made or not), a store that is silent
-// for a while. The store is the real one; ez_store_commit and ez_store_read_head are wrapped by the linker, so that a
-// test can break them for as many calls as it likes.
+// for a while or for too long. The store is the real one; ez_store_commit, ez_store_read_head and the clock are wrapped
+// by the linker, so that a test can break them for as many calls as it likes, and need not wait for half a minute.
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "given.h"
 #include "proto/crypto/digest.h"
+#include "proto/runtime/clock.h"
+#include "tests/support/wait.h"
 
 ez_status __real_ez_store_commit(ez_store *store, const ez_store_commit_group *group, ez_error *error);
 ez_status __wrap_ez_store_commit(ez_store *store, const ez_store_commit_group *group, ez_error *error);
@@ -43,10 +45,28 @@ ez_status __wrap_ez_store_read_head(ez_store *store, ez_store_head *out, ez_erro
     return __real_ez_store_read_head(store, out, error);
 }
 
+uint64_t __real_ez_clock_mono_ms(void);
+uint64_t __wrap_ez_clock_mono_ms(void);
+
+static _Thread_local bool is_test_thread;
+static atomic_bool is_hurrying;
+static _Atomic uint64_t ahead_ms;
+
+// While it hurries, each look at the clock is ten seconds later, for the writer's thread only.
+uint64_t __wrap_ez_clock_mono_ms(void) {
+    uint64_t now = __real_ez_clock_mono_ms();
+    if (is_test_thread)
+        return now;
+    if (atomic_load(&is_hurrying))
+        atomic_fetch_add(&ahead_ms, 10000);
+    return now + atomic_load(&ahead_ms);
+}
+
 static whole_state all;
 static salvo volley_;
 
 static void open_all(void) {
+    is_test_thread = true;
     given_state(&all);
 }
 
@@ -159,4 +179,42 @@ Test(faults, a_lost_commit_that_another_took_the_place_of_runs_again, .init = op
     cr_assert_eq(volley_.shots[one].write.revision.n, 2);
     drop_shots();
     expect_same_everywhere(2, 1);
+}
+
+static bool has_recovered(void) {
+    ez_writer_tick(all.writer);
+    return ez_feed_head(all.feed).n == 2;
+}
+
+static bool accepts_changes(void) {
+    ez_error error = EZ_ERROR_INIT;
+    ez_call *call = given_call("test");
+    ez_status status = ez_writer_run(all.writer, call, read_only, NULL, NULL, &error);
+    ez_call_destroy_system(call);
+    return status == EZ_OK;
+}
+
+// As long as nobody knows what is durable nothing is accepted; when the store answers again, what it has counts.
+Test(faults, a_store_that_stays_silent_stops_changes_until_it_answers, .init = open_all, .fini = close_all) {
+    ez_error error = EZ_ERROR_INIT;
+    volley_begin(&volley_, &all);
+    size_t one = shoot(create_master, "one", false);
+    size_t two = shoot(create_master, "two", false);
+    atomic_store(&next_commit, LOST_AFTER);
+    atomic_store(&silent_reads, 1000000);
+    atomic_store(&is_hurrying, true);
+    volley_fire(&volley_);
+    expect_shot(one, EZ_UNAVAILABLE, "COMMIT_UNKNOWN");
+    expect_shot(two, EZ_UNAVAILABLE, "COMMIT_UNKNOWN");
+    drop_shots();
+    cr_assert_eq(ez_feed_head(all.feed).n, 0);
+    ez_call *call = given_call("test");
+    expect_reason(EZ_UNAVAILABLE, "STORE_UNAVAILABLE", ez_writer_run(all.writer, call, read_only, NULL, NULL, &error),
+                  &error);
+    ez_call_destroy_system(call);
+    atomic_store(&silent_reads, 0);
+    expect_soon(has_recovered());
+    expect_same_everywhere(2, 2);
+    expect_soon(accepts_changes());
+    cr_assert_eq(given_master(&all, "three"), 3);
 }
