@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Kebab-case and edit distance. Owns nothing. The awkward case is a run of capitals: a hyphen stands before its last
+// letter where a small one follows ("OAuthTokens", "HTTPRoutes"), and nowhere else within it.
+#include "clients/ctl/word.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool is_upper(char c) {
+    return c >= 'A' && c <= 'Z';
+}
+
+static bool is_small(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+void ez_ctl_kebab(const char *name, char out[EZ_CTL_WORD_MAX]) {
+    size_t len = 0;
+    for (size_t i = 0; name[i] && len < EZ_CTL_WORD_MAX - 2; i++) {
+        char c = name[i];
+        bool starts =
+            is_upper(c) && i > 0 && (is_small(name[i - 1]) || (is_upper(name[i - 1]) && is_small(name[i + 1])));
+        if (starts)
+            out[len++] = '-';
+        out[len++] = is_upper(c) ? (char)(c - 'A' + 'a') : c == '_' ? '-' : c;
+    }
+    out[len] = '\0';
+}
+
+bool ez_ctl_word_is(const char *typed, size_t len, const char *name) {
+    char word[EZ_CTL_WORD_MAX];
+    ez_ctl_kebab(name, word);
+    if (strlen(word) != len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if ((typed[i] == '_' ? '-' : typed[i]) != word[i])
+            return false;
+    }
+    return true;
+}
+
+// Levenshtein's distance, over one row; both are cut to EZ_CTL_WORD_MAX.
+static unsigned distance(const char *a, size_t a_len, const char *b, size_t b_len) {
+    unsigned row[EZ_CTL_WORD_MAX + 1];
+    for (size_t j = 0; j <= b_len; j++)
+        row[j] = (unsigned)j;
+    for (size_t i = 1; i <= a_len; i++) {
+        unsigned before = row[0];
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= b_len; j++) {
+            unsigned best = before + (a[i - 1] != b[j - 1]);
+            before = row[j];
+            best = best < row[j] + 1 ? best : row[j] + 1;
+            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+        }
+    }
+    return row[b_len];
+}
+
+void ez_ctl_nearest_offer(ez_ctl_nearest *nearest, const char *candidate) {
+    size_t len = strlen(candidate), wanted_len = nearest->wanted_len;
+    len = len < EZ_CTL_WORD_MAX ? len : EZ_CTL_WORD_MAX;
+    wanted_len = wanted_len < EZ_CTL_WORD_MAX ? wanted_len : EZ_CTL_WORD_MAX;
+    unsigned edits = distance(nearest->wanted, wanted_len, candidate, len);
+    if (nearest->word[0] && edits >= nearest->edits)
+        return;
+    nearest->edits = edits;
+    snprintf(nearest->word, sizeof nearest->word, "%s", candidate);
+}
