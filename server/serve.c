@@ -87,6 +87,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     ez_audit_options audit = {.feed = s->core.feed};
     ez_fleet_options fleet = {.directory = s->core.directory,
                               .feed = s->core.feed,
+                              .events = s->events,
                               .server_id = s->id,
                               .config_url = ez_settings_text(settings, "EZ_CONFIG_URL"),
                               .events_url = ez_settings_text(settings, "EZ_EVENTS_URL")};
@@ -123,8 +124,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_FLEET] = s->fleet,
                                      [EZ_SLOT_IMPORT] = s->import,
                                      [EZ_SLOT_SYSTEM] = s->system}};
-    ez_status status = ez_publish_open(ez_settings_text(settings, "EZ_EVENTS_URL"), s->id, &s->events, error);
-    status = status != EZ_OK ? status : ez_rpc_open(&rpc, &s->rpc, error);
+    ez_status status = ez_rpc_open(&rpc, &s->rpc, error);
     if (status == EZ_OK) {
         ez_system_watch(s->system, s->rpc);
     }
@@ -165,6 +165,9 @@ static ez_status open_server(server *s, const ez_settings *settings, ez_error *e
     ez_status status = check_listeners(settings, error);
     status = status != EZ_OK ? status : make_id(s, error);
     status = status != EZ_OK ? status : ez_core_open(&s->core, settings, s->id, NULL, error);
+    if (status == EZ_OK) {
+        status = ez_publish_open(ez_settings_text(settings, "EZ_EVENTS_URL"), s->id, &s->events, error);
+    }
     status = status != EZ_OK ? status : open_domain(s, settings, error);
     status = status != EZ_OK ? status : open_sockets(s, settings, error);
     return status != EZ_OK ? status : open_timer(s, error);

@@ -56,7 +56,7 @@ static bool is_missing(const ez_session_state *session, uint64_t revision) {
 }
 
 // Takes a waiter off the list and writes down how far the fleet has come.
-static void complete(ez_fleet *fleet, ez_waiter *waiter, ez_waiter **done) {
+static void complete(ez_fleet *fleet, ez_waiter *waiter, ez_outcome *outcome) {
     *waiter->previous = waiter->next;
     if (waiter->next != NULL) {
         waiter->next->previous = waiter->previous;
@@ -64,29 +64,28 @@ static void complete(ez_fleet *fleet, ez_waiter *waiter, ez_waiter **done) {
     fleet->waiter_count--;
     waiter->of = fleet->live;
     waiter->planes = fleet->live - waiter->missing;
-    waiter->next = *done;
-    *done = waiter;
+    waiter->next = outcome->done;
+    outcome->done = waiter;
 }
 
-void ez_waiters_finish(ez_waiter *done) {
-    while (done != NULL) {
-        ez_waiter *next = done->next;
-        done->done(done);
-        done = next;
-    }
-}
-
-void ez_session_set(ez_fleet *fleet, ez_session_state *session, bool is_live, uint64_t applied, ez_waiter **done) {
+void ez_session_set(ez_fleet *fleet, ez_session_state *session, bool is_live, uint64_t applied, ez_outcome *outcome) {
     ez_session_state before = *session;
     session->is_live = is_live;
     session->applied = applied;
     fleet->live += (is_live ? 1u : 0u) - (before.is_live ? 1u : 0u);
+    if (is_live != before.is_live) {
+        ez_session_tell(fleet, session,
+                        is_live                ? EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_JOINED
+                        : session->has_stopped ? EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_STOPPED
+                                               : EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_LOST,
+                        outcome);
+    }
     for (ez_waiter *waiter = fleet->waiters, *next; waiter != NULL; waiter = next) {
         next = waiter->next;
         waiter->missing +=
             (is_missing(session, waiter->revision) ? 1u : 0u) - (is_missing(&before, waiter->revision) ? 1u : 0u);
         if (waiter->missing == 0) {
-            complete(fleet, waiter, done);
+            complete(fleet, waiter, outcome);
         }
     }
 }
@@ -102,10 +101,12 @@ static uint32_t count_missing(const ez_fleet *fleet, uint64_t revision) {
 }
 
 ez_status ez_fleet_wait(ez_fleet *fleet, ez_waiter *waiter, ez_error *error) {
-    ez_waiter *done = NULL;
+    ez_outcome outcome;
+    ez_outcome_init(&outcome);
     pthread_mutex_lock(&fleet->lock);
     if (fleet->waiter_count >= EZ_FLEET_WAITERS_MAX) {
         pthread_mutex_unlock(&fleet->lock);
+        ez_outcome_finish(&outcome, fleet);
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "TOO_MANY_WAITERS",
                             "%u calls wait for data planes, as many as may: call without wait", EZ_FLEET_WAITERS_MAX);
     }
@@ -118,22 +119,23 @@ ez_status ez_fleet_wait(ez_fleet *fleet, ez_waiter *waiter, ez_error *error) {
     fleet->waiters = waiter;
     fleet->waiter_count++;
     if (waiter->missing == 0 || fleet->is_stopping) {
-        complete(fleet, waiter, &done);
+        complete(fleet, waiter, &outcome);
     }
     pthread_mutex_unlock(&fleet->lock);
-    ez_waiters_finish(done);
+    ez_outcome_finish(&outcome, fleet);
     return EZ_OK;
 }
 
 void ez_fleet_stop(ez_fleet *fleet) {
-    ez_waiter *done = NULL;
+    ez_outcome outcome;
+    ez_outcome_init(&outcome);
     pthread_mutex_lock(&fleet->lock);
     fleet->is_stopping = true;
     while (fleet->waiters != NULL) {
-        complete(fleet, fleet->waiters, &done);
+        complete(fleet, fleet->waiters, &outcome);
     }
     pthread_mutex_unlock(&fleet->lock);
-    ez_waiters_finish(done);
+    ez_outcome_finish(&outcome, fleet);
 }
 
 // ---- Sessions
@@ -146,12 +148,12 @@ ez_session_state *ez_session_find(ez_fleet *fleet, int64_t id) {
     return session;
 }
 
-void ez_session_heard(ez_fleet *fleet, ez_session_state *session, ez_waiter **done) {
+void ez_session_heard(ez_fleet *fleet, ez_session_state *session, ez_outcome *outcome) {
     session->heard_ns = ez_clock_mono_ns();
     session->heard_wall_ns = ez_clock_wall_ns();
     session->has_stopped = false;
     if (!session->is_live) {
-        ez_session_set(fleet, session, true, session->applied, done);
+        ez_session_set(fleet, session, true, session->applied, outcome);
     }
 }
 
@@ -160,30 +162,39 @@ static bool is_enrolled(const ez_fleet *fleet, int64_t id) {
     return ez_directory_get(fleet->options.directory, EZ__V1__KIND__KIND_DATA_PLANE, id) != NULL;
 }
 
+static void note_lag(const ez_fleet *fleet, ez_session_state *session, uint64_t now, uint64_t head,
+                     ez_outcome *outcome) {
+    if (session->applied >= head) {
+        session->behind_since_ns = 0;
+        session->is_lagging = false;
+    } else if (session->behind_since_ns == 0) {
+        session->behind_since_ns = now;
+    } else if (session->is_live && !session->is_lagging && now - session->behind_since_ns > EZ_LOST_AFTER_NS) {
+        session->is_lagging = true;
+        ez_session_tell(fleet, session, EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_LAGGING, outcome);
+    }
+}
+
 static void look_at(ez_fleet *fleet, ez_session_state **place, uint64_t now, uint64_t head, bool check,
-                    ez_waiter **done) {
+                    ez_outcome *outcome) {
     ez_session_state *session = *place;
     bool is_gone = check && !is_enrolled(fleet, session->id);
     if (session->is_live && (is_gone || now - session->heard_ns > EZ_LOST_AFTER_NS)) {
-        ez_session_set(fleet, session, false, session->applied, done);
+        ez_session_set(fleet, session, false, session->applied, outcome);
     }
-    if (session->applied >= head) {
-        session->behind_since_ns = 0;
-    } else if (session->behind_since_ns == 0) {
-        session->behind_since_ns = now;
-    }
+    note_lag(fleet, session, now, head, outcome);
     if (is_gone) {
         *place = session->next;
         free_session(session);
     }
 }
 
-static void look_at_sessions(ez_fleet *fleet, uint64_t now, uint64_t head, bool check, ez_waiter **done) {
+static void look_at_sessions(ez_fleet *fleet, uint64_t now, uint64_t head, bool check, ez_outcome *outcome) {
     for (unsigned i = 0; i < EZ_FLEET_BUCKETS; i++) {
         ez_session_state **place = &fleet->buckets[i];
         while (*place != NULL) {
             const ez_session_state *session = *place;
-            look_at(fleet, place, now, head, check, done);
+            look_at(fleet, place, now, head, check, outcome);
             if (*place == session) {
                 place = &(*place)->next;
             }
@@ -194,22 +205,23 @@ static void look_at_sessions(ez_fleet *fleet, uint64_t now, uint64_t head, bool 
 void ez_fleet_tick(ez_fleet *fleet) {
     uint64_t now = ez_clock_mono_ns();
     uint64_t head = ez_feed_head(fleet->options.feed).n;
-    ez_waiter *done = NULL;
+    ez_outcome outcome;
+    ez_outcome_init(&outcome);
     ez_directory_enter();
     pthread_mutex_lock(&fleet->lock);
     for (ez_waiter *waiter = fleet->waiters, *next; waiter != NULL; waiter = next) {
         next = waiter->next;
         if (now >= waiter->deadline_ns) {
-            complete(fleet, waiter, &done);
+            complete(fleet, waiter, &outcome);
         }
     }
     if (now - fleet->checked_ns >= CHECK_ENROLLED_NS) {
         fleet->checked_ns = now;
-        look_at_sessions(fleet, now, head, true, &done);
+        look_at_sessions(fleet, now, head, true, &outcome);
     }
     pthread_mutex_unlock(&fleet->lock);
     ez_directory_leave();
-    ez_waiters_finish(done);
+    ez_outcome_finish(&outcome, fleet);
 }
 
 void ez_fleet_counts(ez_fleet *fleet, uint32_t *enrolled, uint32_t *live) {

@@ -18,6 +18,7 @@ typedef struct ez_fleet ez_fleet;
 typedef struct ez_fleet_options {
     const ez_directory *directory;
     ez_feed *feed;
+    ez_publish *events; // where topic "dataplanes" goes; NULL: nowhere
     const char *server_id;
     const char *config_url; // told in Hello; "" : as the data plane was configured
     const char *events_url;

@@ -27,7 +27,8 @@ static ez_session_state *add_session(ez_fleet *fleet, int64_t id) {
 
 ez_status ez_handle_data_planes_hello(struct ez_fleet *self, ez_call *call, Ez__V1__HelloRequest *request) {
     ez_revision head = ez_feed_head(self->options.feed);
-    ez_waiter *done = NULL;
+    ez_outcome outcome;
+    ez_outcome_init(&outcome);
     pthread_mutex_lock(&self->lock);
     ez_session_state *session = ez_session_find(self, call->principal.id);
     if (session == NULL) {
@@ -35,10 +36,11 @@ ez_status ez_handle_data_planes_hello(struct ez_fleet *self, ez_call *call, Ez__
     }
     if (session == NULL) {
         pthread_mutex_unlock(&self->lock);
+        ez_outcome_finish(&outcome, self);
         return ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for another session");
     }
     if (session->process_epoch != request->process_epoch) { // another process: what the one before it had is void
-        ez_session_set(self, session, session->is_live, 0, &done);
+        ez_session_set(self, session, session->is_live, 0, &outcome);
         session->digest_known = false;
         session->rejected_count = 0;
         session->is_partial = false;
@@ -46,9 +48,9 @@ ez_status ez_handle_data_planes_hello(struct ez_fleet *self, ez_call *call, Ez__
     session->process_epoch = request->process_epoch;
     snprintf(session->version, sizeof session->version, "%s", request->version);
     snprintf(session->address, sizeof session->address, "%s", call->remote);
-    ez_session_heard(self, session, &done);
+    ez_session_heard(self, session, &outcome);
     pthread_mutex_unlock(&self->lock);
-    ez_waiters_finish(done);
+    ez_outcome_finish(&outcome, self);
 
     Ez__V1__Revision revision = EZ__V1__REVISION__INIT;
     revision.epoch = head.epoch;
@@ -72,11 +74,26 @@ typedef struct report {
     Ez__V1__RejectedRow **rejected;
 } report;
 
-static void keep_rejected(ez_session_state *session, const report *said) {
+static bool rejects_others(const ez_session_state *session, const report *said, size_t count) {
+    if (count != session->rejected_count) {
+        return count > 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if ((int)said->rejected[i]->kind != session->rejected[i].kind ||
+            said->rejected[i]->id != session->rejected[i].id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// True: other rows than before, and not none.
+static bool keep_rejected(ez_session_state *session, const report *said) {
     size_t count = said->rejected_count < EZ_REJECTED_MAX ? said->rejected_count : EZ_REJECTED_MAX;
+    bool are_others = rejects_others(session, said, count);
     session->rejected_count = 0;
     if (count == 0) {
-        return;
+        return false;
     }
     if (session->rejected == NULL) {
         session->rejected = calloc(EZ_REJECTED_MAX, sizeof *session->rejected);
@@ -87,6 +104,7 @@ static void keep_rejected(ez_session_state *session, const report *said) {
         row->id = said->rejected[i]->id;
         snprintf(row->reason, sizeof row->reason, "%s", said->rejected[i]->reason);
     }
+    return are_others;
 }
 
 static void keep_digest(const ez_fleet *fleet, ez_session_state *session, uint64_t n, const report *said) {
@@ -103,19 +121,22 @@ static ez_status take(ez_fleet *fleet, ez_call *call, const report *said, bool *
     if (said->revision != NULL && said->revision->epoch == head.epoch && said->revision->n <= head.n) {
         n = said->revision->n;
     }
-    ez_waiter *done = NULL;
+    ez_outcome outcome;
+    ez_outcome_init(&outcome);
     pthread_mutex_lock(&fleet->lock);
     ez_session_state *session = ez_session_find(fleet, call->principal.id);
     if (session != NULL) {
-        ez_session_heard(fleet, session, &done);
-        ez_session_set(fleet, session, true, n, &done);
+        ez_session_heard(fleet, session, &outcome);
+        ez_session_set(fleet, session, true, n, &outcome);
         keep_digest(fleet, session, n, said);
-        keep_rejected(session, said);
+        if (keep_rejected(session, said)) {
+            ez_session_tell(fleet, session, EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_REJECTED, &outcome);
+        }
         *known = session->digest_known;
         *equal = session->digest_equal;
     }
     pthread_mutex_unlock(&fleet->lock);
-    ez_waiters_finish(done);
+    ez_outcome_finish(&outcome, fleet);
     if (session == NULL) {
         return ez_call_fail(call, EZ_FAILED_PRECONDITION, "NO_SESSION",
                             "this server has no session of this data plane: say Hello first");
@@ -156,15 +177,16 @@ ez_status ez_handle_data_planes_heartbeat(struct ez_fleet *self, ez_call *call, 
 
 ez_status ez_handle_data_planes_goodbye(struct ez_fleet *self, ez_call *call, Ez__V1__GoodbyeRequest *request) {
     (void)request;
-    ez_waiter *done = NULL;
+    ez_outcome outcome;
+    ez_outcome_init(&outcome);
     pthread_mutex_lock(&self->lock);
     ez_session_state *session = ez_session_find(self, call->principal.id);
     if (session != NULL) {
         session->has_stopped = true;
-        ez_session_set(self, session, false, session->applied, &done);
+        ez_session_set(self, session, false, session->applied, &outcome);
     }
     pthread_mutex_unlock(&self->lock);
-    ez_waiters_finish(done);
+    ez_outcome_finish(&outcome, self);
     Ez__V1__Empty reply = EZ__V1__EMPTY__INIT;
     return ez_call_reply(call, &reply.base);
 }

@@ -30,6 +30,7 @@ typedef struct ez_session_state {
     uint64_t behind_since_ns; // monotonic; 0: it is not behind
     bool is_live;             // heard within three heartbeats, and has not said goodbye
     bool has_stopped;
+    bool is_lagging;  // that it lags was told
     bool is_partial;  // asked for some kinds only: its digest can't be compared
     uint64_t applied; // revision of our epoch; 0: none
     bool digest_known, digest_equal;
@@ -48,11 +49,21 @@ struct ez_fleet {
     uint64_t checked_ns; // when sessions were last compared with what is enrolled
 };
 
+// What a change of sessions leads to, collected under the lock and carried out after it.
+typedef struct ez_outcome {
+    ez_waiter *done; // waiters that are complete
+    ez_buf events;   // of topic "dataplanes": each a 4-byte length and a packed DataPlaneEvent
+} ez_outcome;
+
+void ez_outcome_init(ez_outcome *outcome);
+// Tells the waiters and publishes the events; without the lock. Ends the outcome.
+void ez_outcome_finish(ez_outcome *outcome, const ez_fleet *fleet);
+
 // All under the lock.
 ez_session_state *ez_session_find(ez_fleet *fleet, int64_t id);
-// Changes a session's liveness or revision, and with it what waiters still miss; completed waiters are put on *done.
-void ez_session_set(ez_fleet *fleet, ez_session_state *session, bool is_live, uint64_t applied, ez_waiter **done);
-void ez_session_heard(ez_fleet *fleet, ez_session_state *session, ez_waiter **done);
-
-// Without the lock.
-void ez_waiters_finish(ez_waiter *done);
+// Changes a session's liveness or revision, and with it what waiters still miss.
+void ez_session_set(ez_fleet *fleet, ez_session_state *session, bool is_live, uint64_t applied, ez_outcome *outcome);
+void ez_session_heard(ez_fleet *fleet, ez_session_state *session, ez_outcome *outcome);
+// Notes an event to be published. One that there is no room for is dropped, as a slow subscriber would drop it.
+void ez_session_tell(const ez_fleet *fleet, const ez_session_state *session, Ez__V1__DataPlaneEventType type,
+                     ez_outcome *outcome);

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What follows from a change of sessions: waiters that are complete are told, and what happened to a data plane is
+// published on the events socket, topic "dataplanes". Both are collected under the fleet's lock and done without it.
+#include <string.h>
+
+#include "proto/runtime/clock.h"
+#include "proto/runtime/log.h"
+#include "server/domain/fleet/session.h"
+
+#define EVENTS_MAX (1u << 20) // bytes collected at once
+
+void ez_outcome_init(ez_outcome *outcome) {
+    outcome->done = NULL;
+    ez_buf_init(&outcome->events, EVENTS_MAX);
+}
+
+static void fill_rejected(const ez_session_state *session, Ez__V1__RejectedRow *rows, Ez__V1__RejectedRow **list) {
+    for (size_t i = 0; i < session->rejected_count; i++) {
+        ez__v1__rejected_row__init(&rows[i]);
+        rows[i].kind = (Ez__V1__Kind)session->rejected[i].kind;
+        rows[i].id = session->rejected[i].id;
+        rows[i].reason = session->rejected[i].reason;
+        list[i] = &rows[i];
+    }
+}
+
+void ez_session_tell(const ez_fleet *fleet, const ez_session_state *session, Ez__V1__DataPlaneEventType type,
+                     ez_outcome *outcome) {
+    if (fleet->options.events == NULL) {
+        return;
+    }
+    ez_revision head = ez_feed_head(fleet->options.feed);
+    Ez__V1__Revision applied = EZ__V1__REVISION__INIT;
+    Ez__V1__DataPlaneEvent event = EZ__V1__DATA_PLANE_EVENT__INIT;
+    Ez__V1__RejectedRow rows[EZ_REJECTED_MAX];
+    Ez__V1__RejectedRow *list[EZ_REJECTED_MAX];
+    fill_rejected(session, rows, list);
+    applied.epoch = session->applied != 0 ? head.epoch : 0;
+    applied.n = session->applied;
+    event.type = type;
+    event.id = session->id;
+    event.applied = &applied;
+    event.lag = head.n > session->applied ? head.n - session->applied : 0;
+    event.rejected = list;
+    event.n_rejected = session->rejected_count;
+    uint32_t len = (uint32_t)ez__v1__data_plane_event__get_packed_size(&event);
+    if (ez_buf_reserve(&outcome->events, sizeof len + len) == EZ_OK) {
+        uint8_t *at = outcome->events.data + outcome->events.len;
+        memcpy(at, &len, sizeof len);
+        ez__v1__data_plane_event__pack(&event, at + sizeof len);
+        outcome->events.len += sizeof len + len;
+    }
+}
+
+static void publish(const ez_fleet *fleet, const ez_buf *events) {
+    uint32_t len;
+    for (size_t at = 0; at + sizeof len <= events->len; at += len) {
+        memcpy(&len, events->data + at, sizeof len);
+        at += sizeof len;
+        ez_publish_event event = {.topic = "dataplanes",
+                                  .epoch = ez_feed_head(fleet->options.feed).epoch,
+                                  .time_ns = ez_clock_wall_ns(),
+                                  .message = events->data + at,
+                                  .len = len};
+        ez_error error = EZ_ERROR_INIT;
+        if (ez_publish_send(fleet->options.events, &event, &error) != EZ_OK) {
+            ez_log_warn("an event was not published", "reason", error.reason);
+        }
+    }
+}
+
+void ez_outcome_finish(ez_outcome *outcome, const ez_fleet *fleet) {
+    for (ez_waiter *done = outcome->done, *next; done != NULL; done = next) {
+        next = done->next;
+        done->done(done);
+    }
+    if (outcome->events.len > 0) {
+        publish(fleet, &outcome->events);
+    }
+    ez_buf_fini(&outcome->events);
+}
