@@ -9,6 +9,10 @@
 #include "clients/c/session_private.h"
 #include "ez/v1/config.pb-c.h"
 #include "proto/runtime/log.h"
+#include "proto/runtime/wire.h"
+
+// Of ez.v1.ApiKey.
+enum { API_KEY_LAST4 = 5, API_KEY_HAS_ACCESS = 24, API_KEY_HAS_REFRESH = 25 };
 
 typedef struct row_put {
     const ez_change *change;
@@ -87,11 +91,21 @@ static ez_slice secret_of(const ez_change *change, const ez_row *row) {
     return is_held ? ez_row_secret(row) : (ez_slice){0};
 }
 
+// Whether the API key says that it has a secret: what is shown of each of the three.
+static bool says_secret(ez_slice resource) {
+    ez_wire_field field;
+    return (ez_wire_find(resource.data, resource.len, API_KEY_LAST4, &field) && field.bytes.len > 0) ||
+           (ez_wire_find(resource.data, resource.len, API_KEY_HAS_ACCESS, &field) && field.varint != 0) ||
+           (ez_wire_find(resource.data, resource.len, API_KEY_HAS_REFRESH, &field) && field.varint != 0);
+}
+
 // An API key whose secret has changed again since this change: a later change of the same fetch brings both. What is
-// held stays until then.
-static bool is_superseded(const ez_change *change, const ez_row *row) {
-    return change->kind == EZ__V1__KIND__KIND_API_KEY && change->secret_version != 0 && !change->has_secret &&
-           (row == NULL || !row->is_held || row->secret_version != change->secret_version);
+// held stays until then. In a snapshot everything is of now.
+static bool is_superseded(const ez_session *session, const ez_change *change, const ez_row *row) {
+    return change->kind == EZ__V1__KIND__KIND_API_KEY && !session->in_snapshot && !change->has_secret &&
+           change->secret_version != 0 &&
+           (row == NULL || !row->is_held || row->secret_version != change->secret_version) &&
+           says_secret(change->resource);
 }
 
 static void apply_put(ez_session *session, const ez_change *change) {
@@ -104,10 +118,7 @@ static void apply_put(ez_session *session, const ez_change *change) {
         ez_rows_accept(&session->rows, row);
         return;
     }
-    if (is_superseded(change, row)) {
-        if (row != NULL) {
-            row->seen = session->snapshot;
-        }
+    if (is_superseded(session, change, row)) {
         return;
     }
     put.secret = secret_of(change, row);

@@ -21,18 +21,65 @@ void ez_fetch_reset(ez_session *session) {
 }
 
 static bool take_slot(ez_session *session) {
-    if (!session->has_fetch_slot && session->group->fetching < EZ_GROUP_FETCHES) {
-        session->group->fetching++;
+    ez_session_group *group = session->group;
+    if (!session->has_fetch_slot && group->fetching < EZ_GROUP_FETCHES) {
+        group->fetching++;
         session->has_fetch_slot = true;
+    } else if (!session->has_fetch_slot && !session->is_queued) {
+        session->is_queued = true;
+        session->next_queued = NULL;
+        if (group->queue_tail == NULL) {
+            group->queue_head = session;
+        } else {
+            group->queue_tail->next_queued = session;
+        }
+        group->queue_tail = session;
     }
     return session->has_fetch_slot;
+}
+
+// The first of the queue that still wants a slot is run next.
+static void wake_next(ez_session_group *group) {
+    while (group->queue_head != NULL) {
+        ez_session *next = group->queue_head;
+        group->queue_head = next->next_queued;
+        if (group->queue_head == NULL) {
+            group->queue_tail = NULL;
+        }
+        next->is_queued = false;
+        if (next->state == EZ_FOLLOW_FETCH && !next->has_fetch_slot) {
+            pthread_mutex_lock(&group->mutex);
+            ez_group_ready(group, next);
+            pthread_mutex_unlock(&group->mutex);
+            return;
+        }
+    }
 }
 
 static void release_slot(ez_session *session) {
     if (session->has_fetch_slot) {
         session->group->fetching--;
         session->has_fetch_slot = false;
+        wake_next(session->group);
     }
+}
+
+void ez_fetch_leave(ez_session *session) {
+    ez_session_group *group = session->group;
+    if (session->is_queued) {
+        ez_session *before = NULL;
+        for (ez_session *at = group->queue_head; at != session; at = at->next_queued) {
+            before = at;
+        }
+        if (before == NULL) {
+            group->queue_head = session->next_queued;
+        } else {
+            before->next_queued = session->next_queued;
+        }
+        group->queue_tail = group->queue_tail == session ? before : group->queue_tail;
+        session->is_queued = false;
+    }
+    release_slot(session);
 }
 
 bool ez_fetch_start(ez_session *session) {
@@ -79,7 +126,10 @@ static ez_fetch_result take_failure(ez_session *session, ez_status status, const
 }
 
 static ez_fetch_result broken(ez_session *session, const char *what) {
-    ez_log_warn("a reply to Config.Fetch can't be used; it is asked for again", "reason", what);
+    if (!session->saw_broken_page) {
+        ez_log_warn("a reply to Config.Fetch can't be used; it is asked for again", "reason", what);
+    }
+    session->saw_broken_page = true;
     ez_fetch_reset(session);
     session->wants_snapshot = true;
     return EZ_FETCH_AGAIN;
@@ -137,6 +187,7 @@ static ez_fetch_result end_fetch(ez_session *session, const ez_page *page) {
     session->cache.is_dirty = session->cache.is_dirty || moved;
     session->at = page->to;
     session->is_consistent = true;
+    session->saw_broken_page = false;
     session->fetches++;
     return EZ_FETCH_DONE;
 }

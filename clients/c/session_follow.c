@@ -22,6 +22,8 @@
 #define PAUSE_REFUSED_NS   (30 * EZ_S)
 #define TRY_AGAIN_NS       (20 * EZ_MS)
 #define SILENT_HEARTBEATS  3
+#define QUIET_MARGIN_NS    (100 * EZ_MS)
+#define QUIET_MAX_NS       (2 * EZ_S)
 
 // From a state (row) to a state (column).
 static const bool moves[][EZ_FOLLOW_CLOSED + 1] = {
@@ -317,13 +319,15 @@ static uint64_t run_live(ez_session *session, uint64_t now) {
 
 // ---- The end ----
 
-static void begin_closing(ez_session *session) {
+static void begin_closing(ez_session *session, uint64_t now) {
     bool has_session = session->state == EZ_FOLLOW_FETCH || session->state == EZ_FOLLOW_LIVE;
     move(session, EZ_FOLLOW_CLOSING);
-    if (session->has_fetch_slot) {
-        session->group->fetching--;
-        session->has_fetch_slot = false;
-    }
+    ez_fetch_leave(session);
+    // The next heartbeat ends the connection it comes by; where nothing comes, nothing is being read.
+    bool is_silent = now - session->heard_ns > SILENT_HEARTBEATS * session->heartbeat_ns;
+    uint64_t wait = session->heartbeat_ns + QUIET_MARGIN_NS;
+    session->quiet_by = is_silent ? now : now + (wait < QUIET_MAX_NS ? wait : QUIET_MAX_NS);
+    ez_push_hush(session);
     if (ez_session_call_is_busy(session->main_call) || !has_session || !ez_client_is_connected(session->client)) {
         session->is_mute = true;
         return;
@@ -336,16 +340,18 @@ static void begin_closing(ez_session *session) {
                                               ez_method_find(name, sizeof name - 1), &request.base, &options);
 }
 
-static void run_closing(ez_session *session) {
+static uint64_t run_closing(ez_session *session, uint64_t now) {
     ez_status status;
     const ez_error *error;
     ez_slice reply;
     bool is_said = session->is_mute || ez_session_call_take(session->main_call, &status, &error, &reply);
     session->is_mute = is_said;
     bool is_writing = ez_cache_flush(session);
-    if (is_said && !is_writing) {
+    bool is_quiet = ez_push_is_quiet(session, now >= session->quiet_by);
+    if (is_said && !is_writing && is_quiet) {
         move(session, EZ_FOLLOW_CLOSED);
     }
+    return is_quiet ? UINT64_MAX : session->quiet_by; // Goodbye's answer and the cache's writer wake us
 }
 
 static uint64_t run_state(ez_session *session, uint64_t now) {
@@ -357,8 +363,7 @@ static uint64_t run_state(ez_session *session, uint64_t now) {
     case EZ_FOLLOW_LIVE:
         return run_live(session, now);
     case EZ_FOLLOW_CLOSING:
-        run_closing(session);
-        return UINT64_MAX; // Goodbye's answer and the cache's writer wake us
+        return run_closing(session, now);
     case EZ_FOLLOW_CLOSED:
         break;
     }
@@ -370,7 +375,7 @@ uint64_t ez_follow_run(ez_session *session, uint64_t now) {
     bool stop = session->stop;
     pthread_mutex_unlock(&session->group->mutex);
     if (stop && session->state < EZ_FOLLOW_CLOSING) {
-        begin_closing(session);
+        begin_closing(session, now);
     }
     uint64_t due;
     ez_follow_state before;

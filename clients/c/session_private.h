@@ -21,7 +21,7 @@
 
 #define EZ_INBOX_EVENTS  128
 #define EZ_INBOX_BYTES   (1u << 20)
-#define EZ_GROUP_FETCHES 16 // fetches under way at once, of all sessions of a group
+#define EZ_GROUP_FETCHES 64 // fetches under way at once, of all sessions of a group
 #define EZ_UNPACK_MAX    (64u << 20)
 
 #define EZ_MS 1000000ull
@@ -38,16 +38,19 @@ typedef enum ez_follow_state {
 typedef struct ez_session_push {
     nng_socket socket;
     nng_aio *aio;
-    nng_dialer dialer;
     bool is_open;
-    bool is_dialed;
-    char url[EZ_URL_MAX];
+    nng_dialer dialers[EZ_CLIENT_SERVERS_MAX]; // one for each server that was followed
+    char urls[EZ_CLIENT_SERVERS_MAX][EZ_URL_MAX];
+    unsigned dialed;
+    uint64_t armed_ns; // when the receive that is pending began; the callback's
     // Shared:
     nng_msg *inbox[EZ_INBOX_EVENTS];
     unsigned head, count;
     size_t bytes;
     uint64_t dropped; // events for which there was no room
-    nng_pipe pipe;    // id 0: not connected
+    unsigned pipes;   // connected
+    nng_pipe pipe;    // the last one
+    bool wants_quiet; // each connection is closed behind its next event
 } ez_session_push;
 
 typedef struct ez_session_cache {
@@ -89,6 +92,8 @@ struct ez_session {
     uint64_t heartbeat_ns;
     uint64_t retry_at, backoff_ns;
     bool has_fetch_slot;
+    bool is_queued; // for a fetch slot
+    ez_session *next_queued;
     bool was_live;      // the first catching up is over
     bool is_consistent; // the rows are those of `at`, not halfway to another revision
     bool needs_hello;   // the server does not know our session
@@ -101,9 +106,10 @@ struct ez_session {
     ez_session_revision snapshot_from;
     char page_token[513];
     unsigned pages;
-    bool was_snapshot;  // since the last step
-    uint64_t fetched;   // changes since the last step
-    int64_t trigger_ns; // no commit that is fetched is older; 0: not known
+    bool saw_broken_page; // said so already
+    bool was_snapshot;    // since the last step
+    uint64_t fetched;     // changes since the last step
+    int64_t trigger_ns;   // no commit that is fetched is older; 0: not known
 
     // events
     char server_id[65];
@@ -121,7 +127,8 @@ struct ez_session {
     uint64_t next_drift;
     unsigned failed_reports;
 
-    bool is_mute; // closing: Goodbye is said, or can't be
+    bool is_mute;      // closing: Goodbye is said, or can't be
+    uint64_t quiet_by; // closing: connections are not waited for any longer
 
     uint64_t events_lost, pushed, fetches, snapshots;
 
@@ -138,7 +145,9 @@ struct ez_session {
 struct ez_session_group {
     pthread_t worker, writer;
     bool has_worker, has_writer;
-    unsigned fetching; // worker only
+    // Worker only:
+    unsigned fetching;
+    ez_session *queue_head, *queue_tail; // sessions that wait for a fetch slot
     // Shared:
     pthread_mutex_t mutex;
     pthread_cond_t wake, closed, write;
@@ -167,6 +176,10 @@ void ez_push_close(ez_session *session);
 void ez_push_dial(ez_session *session, const char *url);
 // The next event, to be freed; NULL where there is none.
 nng_msg *ez_push_take(ez_session *session);
+// Begins to end all connections where that is safe.
+void ez_push_hush(ez_session *session);
+// True once there is none left and none will be made.
+bool ez_push_is_quiet(ez_session *session, bool no_longer_wait);
 // Drops a connection on which nothing comes; nng makes a new one.
 void ez_push_reconnect(ez_session *session);
 
@@ -186,6 +199,8 @@ uint64_t ez_report_run(ez_session *session, uint64_t now);
 // ------------------------------------------------------------------------------------------------------ Forgets what
 // was half fetched: the next fetch begins anew.
 void ez_fetch_reset(ez_session *session);
+// Gives back the session's fetch slot and its place in the queue for one; the next in the queue is woken.
+void ez_fetch_leave(ez_session *session);
 // Sends the next Config.Fetch. False: not now, too much is under way.
 bool ez_fetch_start(ez_session *session);
 typedef enum ez_fetch_result { EZ_FETCH_MORE, EZ_FETCH_DONE, EZ_FETCH_AGAIN, EZ_FETCH_HELLO } ez_fetch_result;

@@ -1,19 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The SUB socket of a session and the inbox between nng and the worker. The session owns the socket and what is in the
-// inbox. Awkward: in nng 1.5.2 a receive on SUB must never time out nor be cancelled, so exactly one is pending for the
-// socket's life: its callback puts the event into the inbox and receives again; closing closes the socket first. Where
-// the inbox is full the event is dropped and counted: the next one shows the gap.
+// inbox. Awkward, all of it in nng 1.5.2: a receive on SUB must never time out nor be cancelled, so exactly one is
+// pending for the socket's life: its callback puts the event into the inbox and receives again. And a connection must
+// not be closed while a message comes in: between the read of a message's length and that of its body nng loses the
+// receive, and its reaper waits for it for ever, with every later nng_close behind it (nng #1543). So a connection is
+// closed in the callback of an event that has just come by it; servers send one each second. For the same reason a
+// server that is no longer followed stays connected: what it says twice is ignored.
 #include <nng/nng.h>
 #include <nng/protocol/pubsub0/sub.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "clients/c/session_private.h"
+#include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
 
 // With its NUL: "config" alone would also take "configuration".
 #define TOPIC "config"
+
+// A receive that was pending for less was perhaps answered from nng's buffer: another message may be coming in.
+#define PENDING_NS (2 * EZ_MS)
+
+// In the callback of a receive that was pending nothing else is being read from the event's connection.
+static void hush(ez_session *session, nng_pipe pipe) {
+    pthread_mutex_lock(&session->group->mutex);
+    bool close = session->push.wants_quiet;
+    pthread_mutex_unlock(&session->group->mutex);
+    if (close && ez_clock_mono_ns() - session->push.armed_ns >= PENDING_NS) {
+        nng_pipe_close(pipe);
+    }
+}
 
 static void on_event(void *user) {
     ez_session *session = user;
@@ -26,6 +43,7 @@ static void on_event(void *user) {
     nng_aio_set_msg(push->aio, NULL);
     if (msg != NULL) {
         size_t len = nng_msg_len(msg);
+        hush(session, nng_msg_get_pipe(msg));
         pthread_mutex_lock(&session->group->mutex);
         bool fits = push->count < EZ_INBOX_EVENTS && (push->count == 0 || push->bytes + len <= EZ_INBOX_BYTES) &&
                     !session->is_closed;
@@ -41,6 +59,7 @@ static void on_event(void *user) {
             nng_msg_free(msg);
         }
     }
+    push->armed_ns = ez_clock_mono_ns();
     nng_recv_aio(push->socket, push->aio);
 }
 
@@ -49,8 +68,10 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *user) {
     pthread_mutex_lock(&session->group->mutex);
     if (event == NNG_PIPE_EV_ADD_POST) {
         session->push.pipe = pipe;
-    } else if (session->push.pipe.id == pipe.id) {
-        session->push.pipe = (nng_pipe)NNG_PIPE_INITIALIZER;
+        session->push.pipes++;
+    } else if (session->push.pipes > 0) {
+        session->push.pipes--;
+        ez_group_ready(session->group, session);
     }
     pthread_mutex_unlock(&session->group->mutex);
 }
@@ -81,6 +102,7 @@ ez_status ez_push_open(ez_session *session, ez_error *error) {
                             nng_strerror(rv));
     }
     nng_aio_set_timeout(session->push.aio, NNG_DURATION_INFINITE);
+    session->push.armed_ns = ez_clock_mono_ns();
     nng_recv_aio(session->push.socket, session->push.aio);
     return EZ_OK;
 }
@@ -102,27 +124,47 @@ void ez_push_close(ez_session *session) {
 
 void ez_push_dial(ez_session *session, const char *url) {
     ez_session_push *push = &session->push;
-    if (push->is_dialed && strcmp(push->url, url) == 0) {
-        return;
+    for (unsigned i = 0; i < push->dialed; i++) {
+        if (strcmp(push->urls[i], url) == 0) {
+            return;
+        }
     }
     ez_error error;
     ez_error_clear(&error);
-    nng_dialer old = push->dialer;
+    ez_status status = push->dialed < EZ_CLIENT_SERVERS_MAX
+                           ? ez_dial_check_url(url, &error)
+                           : ez_error_set(&error, EZ_RESOURCE_EXHAUSTED, "TOO_MANY_SERVERS",
+                                          "more than %d push sockets were named", EZ_CLIENT_SERVERS_MAX);
     const ez_client_tls tls = {
         .ca_file = session->tls_ca, .cert_file = session->tls_cert, .server_name = session->tls_name};
-    ez_status status = ez_dial_check_url(url, &error);
     if (status == EZ_OK) {
-        status = ez_dial(push->socket, url, &tls, EZ_EVENT_MAX, &push->dialer, &error);
+        status = ez_dial(push->socket, url, &tls, EZ_EVENT_MAX, &push->dialers[push->dialed], &error);
     }
     if (status != EZ_OK) {
         ez_log_warn("the push socket can't be followed; changes are fetched instead", "reason", error.message);
         return;
     }
-    if (push->is_dialed) {
-        nng_dialer_close(old);
+    snprintf(push->urls[push->dialed++], EZ_URL_MAX, "%s", url);
+}
+
+void ez_push_hush(ez_session *session) {
+    pthread_mutex_lock(&session->group->mutex);
+    session->push.wants_quiet = true;
+    pthread_mutex_unlock(&session->group->mutex);
+}
+
+bool ez_push_is_quiet(ez_session *session, bool no_longer_wait) {
+    ez_session_push *push = &session->push;
+    pthread_mutex_lock(&session->group->mutex);
+    bool is_quiet = push->pipes == 0;
+    pthread_mutex_unlock(&session->group->mutex);
+    if (!is_quiet && !no_longer_wait) {
+        return false;
     }
-    push->is_dialed = true;
-    snprintf(push->url, sizeof push->url, "%s", url);
+    for (; push->dialed > 0; push->dialed--) {
+        nng_dialer_close(push->dialers[push->dialed - 1]);
+    }
+    return true;
 }
 
 nng_msg *ez_push_take(ez_session *session) {
@@ -141,9 +183,10 @@ nng_msg *ez_push_take(ez_session *session) {
 
 void ez_push_reconnect(ez_session *session) {
     pthread_mutex_lock(&session->group->mutex);
+    bool is_connected = session->push.pipes > 0;
     nng_pipe pipe = session->push.pipe;
     pthread_mutex_unlock(&session->group->mutex);
-    if (pipe.id != 0) {
+    if (is_connected) {
         nng_pipe_close(pipe);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The tests' control plane. One thread answers calls one by one; commits and publishing are done by the test's thread.
+// The tests' control plane. One thread answers calls one by one, one beats; commits are published by the test's thread.
 // The plane's mutex guards all of its state. Awkward: a lost reply is made by closing the caller's pipe, as a crash
 // between commit and reply would.
 #include "tests/unit/client/plane.h"
@@ -28,7 +28,9 @@ typedef struct log_entry {
 
 struct fake_plane {
     nng_socket rep, pub;
-    pthread_t thread;
+    pthread_t thread, ticker;
+    pthread_cond_t tick;
+    bool stopping;
     char rpc_url[64], push_url[64];
     int rpc_port, push_port;
     pthread_mutex_t mutex;
@@ -435,6 +437,26 @@ static void *serve(void *user) {
     return NULL;
 }
 
+// Beats once somebody has said goodbye: a session ends its connection behind an event, and real servers send one each
+// second. Before that only a test beats, so that nothing else makes a session act.
+static void *beat(void *user) {
+    fake_plane *plane = user;
+    pthread_mutex_lock(&plane->mutex);
+    while (!plane->stopping) {
+        struct timespec at;
+        clock_gettime(CLOCK_REALTIME, &at);
+        at.tv_nsec += 10000000;
+        at.tv_sec += at.tv_nsec / 1000000000;
+        at.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&plane->tick, &plane->mutex, &at);
+        if (plane->seen.goodbyes > 0) {
+            publish_event(plane, plane->n, plane->n, NULL);
+        }
+    }
+    pthread_mutex_unlock(&plane->mutex);
+    return NULL;
+}
+
 static int listen_on(nng_socket socket, int port, char *url, size_t size) {
     nng_listener listener;
     snprintf(url, size, "tcp://127.0.0.1:%d", port);
@@ -450,18 +472,26 @@ fake_plane *plane_start(uint64_t epoch, int rpc_port, int push_port) {
     plane->epoch = epoch;
     plane->heartbeat_ms = 20000;
     pthread_mutex_init(&plane->mutex, NULL);
+    pthread_cond_init(&plane->tick, NULL);
     cr_assert_eq(nng_rep0_open(&plane->rep), 0);
     cr_assert_eq(nng_pub0_open(&plane->pub), 0);
     plane->rpc_port = listen_on(plane->rep, rpc_port, plane->rpc_url, sizeof plane->rpc_url);
     plane->push_port = listen_on(plane->pub, push_port, plane->push_url, sizeof plane->push_url);
     cr_assert_eq(pthread_create(&plane->thread, NULL, serve, plane), 0);
+    cr_assert_eq(pthread_create(&plane->ticker, NULL, beat, plane), 0);
     return plane;
 }
 
 void plane_stop(fake_plane *plane) {
     nng_close(plane->rep);
     pthread_join(plane->thread, NULL);
+    pthread_mutex_lock(&plane->mutex);
+    plane->stopping = true;
+    pthread_cond_signal(&plane->tick);
+    pthread_mutex_unlock(&plane->mutex);
+    pthread_join(plane->ticker, NULL);
     nng_close(plane->pub);
+    pthread_cond_destroy(&plane->tick);
     pthread_mutex_destroy(&plane->mutex);
     free(plane);
 }
