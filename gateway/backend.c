@@ -243,17 +243,19 @@ ez_status ez_backend_open(const char *url, unsigned max_calls, ez_backend **out,
     return EZ_OK;
 }
 
-// Close, stop, free, in this order: nng 1.5 has faults in any other.
+// Stop, close, free, in this order. nng 1.5 frees a socket while a thread is still leaving nng_ctx_send or
+// nng_ctx_recv, so those are waited for first; a stopped aio starts nothing more. What is cancelled by that frees its
+// message itself.
 void ez_backend_close(ez_backend *backend) {
     if (!backend)
         return;
     atomic_store(&backend->is_closing, true);
-    if (backend->socket.id != 0)
-        (void)nng_close(backend->socket);
     for (unsigned i = 0; i < backend->opened; i++) {
         nng_aio_stop(backend->calls[i].pause_aio); // first: its end may send
         nng_aio_stop(backend->calls[i].aio);
     }
+    if (backend->socket.id != 0)
+        (void)nng_close(backend->socket);
     for (unsigned i = 0; i < backend->opened; i++) {
         nng_aio_free(backend->calls[i].aio);
         nng_aio_free(backend->calls[i].pause_aio);

@@ -15,7 +15,10 @@ import time
 import unittest
 
 BIN = os.environ["EZ_TEST_BIN"]
-PEER = os.path.join(BIN, "..", "tests", "gateway_peer")
+# Programs may come from another build folder than the tests do (those with the thread sanitizer).
+PEER = next((path for path in (os.path.join(folder, "..", "tests", "gateway_peer")
+                               for folder in (BIN, os.environ.get("EZ_TEST_BIN_DEFAULT", BIN))) if os.path.exists(path)),
+            "gateway_peer")
 TOKEN = "Bearer eza_good"
 DEADLINE = 30
 KEY = "/admin/keys/5"
