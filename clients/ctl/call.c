@@ -180,8 +180,10 @@ static int show(call *c, const ProtobufCMessage *reply) {
     return result;
 }
 
-static int refused(const call *c, const ez_ctl_access *access) {
+static int refused(const call *c, const ez_ctl_access *access, const char *servers) {
     int result = ez_ctl_report_refusal(&c->error);
+    if (result == EZ_CTL_EXIT_UNREACHABLE && !strstr(c->error.message, access->options.servers[0]))
+        ez_ctl_note("calls go to %s (EZ_RPC_URL)", servers);
     if (c->error.code == EZ_UNAUTHENTICATED && access->token[0] == '\0')
         ez_ctl_note(
             "there is no token: set EZ_TOKEN or EZ_ADMIN_TOKEN, or EZ_HOME to the server's folder (%s can't be read)",
@@ -201,7 +203,7 @@ static int run(call *c, const ez_settings *settings) {
         ProtobufCMessage *reply;
         status = c->in->has[EZ_CTL_ALL] ? call_pages(c, &reply) : call_once(c, &reply);
         ez_client_close(c->client);
-        result = status == EZ_OK ? show(c, reply) : refused(c, &access);
+        result = status == EZ_OK ? show(c, reply) : refused(c, &access, ez_settings_text(settings, "EZ_RPC_URL"));
     }
     ez_ctl_access_fini(&access);
     return result;
