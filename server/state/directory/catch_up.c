@@ -19,6 +19,7 @@
 
 #define SETTLE_MS 30000
 #define PAUSE_MS  200
+#define SLICE     64 // revisions applied at once
 
 void ez_writer_apply(ez_writer *writer, ez_entry *const *entries, const ez_store_change *changes, size_t count,
                      uint64_t to, bool ack_now) {
@@ -48,7 +49,7 @@ typedef struct incoming {
     ez_writer *writer;
     ez_entry **entries;
     ez_store_change *changes;
-    size_t count, room, bytes;
+    size_t count, room;
     uint64_t n; // of the last change taken
 } incoming;
 
@@ -77,7 +78,7 @@ static ez_status batch_flush(incoming *batch, ez_error *error) {
         return status;
     }
     ez_writer_apply(batch->writer, batch->entries, batch->changes, batch->count, batch->n, false);
-    batch->count = batch->bytes = 0;
+    batch->count = 0;
     return EZ_OK;
 }
 
@@ -97,17 +98,15 @@ static bool batch_grow(incoming *batch) {
     return true;
 }
 
+static ez_status forgotten(uint64_t after, ez_error *error) {
+    return ez_error_set(error, EZ_OUT_OF_RANGE, "REVISION_TOO_OLD",
+                        "changes after revision %llu are no longer in the store", (unsigned long long)after);
+}
+
 static ez_status take_change(void *user, const ez_store_change *change, ez_error *error) {
     incoming *batch = user;
     if (change->n != batch->n && change->n != batch->n + 1)
-        return ez_error_set(error, EZ_DATA_LOSS, "FEED_HAS_GAP",
-                            "changes after revision %llu are no longer in the store: restart this server",
-                            (unsigned long long)batch->n);
-    if (change->n != batch->n && batch->bytes > EZ_GROUP_BYTES) {
-        ez_status status = batch_flush(batch, error);
-        if (status != EZ_OK)
-            return status;
-    }
+        return forgotten(batch->n, error);
     ez_entry *entry = NULL;
     if (change->op == EZ__V1__OP__OP_PUT)
         entry = ez_entry_create(change->kind, change->id, change->n, change->secret_version, change->data.len,
@@ -125,9 +124,24 @@ static ez_status take_change(void *user, const ez_store_change *change, ez_error
         kept->sealed = ez_entry_sealed(entry);
     }
     batch->entries[batch->count++] = entry;
-    batch->bytes += change->data.len + sizeof *change;
     batch->n = change->n;
     return EZ_OK;
+}
+
+// Reads and applies a few revisions. OUT_OF_RANGE where the store has forgotten some of them. It forgets a revision's
+// changes in steps, but says so from the first step on: hence the look after reading, before anything is applied.
+static ez_status catch_up_to(ez_writer *writer, uint64_t to, ez_error *error) {
+    incoming batch = {.writer = writer, .n = writer->head.n};
+    uint64_t oldest = 0;
+    ez_status status = ez_store_each_change(writer->options.store, writer->head.n, to, 0, take_change, &batch, error);
+    if (status == EZ_OK)
+        status = ez_store_oldest_change(writer->options.store, &oldest, error);
+    if (status == EZ_OK && (batch.n != to || oldest > writer->head.n + 1))
+        status = forgotten(writer->head.n, error);
+    if (status == EZ_OK)
+        status = batch_flush(&batch, error);
+    batch_fini(&batch);
+    return status;
 }
 
 ez_status ez_writer_catch_up(ez_writer *writer, ez_error *error) {
@@ -138,16 +152,12 @@ ez_status ez_writer_catch_up(ez_writer *writer, ez_error *error) {
     if (head.epoch != writer->head.epoch || head.n < writer->head.n)
         return ez_error_set(error, EZ_DATA_LOSS, "STORE_REPLACED",
                             "the store is not the one this server started with: restart this server");
-    incoming batch = {.writer = writer, .n = writer->head.n};
-    if (head.n > writer->head.n)
-        status = ez_store_each_change(writer->options.store, writer->head.n, head.n, 0, take_change, &batch, error);
-    if (status == EZ_OK && batch.n != head.n)
-        status = ez_error_set(error, EZ_DATA_LOSS, "FEED_HAS_GAP",
-                              "the store's feed ends at revision %llu, its head is %llu: restart this server",
-                              (unsigned long long)batch.n, (unsigned long long)head.n);
-    if (status == EZ_OK)
-        status = batch_flush(&batch, error);
-    batch_fini(&batch);
+    while (status == EZ_OK && writer->head.n < head.n) {
+        uint64_t left = head.n - writer->head.n;
+        status = catch_up_to(writer, writer->head.n + (left < SLICE ? left : SLICE), error);
+    }
+    if (status == EZ_OUT_OF_RANGE)
+        return ez_writer_resync(writer, error);
     if (status == EZ_OK)
         writer->head = head;
     return status;

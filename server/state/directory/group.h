@@ -39,6 +39,9 @@ struct ez_writer {
     size_t item_count;
     uint64_t looked_ms; // when other servers' commits were looked for, monotonic
     bool more_to_trim;
+    uint64_t trim_from;    // changes of revisions before it may be forgotten
+    uint64_t trim_next;    // what trim_from becomes
+    uint64_t trim_next_ms; // and when, monotonic
     pthread_t thread;
     _Atomic bool is_broken; // the store's state is not known: nothing is accepted
     pthread_mutex_t lock;
@@ -57,9 +60,12 @@ void ez_group_refuse(ez_write *write, const ez_error *error, ez_revision revisio
 
 // ---- What the group needs from the store (catch_up.c)
 
-// Applies and feeds what other servers have committed. An error leaves the directory at a revision that was, earlier
-// than the store's.
+// Applies and feeds what other servers have committed; where the store no longer has all of it, reads every row anew.
+// An error leaves the directory at a revision that was, earlier than the store's.
 ez_status ez_writer_catch_up(ez_writer *writer, ez_error *error) EZ_MUST_CHECK;
+
+// Makes the directory what the store's tables are, without the changes that led there (resync.c).
+ez_status ez_writer_resync(ez_writer *writer, ez_error *error) EZ_MUST_CHECK;
 
 typedef enum ez_settled {
     EZ_SETTLED_YES,     // our group is in the store

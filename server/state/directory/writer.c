@@ -17,8 +17,9 @@
 #include "proto/runtime/log.h"
 #include "server/state/directory/group.h"
 
-#define TRIM_ROWS 1000
-#define LOOK_MS   1000 // between looks for other servers' commits
+#define TRIM_ROWS     1000
+#define LOOK_MS       1000  // between looks for other servers' commits
+#define TRIM_GRACE_MS 60000 // what this server no longer needs is kept that long for others
 
 static ez_revision head_of(const ez_writer *writer) {
     return (ez_revision){writer->head.epoch, writer->head.n};
@@ -82,9 +83,14 @@ static void recover(ez_writer *writer) {
     ez_log_info("the store answers again: changes are accepted");
 }
 
+// Whether other servers may be on the same store: SQLite admits one.
+static bool has_others(const ez_writer *writer) {
+    return strcmp(ez_store_name(writer->options.store), "sqlite") != 0;
+}
+
 static void look_for_others(ez_writer *writer) {
     uint64_t now = ez_clock_mono_ms();
-    if (strcmp(ez_store_name(writer->options.store), "postgres") != 0 || now - writer->looked_ms < LOOK_MS)
+    if (!has_others(writer) || now - writer->looked_ms < LOOK_MS)
         return;
     writer->looked_ms = now;
     ez_error error = EZ_ERROR_INIT;
@@ -92,8 +98,22 @@ static void look_for_others(ez_writer *writer) {
         ez_log_warn("other servers' changes can't be read", "error", error.message);
 }
 
+// Changes that fell out of this server's feed may be news to another one: those wait a while before they are forgotten.
+static uint64_t find_trim_from(ez_writer *writer) {
+    uint64_t fallen = ez_feed_oldest(writer->options.feed) + 1;
+    if (!has_others(writer))
+        return fallen;
+    uint64_t now = ez_clock_mono_ms();
+    if (now >= writer->trim_next_ms) {
+        writer->trim_from = writer->trim_next;
+        writer->trim_next = fallen;
+        writer->trim_next_ms = now + TRIM_GRACE_MS;
+    }
+    return writer->trim_from;
+}
+
 static void trim(ez_writer *writer) {
-    uint64_t keep_from = writer->options.feed_keep ? ez_feed_oldest(writer->options.feed) + 1 : 0;
+    uint64_t keep_from = writer->options.feed_keep ? find_trim_from(writer) : 0;
     int64_t before = ez_clock_wall_ns() - writer->options.idempotency_ns;
     ez_error error = EZ_ERROR_INIT;
     writer->more_to_trim = false;

@@ -168,6 +168,22 @@ ez_status ez_feed_append(ez_feed *feed, uint64_t to, const ez_store_change *chan
     return EZ_OK;
 }
 
+void ez_feed_skip(ez_feed *feed, uint64_t to, const uint8_t *digest, int64_t time_ns) {
+    uint64_t from = atomic_load_explicit(&feed->n, memory_order_relaxed);
+    assert(to >= from);
+    forget_all(feed);
+    atomic_store_explicit(&feed->oldest, to, memory_order_release);
+    if (digest)
+        ez_feed_history_put(&feed->history, to, digest);
+    atomic_store_explicit(&feed->n, to, memory_order_release);
+    if (!feed->publish || to == from)
+        return;
+    ez_feed_push push;
+    ez_feed_push_begin(&push, feed->publish, feed->epoch, from, to, time_ns, false);
+    ez_feed_push_lost(&push);
+    ez_feed_push_end(&push);
+}
+
 void ez_feed_beat(ez_feed *feed, int64_t time_ns) {
     if (!feed->publish)
         return;

@@ -43,6 +43,10 @@ ez_status ez_feed_load(ez_feed *feed, ez_store *store, ez_error *error) EZ_MUST_
 ez_status ez_feed_append(ez_feed *feed, uint64_t to, const ez_store_change *changes, size_t count,
                          const uint8_t digest[32], int64_t time_ns, bool ack_now, ez_error *error) EZ_MUST_CHECK;
 
+// Goes to revision "to" without the changes in between, which are lost (trimmed before they were read): forgets all
+// changes, so that data planes take a snapshot, and tells them to fetch. digest NULL: not known. The writer's thread.
+void ez_feed_skip(ez_feed *feed, uint64_t to, const uint8_t *digest, int64_t time_ns);
+
 // Says the digest of the head: once after loading, before others read. Appends say theirs.
 void ez_feed_note_digest(ez_feed *feed, const uint8_t digest[32]);
 

@@ -9,7 +9,6 @@
 
 #include "given.h"
 #include "proto/crypto/digest.h"
-#include "proto/runtime/clock.h"
 #include "tests/support/wait.h"
 
 ez_status __real_ez_store_commit(ez_store *store, const ez_store_commit_group *group, ez_error *error);
@@ -45,28 +44,10 @@ ez_status __wrap_ez_store_read_head(ez_store *store, ez_store_head *out, ez_erro
     return __real_ez_store_read_head(store, out, error);
 }
 
-uint64_t __real_ez_clock_mono_ms(void);
-uint64_t __wrap_ez_clock_mono_ms(void);
-
-static _Thread_local bool is_test_thread;
-static atomic_bool is_hurrying;
-static _Atomic uint64_t ahead_ms;
-
-// While it hurries, each look at the clock is ten seconds later, for the writer's thread only.
-uint64_t __wrap_ez_clock_mono_ms(void) {
-    uint64_t now = __real_ez_clock_mono_ms();
-    if (is_test_thread)
-        return now;
-    if (atomic_load(&is_hurrying))
-        atomic_fetch_add(&ahead_ms, 10000);
-    return now + atomic_load(&ahead_ms);
-}
-
 static whole_state all;
 static salvo volley_;
 
 static void open_all(void) {
-    is_test_thread = true;
     given_state(&all);
 }
 
@@ -202,8 +183,9 @@ Test(faults, a_store_that_stays_silent_stops_changes_until_it_answers, .init = o
     size_t two = shoot(create_master, "two", false);
     atomic_store(&next_commit, LOST_AFTER);
     atomic_store(&silent_reads, 1000000);
-    atomic_store(&is_hurrying, true);
+    hurry_clock(true);
     volley_fire(&volley_);
+    hurry_clock(false); // the store has deadlines, too
     expect_shot(one, EZ_UNAVAILABLE, "COMMIT_UNKNOWN");
     expect_shot(two, EZ_UNAVAILABLE, "COMMIT_UNKNOWN");
     drop_shots();

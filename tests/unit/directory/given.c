@@ -4,6 +4,7 @@
 #include "given.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,33 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool is_holding; // guarded: the hold handler is running
 static bool may_go;     // guarded: it may end
+
+uint64_t __real_ez_clock_mono_ms(void);
+uint64_t __wrap_ez_clock_mono_ms(void);
+
+static _Thread_local bool is_test_thread;
+static atomic_bool is_hurrying;
+static _Atomic uint64_t ahead_ms;
+
+// Wrapped by the linker.
+uint64_t __wrap_ez_clock_mono_ms(void) {
+    uint64_t now = __real_ez_clock_mono_ms();
+    if (is_test_thread)
+        return now;
+    if (atomic_load(&is_hurrying))
+        atomic_fetch_add(&ahead_ms, 10000);
+    return now + atomic_load(&ahead_ms);
+}
+
+void hurry_clock(bool hurry) {
+    is_test_thread = true;
+    atomic_store(&is_hurrying, hurry);
+}
+
+void advance_clock(uint64_t ms) {
+    is_test_thread = true;
+    atomic_fetch_add(&ahead_ms, ms);
+}
 
 bool is_postgres(void) {
     const char *store = getenv("EZ_TEST_STORE");
@@ -73,6 +101,7 @@ void given_state(whole_state *state) {
 
 void given_second_state(whole_state *second, const whole_state *first) {
     memset(second, 0, sizeof *second);
+    second->keep = first->keep;
     memcpy(second->database, first->database, sizeof second->database);
     open_state(second);
 }

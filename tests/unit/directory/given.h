@@ -35,6 +35,12 @@ void end_state(whole_state *state);
 void open_state(whole_state *state);
 void close_state(whole_state *state);
 
+// While it hurries, each look the writer's thread takes at the monotonic clock is ten seconds later than the one
+// before.
+void hurry_clock(bool is_hurrying);
+// Makes that clock jump, once.
+void advance_clock(uint64_t ms);
+
 // A call with this actor; free with ez_call_destroy_system.
 ez_call *given_call(const char *what);
 void set_idempotency_key(ez_call *call, const char *key);

@@ -18,6 +18,11 @@ static void open_both(void) {
     given_second_state(&two, &one);
 }
 
+static void open_both_small(void) {
+    one.keep = 5;
+    open_both();
+}
+
 static void close_both(void) {
     close_state(&two);
     end_state(&one);
@@ -67,6 +72,71 @@ Test(servers, a_repeat_at_the_other_gets_the_same_answer, .init = open_both, .fi
     expect_equal(1);
     ez_call_destroy_system(calls[0]);
     ez_call_destroy_system(calls[1]);
+}
+
+static ez_status turn_over(void *self, ez_call *call, void *scene, ProtobufCMessage *request) {
+    (void)self;
+    (void)request;
+    ProtobufCMessage *message[2];
+    for (int64_t i = 0; i < 2; i++) {
+        ez_status status = ez_txn_load(scene, EZ__V1__KIND__KIND_MASTER, 1 + i, &message[i], &call->error);
+        if (status != EZ_OK)
+            return status;
+    }
+    static const char *const names[] = {"between", "m0", "m1"}; // they change names
+    static const int which[] = {0, 1, 0};
+    for (int i = 0; i < 3; i++) {
+        ((Ez__V1__Master *)message[which[i]])->name = (char *)names[i];
+        ez_status status = ez_txn_put(scene, EZ__V1__KIND__KIND_MASTER, message[which[i]], &call->error);
+        if (status != EZ_OK)
+            return status;
+    }
+    return ez_txn_delete(scene, EZ__V1__KIND__KIND_MASTER, 3, &call->error);
+}
+
+static int64_t master_of(const whole_state *state, const char *name) {
+    ez_directory_enter();
+    const ez_entry *entry = ez_directory_find(state->directory, EZ_INDEX_MASTER_NAME, ez_index_text(name));
+    int64_t id = entry ? ez_entry_id(entry) : 0;
+    ez_directory_leave();
+    return id;
+}
+
+// One was asleep for so long that the store forgot what it had not read: it reads every row, and says so to its planes.
+Test(servers, one_that_slept_too_long_reads_all_rows, .init = open_both_small, .fini = close_both) {
+    ez_error error = EZ_ERROR_INIT;
+    char name[16];
+    for (int i = 0; i < 12; i++) {
+        snprintf(name, sizeof name, "m%d", i);
+        given_master(&one, name);
+    }
+    expect_equal(12);
+    ez_call *call = given_call("test");
+    expect_ok(ez_writer_run(one.writer, call, turn_over, NULL, NULL, &error), &error);
+    ez_call_destroy_system(call);
+    for (int i = 0; i < 20; i++) {
+        snprintf(name, sizeof name, "late%d", i);
+        given_master(&one, name);
+    }
+    for (int minutes = 0; minutes < 3; minutes++) {
+        advance_clock(61000);
+        ez_writer_tick(one.writer);
+        snprintf(name, sizeof name, "later%d", minutes);
+        given_master(&one, name);
+    }
+    uint64_t oldest;
+    expect_ok(ez_store_oldest_change(one.store, &oldest, &error), &error);
+    cr_assert_gt(oldest, 14, "the store has not forgotten enough");
+    cr_assert_eq(ez_feed_head(two.feed).n, 12);
+    expect_equal(36);
+    cr_assert_eq(ez_feed_oldest(two.feed), 36);
+    cr_assert_eq(master_of(&two, "m0"), 2);
+    cr_assert_eq(master_of(&two, "m1"), 1);
+    cr_assert_eq(master_of(&two, "m2"), 0);
+    cr_assert_eq(master_of(&two, "between"), 0);
+    cr_assert_eq(ez_directory_count(two.directory, EZ__V1__KIND__KIND_MASTER), 34);
+    given_master(&two, "and on");
+    expect_equal(37);
 }
 
 static ez_status fill(void *self, ez_call *call, void *scene, ProtobufCMessage *request) {

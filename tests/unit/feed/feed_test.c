@@ -140,6 +140,27 @@ Test(feed, knows_the_digests_of_what_was_committed) {
     ez_feed_destroy(feed);
 }
 
+Test(feed, a_skip_makes_everything_before_too_old) {
+    ez_error error = EZ_ERROR_INIT;
+    uint8_t out[32];
+    ez_feed *feed = given_feed(10, 0);
+    for (uint64_t n = 1; n <= 3; n++)
+        append(feed, n, 2, MASTER);
+    ez_feed_skip(feed, 20, NULL, 1);
+    cr_assert_eq(ez_feed_head(feed).n, 20);
+    cr_assert_eq(ez_feed_oldest(feed), 20);
+    cr_assert_not(ez_feed_digest(feed, 20, out));
+    ez_feed_cursor cursor = {3, 0};
+    bool done;
+    harvest none = {.limit = 9};
+    expect_reason(EZ_OUT_OF_RANGE, "REVISION_TOO_OLD", ez_feed_read(feed, &cursor, 20, take, &none, &done, &error),
+                  &error);
+    append(feed, 21, 2, MASTER);
+    read_from(feed, 20, 21, 9, &none);
+    cr_assert_eq(none.count, 2);
+    ez_feed_destroy(feed);
+}
+
 static ez_feed *shared;
 static atomic_bool is_over;
 static atomic_uint faults, reads;
