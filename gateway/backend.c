@@ -61,7 +61,7 @@ struct ez_backend {
     call *free;
     _Atomic(call *) finished;
     atomic_uint pipe;      // id of the connection, 0 while there is none
-    atomic_ullong lost_ms; // when the last one ended; 0: there was none
+    atomic_ullong lost_ms; // when the last one ended, or dialling began
     atomic_bool is_closing;
     atomic_ullong count_calls, count_retries, count_failures;
     atomic_uint in_flight;
@@ -218,6 +218,8 @@ static ez_status open_socket(ez_backend *backend, const char *url, ez_error *err
         // Options of the TCP transports; that another has none is no failure.
         (void)nng_dialer_set_bool(dialer, NNG_OPT_TCP_KEEPALIVE, true);
         (void)nng_dialer_set_bool(dialer, NNG_OPT_TCP_NODELAY, true);
+        // The first connection is waited for like one that was lost: a call that comes right after "ready" finds it.
+        atomic_store(&backend->lost_ms, ez_clock_mono_ms());
         rv = nng_dialer_start(dialer, NNG_FLAG_NONBLOCK);
     }
     return rv == 0 ? EZ_OK : fail_open(error, "can't set up the socket to the core", rv);

@@ -78,7 +78,8 @@ bool ez_http_is_json(const char *content_type) {
         return false;
     ez_text rest = {content_type, strlen(content_type)}, part;
     (void)next_part(&rest, ';', &part);
-    bool is_json = is_word(part, "application/json");
+    // "curl -d" calls everything a form; the body is read as JSON all the same, and as nothing else.
+    bool is_json = is_word(part, "application/json") || is_word(part, "application/x-www-form-urlencoded");
     if (!is_json && starts_with(part, "application/") && part.len > 5)
         is_json = strncasecmp(part.data + part.len - 5, "+json", 5) == 0;
     while (is_json && next_part(&rest, ';', &part)) {

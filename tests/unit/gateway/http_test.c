@@ -19,7 +19,7 @@ Test(http, knows_json) {
     cr_expect(ez_http_is_json("application/json; charset=\"utf-8\""));
     cr_expect_not(ez_http_is_json("application/json; charset=latin1"));
     cr_expect_not(ez_http_is_json("text/json"));
-    cr_expect_not(ez_http_is_json("application/x-www-form-urlencoded"));
+    cr_expect(ez_http_is_json("application/x-www-form-urlencoded"), "what curl -d says");
     cr_expect_not(ez_http_is_json("application/jsonp"));
     cr_expect_not(ez_http_is_json(""));
     cr_expect_not(ez_http_is_json(NULL));
