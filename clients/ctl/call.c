@@ -132,12 +132,13 @@ static bool has_secret(const ez_message_rule *rule, const ProtobufCMessage *mess
     return false;
 }
 
-// What is good to know beside the reply; not with -q.
+// What is good to know beside the reply. With -q only that some data planes do not have the change yet.
 static void put_notes(const call *c, const ProtobufCMessage *reply, bool is_table) {
-    if (c->in->has[EZ_CTL_QUIET])
-        return;
-    if (c->info.has_applied)
+    bool is_behind = c->info.applied_planes < c->info.applied_of, is_quiet = c->in->has[EZ_CTL_QUIET];
+    if (c->info.has_applied && (is_behind || !is_quiet))
         ez_ctl_note("applied on %u of %u data planes", c->info.applied_planes, c->info.applied_of);
+    if (is_quiet)
+        return;
     if (c->in->has[EZ_CTL_VALIDATE_ONLY])
         ez_ctl_note("nothing was changed: --validate-only");
     if (!is_table)

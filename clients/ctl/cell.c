@@ -8,6 +8,7 @@
 
 #include "clients/ctl/text.h"
 #include "clients/ctl/view.h"
+#include "ez/v1/wire.pb-c.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/field.h"
 #include "proto/runtime/json.h"
@@ -38,6 +39,9 @@ static void put_message(const ez_field_rule *field, const ProtobufCMessage *mess
         char text[EZ_CLOCK_TEXT_MAX];
         size_t len = ez_clock_format(time->seconds, time->nanos, text);
         (void)ez_buf_append(out, text, len);
+    } else if (message && message->descriptor == &ez__v1__revision__descriptor) {
+        // Its epoch is a long number that hardly ever changes; where it matters a section shows both.
+        (void)ez_buf_printf(out, "%" PRIu64, ((const Ez__V1__Revision *)message)->n);
     } else if (message && field->message) {
         ez_buf json;
         ez_buf_init(&json, EZ_CTL_VIEW_MAX);

@@ -76,7 +76,7 @@ static bool has_words(const ez_ctl_flag *flag) {
 
 // ---- bash ----
 
-static void bash_word(ez_buf *out, const char *word, const char *doc, int doc_len) {
+static void plain_word(ez_buf *out, const char *word, const char *doc, int doc_len) {
     (void)doc;
     (void)doc_len;
     (void)ez_buf_printf(out, " %s", word);
@@ -122,13 +122,13 @@ static void bash_methods(ez_buf *out) {
             ez_ctl_kebab(m->service, service);
             ez_ctl_kebab(m->rpc, rpc);
             (void)ez_buf_printf(out, "    '%s %s') flags='", service, rpc);
-            each_flag(out, m, bash_word);
+            each_flag(out, m, plain_word);
             (void)ez_buf_puts(out, "' ;;\n");
         }
     }
     for (unsigned i = 0; i < ez_ctl_builtin_count; i++) {
         (void)ez_buf_printf(out, "    '%s '*) flags='", ez_ctl_builtins[i].name);
-        each_option(out, ez_ctl_builtins[i].options, bash_word);
+        each_option(out, ez_ctl_builtins[i].options, plain_word);
         (void)ez_buf_puts(out, "' ;;\n");
     }
 }
@@ -138,7 +138,7 @@ static void bash_verbs(ez_buf *out) {
         char word[EZ_CTL_WORD_MAX];
         ez_ctl_kebab(noun->service, word);
         (void)ez_buf_printf(out, "    %s) verbs='", word);
-        each_verb(out, noun, bash_word);
+        each_verb(out, noun, plain_word);
         (void)ez_buf_puts(out, "' ;;\n");
     }
     for (unsigned i = 0; i < ez_ctl_builtin_count; i++) {
@@ -161,7 +161,7 @@ static void put_finder(ez_buf *out, const char *name) {
     (void)ez_buf_printf(out, "%s() {\n", name);
     (void)ez_buf_puts(out,
                       "  local noun='' verb='' previous='' word commands flags='' verbs='' is_value=''\n  commands='");
-    each_command(out, bash_word);
+    each_command(out, plain_word);
     (void)ez_buf_puts(out, "'\n  choices=''\n"
                            "  for word in \"$@\"; do\n"
                            "    previous=$word\n"
@@ -289,12 +289,12 @@ static void fish_builtin(ez_buf *out, const ez_ctl_builtin *builtin) {
     fish_doc(out, builtin->doc);
     for (const char *const *word = builtin->words; word && *word; word++)
         (void)ez_buf_printf(out, "complete -c ezctl -f -n '__ezctl_is %s' -a %s\n", builtin->name, *word);
-    fish_options(out, builtin->name, "*", builtin->options);
+    fish_options(out, builtin->name, "_", builtin->options);
 }
 
 static void write_fish(ez_buf *out) {
     (void)ez_buf_puts(out, "# fish completion for ezctl: ezctl completion fish | source\n"
-                           "# Whether noun and verb before the cursor are these, and no more; * is any.\n"
+                           "# Whether noun and verb before the cursor are these, and no more; _ is any.\n"
                            "function __ezctl_is\n"
                            "  set -l found\n"
                            "  set -l is_value 0\n"
@@ -316,7 +316,7 @@ static void write_fish(ez_buf *out) {
              "    end\n"
              "  end\n"
              "  test (count $argv) -eq 2; and set found $found[1..2]\n"
-             "  test (count $argv) -eq 2 -a \"$argv[2]\" = '*'; and test \"$found[1]\" = \"$argv[1]\"; and return 0\n"
+             "  test (count $argv) -eq 2 -a \"$argv[2]\" = _; and test \"$found[1]\" = \"$argv[1]\"; and return 0\n"
              "  test \"$found\" = \"$argv\"\n"
              "end\n");
     for (const ez_method *noun = ez_ctl_noun_next(NULL); noun; noun = ez_ctl_noun_next(noun)) {
@@ -328,7 +328,9 @@ static void write_fish(ez_buf *out) {
     }
     for (unsigned i = 0; i < ez_ctl_builtin_count; i++)
         fish_builtin(out, &ez_ctl_builtins[i]);
-    (void)ez_buf_puts(out, "complete -c ezctl -f -n '__ezctl_is call' -a '");
+    (void)ez_buf_puts(out, "complete -c ezctl -f -n '__ezctl_is help' -a '");
+    each_command(out, plain_word);
+    (void)ez_buf_puts(out, "'\ncomplete -c ezctl -f -n '__ezctl_is call' -a '");
     for (unsigned i = 0; i < ez_method_count; i++)
         (void)ez_buf_printf(out, "%s%s", i ? " " : "", ez_methods[i].name);
     (void)ez_buf_puts(out, "'\n");

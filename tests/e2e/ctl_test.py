@@ -107,7 +107,19 @@ class CtlTest(unittest.TestCase):
         self.assertIn("ABORTED", done.stderr)
         self.run_ctl("masters", "update", master["id"], "--global-qps", 5, "--if-match", master["revision"])
         done = self.run_ctl("masters", "update", master["id"], "--global-qps", 6, "--wait")
-        self.assertEqual(done.stderr, "ezctl: applied on 0 of 0 data planes\n")
+        self.assertRegex(done.stderr, r"\Aezctl: applied on 0 of \d data planes\n\Z")
+
+    def test_wait_counts_live_data_planes(self):
+        master, plane = self.given_master(), self.ctl("data-planes", "create", "--name", "edge-1")
+        self.addCleanup(self.run_ctl, "data-planes", "delete", plane["id"])
+        asks = itertools.count(1)
+
+        def is_counted():
+            self.run_ctl("data-planes", "hello", "--process-epoch", 7, "--version", "1.0", env={"EZ_TOKEN": plane["token"]})
+            done = self.run_ctl("masters", "update", master["id"], "--global-qps", next(asks), "--wait", "--timeout", "1s", "-q")
+            return done.stderr == "ezctl: applied on 0 of 1 data planes\n"  # it never acknowledges
+
+        ezplane.wait_until(is_counted, "a live data plane that is behind")
 
     def test_json_bodies(self):
         made = self.ctl("masters", "create", "--json", '{"name": "from-json", "max_child_keys": 7}', "--max-child-keys", 8)
