@@ -22,13 +22,15 @@
 // A receive that was pending for less was perhaps answered from nng's buffer: another message may be coming in.
 #define PENDING_NS (2 * EZ_MS)
 
-// In the callback of a receive that was pending nothing else is being read from the event's connection.
+// In the callback of a receive that was pending nothing else is being read from the event's connection. Closing its
+// dialer closes it too, and keeps nng from making another, which would be lost the same way if it were closed half
+// made.
 static void hush(ez_session *session, nng_pipe pipe) {
     pthread_mutex_lock(&session->group->mutex);
     bool close = session->push.wants_quiet;
     pthread_mutex_unlock(&session->group->mutex);
     if (close && ez_clock_mono_ns() - session->push.armed_ns >= PENDING_NS) {
-        nng_pipe_close(pipe);
+        nng_dialer_close(nng_pipe_dialer(pipe));
     }
 }
 

@@ -136,6 +136,10 @@ void ez_sim_fleet_look(ez_sim_fleet *fleet, const ez_session_revision *at, const
     }
 }
 
+void ez_sim_fleet_begin(ez_sim_fleet *fleet) {
+    ez_measure_reset(&fleet->measure);
+}
+
 void ez_sim_fleet_measured(ez_sim_fleet *fleet, ez_measure_result *out) {
     ez_measure_read(&fleet->measure, out);
 }

@@ -24,4 +24,6 @@ typedef struct ez_sim_state {
 } ez_sim_state;
 // at and digest may be NULL: then equal is 0.
 void ez_sim_fleet_look(ez_sim_fleet *fleet, const ez_session_revision *at, const uint8_t *digest, ez_sim_state *out);
+// Changes count from here on: until all are connected, snapshots stand in their way.
+void ez_sim_fleet_begin(ez_sim_fleet *fleet);
 void ez_sim_fleet_measured(ez_sim_fleet *fleet, ez_measure_result *out);

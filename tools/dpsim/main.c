@@ -233,6 +233,7 @@ static int simulate(sim *run) {
     if (set_up(run, &error) == EZ_OK) {
         outcome out = {0};
         wait_until_live(run);
+        ez_sim_fleet_begin(run->fleet);
         follow(run);
         ez_sim_fleet_measured(run->fleet, &out.measured);
         compare(run, &out);
@@ -241,6 +242,7 @@ static int simulate(sim *run) {
         } else {
             print_text(run, &out);
         }
+        fflush(stdout);
         code = out.equal && out.state.live == run->count ? 0 : 1;
     } else {
         fprintf(stderr, "ez-dpsim: %s\n", error.message);

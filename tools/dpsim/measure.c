@@ -18,6 +18,13 @@ void ez_measure_fini(ez_measure *measure) {
     pthread_mutex_destroy(&measure->mutex);
 }
 
+void ez_measure_reset(ez_measure *measure) {
+    pthread_mutex_lock(&measure->mutex);
+    memset(measure->buckets, 0, sizeof measure->buckets);
+    measure->count = measure->unmeasured = measure->max_us = 0;
+    pthread_mutex_unlock(&measure->mutex);
+}
+
 static unsigned bucket_of(uint64_t us) {
     if (us < SUB) {
         return (unsigned)us;

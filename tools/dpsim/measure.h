@@ -23,6 +23,8 @@ typedef struct ez_measure_result {
 
 void ez_measure_init(ez_measure *measure);
 void ez_measure_fini(ez_measure *measure);
+// Forgets everything.
+void ez_measure_reset(ez_measure *measure);
 // count changes that took this long. Any thread.
 void ez_measure_add(ez_measure *measure, uint64_t microseconds, uint64_t count);
 void ez_measure_add_unknown(ez_measure *measure, uint64_t count);

@@ -46,6 +46,7 @@ struct fake_plane {
     char done_keys[16][65];
     unsigned done_count;
     plane_seen seen;
+    unsigned connections;
 };
 
 typedef struct call_answer {
@@ -457,6 +458,15 @@ static void *beat(void *user) {
     return NULL;
 }
 
+static void on_connection(nng_pipe pipe, nng_pipe_ev event, void *user) {
+    (void)pipe;
+    (void)event;
+    fake_plane *plane = user;
+    pthread_mutex_lock(&plane->mutex);
+    plane->connections++;
+    pthread_mutex_unlock(&plane->mutex);
+}
+
 static int listen_on(nng_socket socket, int port, char *url, size_t size) {
     nng_listener listener;
     snprintf(url, size, "tcp://127.0.0.1:%d", port);
@@ -475,6 +485,7 @@ fake_plane *plane_start(uint64_t epoch, int rpc_port, int push_port) {
     pthread_cond_init(&plane->tick, NULL);
     cr_assert_eq(nng_rep0_open(&plane->rep), 0);
     cr_assert_eq(nng_pub0_open(&plane->pub), 0);
+    cr_assert_eq(nng_pipe_notify(plane->rep, NNG_PIPE_EV_ADD_POST, on_connection, plane), 0);
     plane->rpc_port = listen_on(plane->rep, rpc_port, plane->rpc_url, sizeof plane->rpc_url);
     plane->push_port = listen_on(plane->pub, push_port, plane->push_url, sizeof plane->push_url);
     cr_assert_eq(pthread_create(&plane->thread, NULL, serve, plane), 0);
@@ -561,6 +572,12 @@ plane_seen plane_look(fake_plane *plane) {
     plane_seen seen;
     LOCKED(plane, seen = plane->seen);
     return seen;
+}
+
+unsigned plane_connections(fake_plane *plane) {
+    unsigned count;
+    LOCKED(plane, count = plane->connections);
+    return count;
 }
 
 uint64_t plane_revision(fake_plane *plane) {

@@ -73,6 +73,8 @@ typedef struct plane_seen {
     bool fetch_has_revision;
 } plane_seen;
 plane_seen plane_look(fake_plane *plane);
+// Connections to the calls socket so far.
+unsigned plane_connections(fake_plane *plane);
 uint64_t plane_revision(fake_plane *plane);
 // The digest a data plane with every row would have.
 void plane_digest(fake_plane *plane, uint8_t out[EZ_DIGEST_LEN]);
