@@ -3,6 +3,10 @@
 find_program(EZ_PROTOC protoc REQUIRED)
 find_path(EZ_PROTO_INCLUDE google/protobuf/descriptor.proto REQUIRED)
 find_path(EZ_PROTOBUF_C_INCLUDE protobuf-c/protobuf-c.proto REQUIRED)
+# protoc's own header files come in a package of their own, and the plugin's schema is among them.
+if(NOT EXISTS ${EZ_PROTO_INCLUDE}/google/protobuf/compiler/plugin.proto)
+  message(FATAL_ERROR "${EZ_PROTO_INCLUDE}/google/protobuf/compiler/plugin.proto is missing: install libprotoc-dev")
+endif()
 set(EZ_GEN ${CMAKE_BINARY_DIR}/gen)
 file(MAKE_DIRECTORY ${EZ_GEN}/google/protobuf ${EZ_GEN}/ez/v1 ${EZ_GEN}/ez/options)
 set(EZ_PROTOC_ARGS -I${CMAKE_SOURCE_DIR}/proto -I${EZ_PROTO_INCLUDE} -I${EZ_PROTOBUF_C_INCLUDE})
