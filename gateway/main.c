@@ -2,6 +2,9 @@
 //
 // ez-gateway: settings, start, stop. The main thread only waits for a signal; signals are blocked before the first
 // thread is made, so that no other gets one. It holds no state and no authority: it forwards the caller's credential.
+//
+//   ez-gateway [flags]    serve
+//   ez-gateway settings   the table of settings, as Markdown
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -83,7 +86,11 @@ static int serve(const ez_settings *settings) {
 }
 
 int main(int argc, char **argv) {
-    static const char usage[] = "ez-gateway [FLAGS]";
+    static const char usage[] = "[FLAGS] | settings";
+    if (argc == 2 && strcmp(argv[1], "settings") == 0) {
+        ez_settings_markdown(stdout, "ez-gateway", table, sizeof table / sizeof table[0]);
+        return 0;
+    }
     ez_error error = EZ_ERROR_INIT;
     ez_settings *settings = NULL;
     int rest = 0;
@@ -94,7 +101,8 @@ int main(int argc, char **argv) {
         return 0;
     ez_log_init("ez-gateway", status == EZ_OK ? ez_settings_text(settings, "EZ_LOG_LEVEL") : NULL);
     if (status != EZ_OK || rest < argc) {
-        ez_log_error("can't start", "why", status != EZ_OK ? error.message : "ez-gateway takes flags only");
+        ez_log_error("can't start", "why",
+                     status != EZ_OK ? error.message : "ez-gateway takes flags, or the word settings");
         ez_settings_close(settings);
         return 2;
     }
