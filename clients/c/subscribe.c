@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A SUB socket and the inbox between nng and whoever takes. The subscriber owns the socket, what is in the inbox and
-// the eventfd. Awkward: in nng 1.5.2 a receive on SUB must never time out nor be cancelled, so exactly one is pending
-// for the socket's life; whoever waits does so on the eventfd. It is written and drained under the mutex, so that it is
-// readable exactly while something is new.
+// the eventfd, which is written and drained under the mutex, so that it is readable exactly while something is new.
+// Awkward, both in nng 1.5.2: a receive on SUB must never time out nor be cancelled, so exactly one is pending for the
+// socket's life. And a connection that is closed while a message comes in by it hangs nng for ever (nng #1543), so
+// closing waits a little for the next event and ends the connection behind that one; see session_push.c.
 #include "clients/c/subscribe.h"
 
 #include <nng/nng.h>
@@ -15,6 +16,13 @@
 #include <unistd.h>
 
 #include "clients/c/dial.h"
+#include "proto/runtime/clock.h"
+
+// A receive that was pending for less was perhaps answered from nng's buffer: another message may be coming in.
+#define PENDING_NS 2000000
+// Longest wait for an event to end a connection behind. Servers send one each second; one that is silent for longer
+// sends nothing that could be cut.
+#define QUIET_MS 1500
 
 struct ez_subscriber {
     nng_socket socket;
@@ -22,8 +30,11 @@ struct ez_subscriber {
     nng_aio *aio;
     nng_dialer dialer;
     int fd;
+    uint64_t armed_ns; // when the pending receive began; nng's callback only
 
     pthread_mutex_t mutex; // guards what follows
+    pthread_cond_t gone;   // a connection went
+    bool wants_quiet;      // each connection is closed behind its next event
     nng_msg *inbox[EZ_SUBSCRIBER_EVENTS_MAX];
     unsigned head, count;
     size_t bytes;
@@ -38,6 +49,38 @@ static void tell(ez_subscriber *subscriber) {
     (void)wrote; // full: it is readable already
 }
 
+static void arm(ez_subscriber *subscriber) {
+    subscriber->armed_ns = ez_clock_mono_ns();
+    nng_recv_aio(subscriber->socket, subscriber->aio);
+}
+
+// Keeps the event where there is room.
+static void put(ez_subscriber *subscriber, nng_msg *msg) {
+    size_t len = nng_msg_len(msg);
+    pthread_mutex_lock(&subscriber->mutex);
+    bool fits = subscriber->count < EZ_SUBSCRIBER_EVENTS_MAX && subscriber->bytes + len <= EZ_SUBSCRIBER_BYTES_MAX;
+    if (fits) {
+        subscriber->inbox[(subscriber->head + subscriber->count++) % EZ_SUBSCRIBER_EVENTS_MAX] = msg;
+        subscriber->bytes += len;
+        tell(subscriber);
+    } else {
+        subscriber->dropped++;
+    }
+    pthread_mutex_unlock(&subscriber->mutex);
+    if (!fits)
+        nng_msg_free(msg);
+}
+
+// In the callback of a receive that was pending nothing else is being read from the event's connection. Its dialer goes
+// too, so that nng does not make another one.
+static void hush(ez_subscriber *subscriber, nng_pipe pipe) {
+    pthread_mutex_lock(&subscriber->mutex);
+    bool close = subscriber->wants_quiet;
+    pthread_mutex_unlock(&subscriber->mutex);
+    if (close && ez_clock_mono_ns() - subscriber->armed_ns >= PENDING_NS)
+        nng_dialer_close(nng_pipe_dialer(pipe));
+}
+
 static void on_event(void *user) {
     ez_subscriber *subscriber = user;
     int rv = nng_aio_result(subscriber->aio);
@@ -46,21 +89,11 @@ static void on_event(void *user) {
     nng_msg *msg = rv == 0 ? nng_aio_get_msg(subscriber->aio) : NULL;
     nng_aio_set_msg(subscriber->aio, NULL);
     if (msg) {
-        size_t len = nng_msg_len(msg);
-        pthread_mutex_lock(&subscriber->mutex);
-        bool fits = subscriber->count < EZ_SUBSCRIBER_EVENTS_MAX && subscriber->bytes + len <= EZ_SUBSCRIBER_BYTES_MAX;
-        if (fits) {
-            subscriber->inbox[(subscriber->head + subscriber->count++) % EZ_SUBSCRIBER_EVENTS_MAX] = msg;
-            subscriber->bytes += len;
-            tell(subscriber);
-        } else {
-            subscriber->dropped++;
-        }
-        pthread_mutex_unlock(&subscriber->mutex);
-        if (!fits)
-            nng_msg_free(msg);
+        nng_pipe pipe = nng_msg_get_pipe(msg);
+        put(subscriber, msg);
+        hush(subscriber, pipe);
     }
-    nng_recv_aio(subscriber->socket, subscriber->aio);
+    arm(subscriber);
 }
 
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *user) {
@@ -72,6 +105,7 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *user) {
     else if (subscriber->pipes > 0)
         subscriber->pipes--;
     tell(subscriber);
+    pthread_cond_broadcast(&subscriber->gone);
     pthread_mutex_unlock(&subscriber->mutex);
 }
 
@@ -101,7 +135,7 @@ static ez_status start(ez_subscriber *subscriber, const char *url, const char *t
         return ez_error_set(error, EZ_UNAVAILABLE, "NO_SOCKET", "a socket for events can't be opened: %s",
                             nng_strerror(rv));
     nng_aio_set_timeout(subscriber->aio, NNG_DURATION_INFINITE);
-    nng_recv_aio(subscriber->socket, subscriber->aio);
+    arm(subscriber);
     return ez_dial(subscriber->socket, url, tls ? tls : &no_tls, EZ_EVENT_MAX, &subscriber->dialer, error);
 }
 
@@ -116,6 +150,11 @@ ez_status ez_subscriber_open(const char *url, const char *topic, const ez_client
     ez_subscriber *subscriber = calloc(1, sizeof *subscriber);
     if (!subscriber)
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for a subscriber");
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&subscriber->gone, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&subscriber->mutex, NULL);
     subscriber->fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     status = start(subscriber, url, topic, tls, error);
@@ -127,11 +166,24 @@ ez_status ez_subscriber_open(const char *url, const char *topic, const ez_client
     return EZ_OK;
 }
 
+static void wait_quiet(ez_subscriber *subscriber) {
+    uint64_t until = ez_clock_mono_ns() + QUIET_MS * 1000000ull;
+    const struct timespec at = {.tv_sec = (time_t)(until / 1000000000), .tv_nsec = (long)(until % 1000000000)};
+    pthread_mutex_lock(&subscriber->mutex);
+    subscriber->wants_quiet = true;
+    int rv = 0;
+    while (subscriber->pipes > 0 && rv == 0)
+        rv = pthread_cond_timedwait(&subscriber->gone, &subscriber->mutex, &at);
+    pthread_mutex_unlock(&subscriber->mutex);
+}
+
 void ez_subscriber_close(ez_subscriber *subscriber) {
     if (!subscriber)
         return;
-    if (subscriber->is_open)
+    if (subscriber->is_open) {
+        wait_quiet(subscriber);
         nng_close(subscriber->socket);
+    }
     if (subscriber->aio) {
         nng_aio_stop(subscriber->aio);
         nng_aio_free(subscriber->aio);
@@ -142,6 +194,7 @@ void ez_subscriber_close(ez_subscriber *subscriber) {
     }
     if (subscriber->fd >= 0)
         close(subscriber->fd);
+    pthread_cond_destroy(&subscriber->gone);
     pthread_mutex_destroy(&subscriber->mutex);
     free(subscriber);
 }

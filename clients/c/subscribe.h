@@ -3,8 +3,8 @@
 // ez_subscriber: follows one topic of a PUB socket (docs/protocol.md, section 4) and keeps what came until it is taken.
 // PUB drops silently and so does a full inbox: whoever follows compares the headers' sequences and revisions.
 //
-// Threads: every function may be called from any thread, save ez_subscriber_close, which must be the last. Nothing
-// blocks. Never fork after ez_subscriber_open.
+// Threads: every function may be called from any thread, save ez_subscriber_close, which must be the last and is the
+// only one that blocks. Never fork after ez_subscriber_open.
 #pragma once
 
 #include "clients/c/client.h"
@@ -21,7 +21,7 @@ typedef struct ez_subscriber ez_subscriber;
 // INVALID_ARGUMENT for a topic, URL or TLS file that can't be used, UNAVAILABLE where there is no room for a socket.
 ez_status ez_subscriber_open(const char *url, const char *topic, const ez_client_tls *tls, ez_subscriber **out,
                              ez_error *error) EZ_MUST_CHECK;
-// NULL is fine.
+// Blocks for up to 1.5 s where a server is connected: until its next event, so that none is cut in two. NULL is fine.
 void ez_subscriber_close(ez_subscriber *subscriber);
 
 // For poll(2): readable while something is new, which is an event or a connection that came or went. Stays readable

@@ -110,6 +110,20 @@ static int open_signals(void) {
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
+// Signals are as they were; those that came are forgotten.
+static void close_signals(int signals) {
+    struct signalfd_siginfo came;
+    sigset_t set;
+    while (signals >= 0 && read(signals, &came, sizeof came) == (ssize_t)sizeof came) {
+    }
+    if (signals >= 0)
+        (void)close(signals);
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 int ez_ctl_watch(const ez_ctl_arguments *arguments, const ez_settings *settings) {
     ez_error error = EZ_ERROR_INIT;
     const ez_client_tls tls = ez_ctl_tls(settings);
@@ -125,17 +139,15 @@ int ez_ctl_watch(const ez_ctl_arguments *arguments, const ez_settings *settings)
     }
     w.signals = open_signals();
     if (ez_subscriber_open(w.url, "config", &tls, &w.subscriber, &error) != EZ_OK) {
-        if (w.signals >= 0)
-            (void)close(w.signals);
+        close_signals(w.signals);
         return ez_ctl_report_usage(&error);
     }
     ez_buf_init(&w.event, EZ_EVENT_MAX);
     ez_buf_init(&w.lines, LINES_MAX);
     ez_buf_init(&w.notes, NOTES_MAX);
     int result = follow(&w);
+    close_signals(w.signals); // closing may take a second: another Ctrl-C ends the program at once
     ez_subscriber_close(w.subscriber);
-    if (w.signals >= 0)
-        (void)close(w.signals);
     ez_buf_fini(&w.event);
     ez_buf_fini(&w.lines);
     ez_buf_fini(&w.notes);
