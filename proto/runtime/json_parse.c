@@ -335,7 +335,7 @@ static void list_names(parser *p, json_t *object, ez_json_mask *mask) {
 
 ez_status ez_json_parse(const ez_message_rule *rule, const char *text, size_t len, ez_arena *arena,
                         ProtobufCMessage **out, ez_json_mask *mask, ez_error *error) {
-    json_t *root;
+    json_t *root = NULL; // load sets it where it returns EZ_OK, which gcc 14 does not see
     ez_status status = load(text, len, &root, error);
     if (status != EZ_OK)
         return status;

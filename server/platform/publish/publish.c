@@ -36,17 +36,17 @@ struct ez_publish {
 
 static int listen_on(ez_publish *publish, const char *url) {
     nng_listener listener;
-    int code = nng_setopt_int(publish->socket, NNG_OPT_SENDBUF, SEND_BUFFER);
+    int code = nng_socket_set_int(publish->socket, NNG_OPT_SENDBUF, SEND_BUFFER);
     if (code == 0)
-        code = nng_setopt_size(publish->socket, NNG_OPT_RECVMAXSZ, RECEIVE_MAX);
+        code = nng_socket_set_size(publish->socket, NNG_OPT_RECVMAXSZ, RECEIVE_MAX);
     if (code == 0)
         code = nng_listener_create(&listener, publish->socket, url);
     if (code == 0)
-        code = nng_listener_setopt_size(listener, NNG_OPT_RECVMAXSZ, RECEIVE_MAX);
+        code = nng_listener_set_size(listener, NNG_OPT_RECVMAXSZ, RECEIVE_MAX);
     if (code == 0)
-        code = nng_listener_setopt_bool(listener, NNG_OPT_TCP_NODELAY, true);
+        code = nng_listener_set_bool(listener, NNG_OPT_TCP_NODELAY, true);
     if (code == 0)
-        code = nng_listener_setopt_bool(listener, NNG_OPT_TCP_KEEPALIVE, true);
+        code = nng_listener_set_bool(listener, NNG_OPT_TCP_KEEPALIVE, true);
     return code == 0 ? nng_listener_start(listener, 0) : code;
 }
 

@@ -41,8 +41,8 @@ static void open_all(void) {
     expect_ok(ez_feed_create(&options, &feed, &error), &error);
     ez_arena_init(&arena, 64u << 20);
     cr_assert_eq(nng_sub0_open(&socket_), 0);
-    cr_assert_eq(nng_setopt_size(socket_, NNG_OPT_RECVMAXSZ, EZ_EVENT_MAX), 0);
-    cr_assert_eq(nng_setopt(socket_, NNG_OPT_SUB_SUBSCRIBE, "", 0), 0);
+    cr_assert_eq(nng_socket_set_size(socket_, NNG_OPT_RECVMAXSZ, EZ_EVENT_MAX), 0);
+    cr_assert_eq(nng_socket_set(socket_, NNG_OPT_SUB_SUBSCRIBE, "", 0), 0);
     cr_assert_eq(nng_dial(socket_, url, NULL, 0), 0);
     cr_assert_eq(pthread_create(&thread, NULL, hear_beat, NULL), 0);
     uint64_t deadline = ez_test_deadline();

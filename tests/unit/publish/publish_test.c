@@ -52,8 +52,8 @@ static void *hear_greeting(void *user) {
 static void given_subscriber(listener *subscriber) {
     pthread_t thread;
     cr_assert_eq(nng_sub0_open(&subscriber->socket), 0);
-    cr_assert_eq(nng_setopt_size(subscriber->socket, NNG_OPT_RECVMAXSZ, EZ_EVENT_MAX), 0);
-    cr_assert_eq(nng_setopt(subscriber->socket, NNG_OPT_SUB_SUBSCRIBE, "", 0), 0);
+    cr_assert_eq(nng_socket_set_size(subscriber->socket, NNG_OPT_RECVMAXSZ, EZ_EVENT_MAX), 0);
+    cr_assert_eq(nng_socket_set(subscriber->socket, NNG_OPT_SUB_SUBSCRIBE, "", 0), 0);
     cr_assert_eq(nng_dial(subscriber->socket, url, NULL, 0), 0);
     ez_arena_init(&subscriber->arena, 8u << 20);
     cr_assert_eq(pthread_create(&thread, NULL, hear_greeting, subscriber), 0);
