@@ -88,6 +88,24 @@ bool plane_agrees(ez_plane *plane, ez_world *world) {
     return info.at.n == revision && info.rows == (uint64_t)rows && strcmp(ours, theirs) == 0;
 }
 
+void expect_agreement(ez_plane *plane, ez_world *world) {
+    uint64_t deadline = ez_test_deadline();
+    bool agrees = plane_agrees(plane, world);
+    while (!agrees && ez_test_before(deadline))
+        agrees = plane_agrees(plane, world);
+    ez_session_info info = plane_info(plane);
+    int64_t rows;
+    uint64_t revision;
+    char theirs[65], ours[65];
+    digest_of(world, theirs, &rows, &revision);
+    ez_hex(info.digest, sizeof info.digest, ours);
+    cr_assert(agrees,
+              "the data plane (live: %d) holds %" PRIu64 " rows at %" PRIu64 ", digest %.8s; the server %" PRId64
+              " at %" PRIu64 ", digest %.8s; %" PRIu64 " rejected, %" PRIu64 " fetches, %" PRIu64 " pushed",
+              info.is_live, info.rows, info.at.n, ours, rows, revision, theirs, info.rejected, info.fetches,
+              info.pushed);
+}
+
 bool plane_reached(ez_plane *plane, uint64_t revision) {
     ez_session_info info = plane_info(plane);
     return info.is_live && info.at.n >= revision;

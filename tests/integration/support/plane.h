@@ -29,5 +29,7 @@ ez_session_info plane_info(ez_plane *plane);
 uint64_t plane_puts(ez_plane *plane, Ez__V1__Kind kind);
 // Whether it stands where the server stands, with the server's digest. Asks the server.
 bool plane_agrees(ez_plane *plane, ez_world *world);
+// Waits until it does; says where both stand where it never does.
+void expect_agreement(ez_plane *plane, ez_world *world);
 // Whether it is live and at this revision or past it.
 bool plane_reached(ez_plane *plane, uint64_t revision);
