@@ -12,6 +12,10 @@ set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
 
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(-fno-omit-frame-pointer)
+if(EZ_SANITIZE AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  # What gcc guesses about sanitized code is often wrong.
+  target_compile_options(ez_warnings INTERFACE -Wno-maybe-uninitialized -Wno-format-truncation -Wno-stringop-truncation)
+endif()
 if(EZ_SANITIZE STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined -O1)
   add_link_options(-fsanitize=address,undefined)

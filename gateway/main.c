@@ -12,11 +12,13 @@
 #include <sys/resource.h>
 
 #include "gateway/server.h"
+#include "proto/runtime/exit_guard.h"
 #include "proto/runtime/log.h"
 #include "proto/runtime/settings.h"
 #include "proto/runtime/version.h"
 
 #define DRAIN_MS 10000
+#define CLOSE_MS 5000 // for sockets and memory, once all is answered
 
 static const ez_setting table[] = {
     {"EZ_HTTP_ADDR", EZ_SETTING_TEXT, "127.0.0.1:7380", 0, 0, "Address to listen on for HTTP; port 0 takes a free one.",
@@ -81,6 +83,7 @@ static int serve(const ez_settings *settings) {
     ez_log_info("listening", "address", addr, "core", options.rpc_url, "version", ez_version);
     (void)sigwait(&signals, &caught);
     ez_log_info("stopping", "signal", strsignal(caught));
+    ez_exit_guard(DRAIN_MS + CLOSE_MS, 0);
     ez_server_close(server, DRAIN_MS);
     return 0;
 }

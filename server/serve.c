@@ -15,6 +15,7 @@
 #include "proto/crypto/hash.h"
 #include "proto/crypto/random.h"
 #include "proto/runtime/clock.h"
+#include "proto/runtime/exit_guard.h"
 #include "proto/runtime/log.h"
 #include "proto/runtime/version.h"
 #include "server/core.h"
@@ -27,6 +28,7 @@
 #include "server/rpc/system.h"
 
 #define DRAIN_MS        10000
+#define CLOSE_MS        5000 // for sockets and memory, once all is answered and durable
 #define SERVER_ID_BYTES 8
 
 typedef struct server {
@@ -173,7 +175,7 @@ static ez_status open_server(server *s, const ez_settings *settings, ez_error *e
     return status != EZ_OK ? status : open_timer(s, error);
 }
 
-static void close_server(server *s) {
+static void close_server(server *s, int exit_status) {
     if (s->fleet != NULL) {
         ez_fleet_stop(s->fleet);
     }
@@ -182,6 +184,7 @@ static void close_server(server *s) {
     }
     ez_timer_destroy(s->timer);
     ez_core_stop(&s->core);
+    ez_exit_guard(CLOSE_MS, exit_status);
     ez_rpc_close(s->rpc);
     ez_bans_destroy(s->bans);
     ez_system_destroy(s->system);
@@ -205,7 +208,7 @@ int ez_serve(const ez_settings *settings) {
     ez_error error = EZ_ERROR_INIT;
     if (open_server(&s, settings, &error) != EZ_OK) {
         fprintf(stderr, "ezplaned: %s\n", error.message);
-        close_server(&s);
+        close_server(&s, 1);
         return 1;
     }
     ez_rpc_start(s.rpc);
@@ -215,6 +218,6 @@ int ez_serve(const ez_settings *settings) {
     int which = 0;
     sigwait(&signals, &which);
     ez_log_info("stopping", "signal", which == SIGINT ? "SIGINT" : "SIGTERM");
-    close_server(&s);
+    close_server(&s, 0);
     return 0;
 }
