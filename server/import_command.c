@@ -2,8 +2,9 @@
 //
 // Flags, the file, the plan, batch after batch, the report.
 //
-// The awkward case: credentials. A master's new key is in one reply and nowhere else, so the credentials file is tried
-// before the first row is written, and the keys go to standard output where it can't be finished.
+// The awkward cases. A master's new key is in one reply and nowhere else: the credentials file is made before the first
+// row is handed over and follows each batch. And an import that ends in the middle: what is in is in, so it says so,
+// shows its keys and ends with 1; only where nothing was written does it end with 2.
 #include "server/import_command.h"
 
 #include <getopt.h>
@@ -14,6 +15,7 @@
 
 #include "proto/runtime/cleanup.h"
 #include "proto/runtime/log.h"
+#include "server/import_credentials.h"
 #include "server/import_report.h"
 #include "server/import_sink.h"
 #include "server/settings.h"
@@ -26,15 +28,17 @@ typedef struct arguments {
     bool dry_run, overwrite, include_bindings, json, help;
 } arguments;
 
-typedef struct import {
+typedef struct importing {
     arguments arguments;
     ez_import_report *report;
+    ez_import_credentials *credentials;
     ez_import_sink *sink;
     ez_plan *plan;
-    bool is_begun; // a batch was handed over
+    bool is_begun; // a batch is in, or may be
+    bool is_lost;  // a master's key could not be kept
     bool shows_progress;
     size_t done[EZ_PLAN_KINDS];
-} import;
+} importing;
 
 static const char usage[] =
     "usage: ezplaned import [--dry-run] [--conflict skip|overwrite] [--include-bindings] [--output text|json]\n"
@@ -103,12 +107,12 @@ static bool parse(int argc, char **argv, arguments *out) {
 }
 
 static void on_failed(void *user, ez_plan_kind kind, int64_t index, const char *reason) {
-    import *run = user;
+    importing *run = user;
     ez_import_report_failed(run->report, kind, index, reason);
 }
 
 static void on_warned(void *user, const char *text) {
-    import *run = user;
+    importing *run = user;
     ez_import_report_warned(run->report, text);
 }
 
@@ -118,29 +122,37 @@ static const char *master_of(const Ez__V1__ImportRow *row) {
     return row->row_case == EZ__V1__IMPORT_ROW__ROW_MASTER ? row->master->name : "";
 }
 
-static void take_results(import *run, ez_plan_kind kind, const Ez__V1__ApplyImportRequest *request,
-                         const Ez__V1__ApplyImportResponse *reply) {
-    for (size_t i = 0; i < reply->n_results && i < request->n_rows; i++) {
-        const Ez__V1__ImportResult *result = reply->results[i];
-        if (result->index < 0) { // only brought along
-            continue;
-        }
-        if (result->outcome == EZ__V1__IMPORT_OUTCOME__IMPORT_OUTCOME_FAILED) {
-            ez_import_report_failed(run->report, kind, result->index, result->reason);
-        } else {
-            ez_import_report_outcome(run->report, kind, result->outcome);
-        }
-        if (result->warning[0] != '\0') {
-            ez_import_report_warned(run->report, result->warning);
-        }
-        if (result->master_key[0] != '\0' && !run->arguments.dry_run) {
-            ez_import_report_credential(run->report, master_of(request->rows[i]), result->master_key);
-        }
+static void take_result(importing *run, ez_plan_kind kind, const Ez__V1__ImportRow *row,
+                        const Ez__V1__ImportResult *result) {
+    if (result->outcome == EZ__V1__IMPORT_OUTCOME__IMPORT_OUTCOME_FAILED) {
+        ez_import_report_failed(run->report, kind, result->index, result->reason);
+    } else {
+        ez_import_report_outcome(run->report, kind, result->outcome);
+    }
+    if (result->warning[0] != '\0') {
+        ez_import_report_warned(run->report, result->warning);
+    }
+    if (result->master_key[0] != '\0' && !run->arguments.dry_run &&
+        !ez_import_credentials_add(run->credentials, master_of(row), result->master_key)) {
+        run->is_lost = true;
     }
 }
 
-static void show_progress(import *run, ez_plan_kind kind, size_t rows) {
-    run->done[kind] += rows;
+static void take_results(importing *run, ez_plan_kind kind, const Ez__V1__ApplyImportRequest *request,
+                         const Ez__V1__ApplyImportResponse *reply) {
+    ez_error error = EZ_ERROR_INIT;
+    for (size_t i = 0; i < reply->n_results && i < request->n_rows; i++) {
+        if (reply->results[i]->index >= 0) { // else only brought along
+            take_result(run, kind, request->rows[i], reply->results[i]);
+            run->done[kind]++;
+        }
+    }
+    if (ez_import_credentials_sync(run->credentials, &error) != EZ_OK) {
+        fprintf(stderr, "ezplaned import: %s: the new master keys are shown at the end\n", error.message);
+    }
+}
+
+static void show_progress(const importing *run, ez_plan_kind kind) {
     if (run->shows_progress) {
         fprintf(stderr, "\r%-16s %zu of %zu\033[K", ez_plan_kind_name(kind), run->done[kind],
                 ez_plan_count(run->plan, kind));
@@ -148,7 +160,7 @@ static void show_progress(import *run, ez_plan_kind kind, size_t rows) {
 }
 
 // *more false at the end.
-static ez_status run_batch(import *run, bool *more, ez_error *error) {
+static ez_status run_batch(importing *run, bool *more, ez_error *error) {
     ez_arena arena;
     ez_plan_kind kind = EZ_PLAN_NAMESPACES;
     Ez__V1__ApplyImportRequest *request = NULL;
@@ -158,17 +170,17 @@ static ez_status run_batch(import *run, bool *more, ez_error *error) {
     *more = status == EZ_OK && request != NULL;
     if (*more) {
         status = ez_import_sink_apply(run->sink, request, run->arguments.dry_run, &arena, &reply, error);
+        run->is_begun = run->is_begun || status == EZ_OK || ez_import_sink_is_unknown(error);
     }
     if (status == EZ_OK && *more) {
-        run->is_begun = true;
         take_results(run, kind, request, reply);
-        show_progress(run, kind, request->n_rows);
+        show_progress(run, kind);
     }
     ez_arena_fini(&arena);
     return status;
 }
 
-static ez_status run_batches(import *run, ez_error *error) {
+static ez_status run_batches(importing *run, ez_error *error) {
     bool more = true;
     ez_status status = EZ_OK;
     while (status == EZ_OK && more) {
@@ -182,22 +194,34 @@ static ez_status run_batches(import *run, ez_error *error) {
 
 // ---- The end
 
-static int report(import *run) {
+static int report(importing *run) {
     const arguments *a = &run->arguments;
-    bool shows_keys = true;
-    ez_error error = EZ_ERROR_INIT;
-    if (a->credentials_file != NULL && ez_import_report_credentials(run->report) > 0) {
-        shows_keys = ez_import_report_write_credentials(run->report, a->credentials_file, &error) != EZ_OK;
-        if (shows_keys) {
-            fprintf(stderr, "ezplaned import: %s: the new master keys follow here\n", error.message);
-        }
+    const json_t *shown = ez_import_credentials_unsaved(run->credentials);
+    bool ok = a->json ? ez_import_report_json(run->report, a->dry_run, shown, stdout)
+                      : ez_import_report_text(run->report, a->dry_run, shown, stdout);
+    if (run->is_lost) {
+        fprintf(stderr, "ezplaned import: there was no memory to keep every new master key: rotate those you miss\n");
     }
-    bool ok = a->json ? ez_import_report_json(run->report, a->dry_run, shows_keys, stdout)
-                      : ez_import_report_text(run->report, a->dry_run, shows_keys, stdout);
-    return !ok || ez_import_report_has_failures(run->report) ? 1 : 0;
+    return !ok || run->is_lost || ez_import_report_has_failures(run->report) ? 1 : 0;
 }
 
-static int run_import(import *run, const ez_settings *settings, const ez_export *file) {
+// What is in is in: it is reported, and its keys are given out.
+static int finish(importing *run, ez_status status, const ez_error *error) {
+    bool is_written = run->is_begun && !run->arguments.dry_run;
+    if (status == EZ_OK) {
+        return report(run);
+    }
+    fprintf(stderr, "ezplaned import: %s\n", error->message);
+    if (!is_written) {
+        return 2;
+    }
+    fprintf(stderr, "ezplaned import: it stopped in the middle%s: import the file again, what is in will be skipped\n",
+            ez_import_sink_is_unknown(error) ? ", and whether the last rows are in is not known" : "");
+    (void)report(run);
+    return 1;
+}
+
+static int run_import(importing *run, const ez_settings *settings, const ez_export *file) {
     ez_error error = EZ_ERROR_INIT;
     const arguments *a = &run->arguments;
     ez_plan_options options = {.include_bindings = a->include_bindings,
@@ -206,23 +230,26 @@ static int run_import(import *run, const ez_settings *settings, const ez_export 
                                .failed = on_failed,
                                .warned = on_warned,
                                .user = run};
-    ez_status status = ez_plan_make(file, &options, &run->plan, &error);
+    run->report = ez_import_report_create();
+    ez_status status = run->report != NULL
+                           ? EZ_OK
+                           : ez_error_set(&error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory to start");
+    status = status != EZ_OK ? status : ez_plan_make(file, &options, &run->plan, &error);
     status = status != EZ_OK ? status : ez_import_sink_open(settings, &run->sink, &error);
+    // A dry run makes no keys, and leaves no file.
+    status = status != EZ_OK
+                 ? status
+                 : ez_import_credentials_open(a->dry_run ? NULL : a->credentials_file, &run->credentials, &error);
     status = status != EZ_OK ? status : run_batches(run, &error);
-    int exit_status = 2;
-    if (status != EZ_OK) {
-        fprintf(stderr, "ezplaned import: %s\n", error.message);
-    }
-    if (status == EZ_OK || (run->is_begun && !a->dry_run)) { // what is in is in: say so, and give out its keys
-        exit_status = report(run);
-        exit_status = status == EZ_OK ? exit_status : 1;
-    }
+    int exit_status = finish(run, status, &error);
+    ez_import_credentials_close(run->credentials);
     ez_import_sink_close(run->sink);
     ez_plan_free(run->plan);
+    ez_import_report_destroy(run->report);
     return exit_status;
 }
 
-static int with_settings(import *run, const ez_settings *settings) {
+static int with_settings(importing *run, const ez_settings *settings) {
     ez_error error = EZ_ERROR_INIT;
     ez_export *file = NULL;
     const char *credentials = run->arguments.credentials_file;
@@ -234,16 +261,14 @@ static int with_settings(import *run, const ez_settings *settings) {
         fprintf(stderr, "ezplaned import: %s\n", error.message);
         return 2;
     }
-    run->report = ez_import_report_create();
     run->shows_progress = isatty(STDERR_FILENO) == 1;
-    int exit_status = run->report != NULL ? run_import(run, settings, file) : 2;
-    ez_import_report_destroy(run->report);
+    int exit_status = run_import(run, settings, file);
     ez_export_close(file);
     return exit_status;
 }
 
 int ez_import_command(int argc, char **argv) {
-import run = {0 };
+    importing run = {0};
     if (!parse(argc, argv, &run.arguments)) {
         return 2;
     }

@@ -2,6 +2,9 @@
 //
 // Beside a running server the rows go through it, as calls by an admin: SQLite has one writer, and data planes get the
 // changes at once. Without one the command is the server for as long as it takes.
+//
+// The awkward case: a server that goes away in the middle of a batch. The client repeats the call under its idempotency
+// key while the deadline lasts; after that nobody knows, and the command says so.
 #include "server/import_sink.h"
 
 #include <stdio.h>
@@ -23,20 +26,25 @@
 
 struct ez_import_sink {
     ez_client *client; // a server runs
+    bool has_setting;  // its token is EZ_ADMIN_TOKEN's, not the file's
     ez_core core;      // or none does
     ez_routing *routing;
     ez_import *import;
 };
 
 static ez_status connect_to(ez_import_sink *sink, const ez_settings *settings, const char *url, ez_error *error) {
+    const char *home = ez_settings_text(settings, "EZ_HOME");
     ez_autofree char *read = NULL;
-    ez_autofree char *file = ez_home_file(ez_settings_text(settings, "EZ_HOME"), "admin.token");
+    ez_autofree char *file = ez_home_file(home, "admin.token");
     const char *token = ez_settings_text(settings, "EZ_ADMIN_TOKEN");
-    if (token == NULL || token[0] == '\0') {
-        if (file == NULL || ez_home_read(file, &read, error) != EZ_OK) {
-            return ez_error_set(
-                error, EZ_FAILED_PRECONDITION, "TOKEN_MISSING",
-                "a server runs here, and an admin token is needed to import through it: set EZ_ADMIN_TOKEN");
+    sink->has_setting = token != NULL && token[0] != '\0';
+    if (!sink->has_setting) {
+        ez_error why = EZ_ERROR_INIT;
+        if (file == NULL || ez_home_read(file, &read, &why) != EZ_OK) {
+            return ez_error_set(error, EZ_FAILED_PRECONDITION, "TOKEN_MISSING",
+                                "a server runs in EZ_HOME=%s, and an admin token is needed to import through it: set "
+                                "EZ_ADMIN_TOKEN",
+                                home);
         }
         token = read;
     }
@@ -121,9 +129,17 @@ static ez_status apply_there(ez_import_sink *sink, Ez__V1__ApplyImportRequest *r
                              Ez__V1__ApplyImportResponse **out, ez_error *error) {
     ez_call_options options = {.validate_only = dry_run, .timeout_ms = TIMEOUT_MS};
     Ez__V1__ApplyImportResponse *reply = NULL;
-    ez_status status = ez_call_import_apply(sink->client, request, &options, &reply, error);
+    ez_error why = EZ_ERROR_INIT;
+    ez_status status = ez_call_import_apply(sink->client, request, &options, &reply, &why);
+    if (status == EZ_UNAUTHENTICATED || status == EZ_PERMISSION_DENIED) {
+        return ez_error_set(error, status, "TOKEN_REFUSED",
+                            "a server runs in EZ_HOME, and it refuses the token from %s: %s. Set EZ_ADMIN_TOKEN to a "
+                            "valid admin token",
+                            sink->has_setting ? "EZ_ADMIN_TOKEN" : "EZ_HOME/admin.token",
+                            status == EZ_UNAUTHENTICATED ? "it does not know it" : "it is no admin's");
+    }
     if (status != EZ_OK) {
-        return status;
+        return ez_error_copy(error, &why);
     }
     *out = (Ez__V1__ApplyImportResponse *)ez_message_copy(&reply->base, arena);
     ez__v1__apply_import_response__free_unpacked(reply, NULL);
@@ -135,4 +151,18 @@ ez_status ez_import_sink_apply(ez_import_sink *sink, Ez__V1__ApplyImportRequest 
                                Ez__V1__ApplyImportResponse **out, ez_error *error) {
     return sink->client != NULL ? apply_there(sink, request, dry_run, arena, out, error)
                                 : apply_here(sink, request, dry_run, arena, out, error);
+}
+
+bool ez_import_sink_is_unknown(const ez_error *error) {
+    switch (error->code) {
+    case EZ_UNAVAILABLE:
+        return strcmp(error->reason, "CONNECTION_LOST") == 0 || strcmp(error->reason, "COMMIT_UNKNOWN") == 0;
+    case EZ_DEADLINE_EXCEEDED:
+    case EZ_DATA_LOSS:
+    case EZ_INTERNAL:
+    case EZ_UNKNOWN:
+        return true;
+    default:
+        return false;
+    }
 }

@@ -2,12 +2,13 @@
 //
 // What the files that apply rows share. Each apply_… brings one row in, by the handlers of ez/handlers.h on the
 // import's own call, whose reply they leave behind; the caller marks the transaction before and rolls a failed row
-// back.
+// back. A row is left as it was given but for what checks normalise: it may be applied again, where another server was
+// faster.
 #pragma once
 
 #include "ez/v1/import.pb-c.h"
 #include "server/domain/import/import.h"
-#include "server/state/directory/txn.h"
+#include "server/state/directory/edit.h"
 
 #define KIND_MASTER         EZ__V1__KIND__KIND_MASTER
 #define KIND_KEY            EZ__V1__KIND__KIND_KEY
@@ -33,6 +34,9 @@ ez_status ez_apply_master(ez_applying *a, Ez__V1__Master *master) EZ_MUST_CHECK;
 ez_status ez_apply_key(ez_applying *a, Ez__V1__ImportKey *row) EZ_MUST_CHECK;
 ez_status ez_apply_provider(ez_applying *a, Ez__V1__ImportProvider *row) EZ_MUST_CHECK;
 ez_status ez_apply_binding(ez_applying *a, Ez__V1__ImportBinding *row) EZ_MUST_CHECK;
+
+// Checks a row's resource as the call that makes it would: handlers rely on it. A row alone fails by it, not its call.
+ez_status ez_apply_check(ez_applying *a, ProtobufCMessage *resource) EZ_MUST_CHECK;
 
 // The id in the reply a handler just left; 0: none.
 int64_t ez_apply_replied_id(const ez_applying *a);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define DEPTH_MAX    64
+#define ITEMS_MAX    10000000 // of one list; ten times the largest export seen
 #define FILE_VERSION "1.0.0"
 #define FILE_SOURCE  "newapi"
 
@@ -24,6 +25,7 @@ typedef struct scan {
     size_t len, at;
     ez_export *file;
     bool has_version, has_data;
+    bool has_list[EZ_EXPORT_SECTIONS];
     ez_error *error;
 } scan;
 
@@ -32,6 +34,10 @@ typedef ez_status member_fn(scan *s, ez_slice name);
 static ez_status bad(scan *s, const char *what) {
     return ez_error_set(s->error, EZ_INVALID_ARGUMENT, "EXPORT_INVALID", "this is no export file: %s at byte %zu%s",
                         what, s->at, s->at >= s->len ? ", where it ends: was it cut short?" : "");
+}
+
+static bool is(ez_slice text, const char *word) {
+    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
 }
 
 static char peek(scan *s) {
@@ -66,12 +72,51 @@ static ez_status read_string(scan *s, ez_slice *out) {
     return EZ_OK;
 }
 
+// How many digits there are at text.
+static size_t digits(const char *text, size_t len) {
+    size_t n = 0;
+    while (n < len && text[n] >= '0' && text[n] <= '9') {
+        n++;
+    }
+    return n;
+}
+
+static bool is_number(const char *text, size_t len) {
+    size_t at = len > 0 && text[0] == '-' ? 1 : 0;
+    size_t whole = digits(text + at, len - at);
+    if (whole == 0 || (whole > 1 && text[at] == '0')) {
+        return false;
+    }
+    at += whole;
+    if (at < len && text[at] == '.') {
+        size_t fraction = digits(text + at + 1, len - at - 1);
+        if (fraction == 0) {
+            return false;
+        }
+        at += 1 + fraction;
+    }
+    if (at < len && (text[at] == 'e' || text[at] == 'E')) {
+        at += at + 1 < len && (text[at + 1] == '+' || text[at + 1] == '-') ? 2 : 1;
+        size_t exponent = digits(text + at, len - at);
+        if (exponent == 0) {
+            return false;
+        }
+        at += exponent;
+    }
+    return at == len;
+}
+
 static ez_status skip_scalar(scan *s) {
     size_t begin = s->at;
     while (s->at < s->len && strchr(",]} \t\r\n", s->text[s->at]) == NULL) {
         s->at++;
     }
-    return s->at > begin ? EZ_OK : bad(s, "a value is missing");
+    ez_slice value = {(const uint8_t *)s->text + begin, s->at - begin};
+    if (is(value, "null") || is(value, "true") || is(value, "false") || is_number(s->text + begin, value.len)) {
+        return EZ_OK;
+    }
+    s->at = begin;
+    return bad(s, "a value is missing");
 }
 
 // Steps to the next string or bracket.
@@ -162,6 +207,9 @@ static ez_status read_object(scan *s, member_fn *member) {
 }
 
 static ez_status add_item(scan *s, ez_export_list *list, size_t begin) {
+    if (list->count == ITEMS_MAX) {
+        return bad(s, "a list has more than 10,000,000 elements");
+    }
     if ((list->count & (list->count - 1)) == 0) { // grows at each power of two
         ez_slice *grown = realloc(list->items, (list->count == 0 ? 1 : 2 * list->count) * sizeof *grown);
         if (grown == NULL) {
@@ -202,13 +250,13 @@ static ez_status read_list(scan *s, ez_export_list *list) {
     }
 }
 
-static bool is(ez_slice text, const char *word) {
-    return text.len == strlen(word) && memcmp(text.data, word, text.len) == 0;
-}
-
 static ez_status data_member(scan *s, ez_slice name) {
     for (int section = 0; section < EZ_EXPORT_SECTIONS; section++) {
         if (is(name, ez_export_section_name((ez_export_section)section))) {
+            if (s->has_list[section]) {
+                return bad(s, "a list is there twice");
+            }
+            s->has_list[section] = true;
             return read_list(s, &s->file->lists[section]);
         }
     }
@@ -229,29 +277,40 @@ static ez_status source_member(scan *s, ez_slice name) {
     return status;
 }
 
+static ez_status read_version(scan *s) {
+    ez_slice version;
+    ez_status status = read_string(s, &version);
+    if (status == EZ_OK && !is(version, FILE_VERSION)) {
+        return ez_error_set(s->error, EZ_INVALID_ARGUMENT, "EXPORT_VERSION",
+                            "this export has version \"%.*s\": only " FILE_VERSION " can be read",
+                            (int)(version.len < 40 ? version.len : 40), (const char *)version.data);
+    }
+    s->has_version = true;
+    return status;
+}
+
+static ez_status read_warnings(scan *s) {
+    ez_export_list warnings = {0};
+    ez_status status = read_list(s, &warnings);
+    s->file->warning_count = warnings.count;
+    free(warnings.items);
+    return status;
+}
+
 static ez_status top_member(scan *s, ez_slice name) {
     if (is(name, "version")) {
-        ez_slice version;
-        ez_status status = read_string(s, &version);
-        if (status == EZ_OK && !is(version, FILE_VERSION)) {
-            return ez_error_set(s->error, EZ_INVALID_ARGUMENT, "EXPORT_VERSION",
-                                "this export has version \"%.*s\": only " FILE_VERSION " can be read",
-                                (int)(version.len < 40 ? version.len : 40), (const char *)version.data);
-        }
-        s->has_version = true;
-        return status;
+        return s->has_version ? bad(s, "\"version\" is there twice") : read_version(s);
     }
     if (is(name, "source") && peek(s) == '{') {
         return read_object(s, source_member);
     }
     if (is(name, "warnings")) {
-        ez_export_list warnings = {0};
-        ez_status status = read_list(s, &warnings);
-        s->file->warning_count = warnings.count;
-        free(warnings.items);
-        return status;
+        return read_warnings(s);
     }
     if (is(name, "data")) {
+        if (s->has_data) {
+            return bad(s, "\"data\" is there twice");
+        }
         s->has_data = true;
         return read_object(s, data_member);
     }

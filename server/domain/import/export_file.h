@@ -28,7 +28,7 @@ typedef struct ez_export {
 } ez_export;
 
 // INVALID_ARGUMENT: not a file, not JSON, cut short, nested deeper than 64, another version or source: one line, with
-// the byte where it stopped.
+// the byte where it stopped. The file is mapped: it must not be cut short before ez_export_close.
 ez_status ez_export_open(const char *path, ez_export **out, ez_error *error) EZ_MUST_CHECK;
 void ez_export_close(ez_export *file);
 

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "proto/runtime/message.h"
 #include "proto/runtime/wire.h"
 #include "server/domain/import/apply.h"
 
@@ -31,18 +32,27 @@ int64_t ez_apply_replied_id(const ez_applying *a) {
     return ez_wire_find(a->call->reply.data, a->call->reply.len, RESOURCE_ID, &id) ? (int64_t)id.varint : 0;
 }
 
+ez_status ez_apply_check(ez_applying *a, ProtobufCMessage *resource) {
+    return ez_message_check(ez_message_rule_find(resource->descriptor), resource, true, &a->call->arena,
+                            &a->call->error);
+}
+
 ez_status ez_apply_namespace(ez_applying *a, char *name) {
-    const ez_entry *met = ez_txn_find(a->txn, EZ_INDEX_NAMESPACE_NAME, ez_index_text(name));
+    Ez__V1__Namespace made = EZ__V1__NAMESPACE__INIT;
+    made.name = name;
+    ez_status status = ez_apply_check(a, &made.base);
+    if (status != EZ_OK) {
+        return status;
+    }
+    const ez_entry *met = ez_txn_find(a->txn, EZ_INDEX_NAMESPACE_NAME, ez_index_text(made.name));
     if (met != NULL) { // there is nothing in it that a file could overwrite
         a->result->id = ez_entry_id(met);
         a->result->outcome = EZ__V1__IMPORT_OUTCOME__IMPORT_OUTCOME_SKIPPED;
         return EZ_OK;
     }
-    Ez__V1__Namespace made = EZ__V1__NAMESPACE__INIT;
     Ez__V1__CreateNamespaceRequest request = EZ__V1__CREATE_NAMESPACE_REQUEST__INIT;
-    made.name = name;
     request.namespace_ = &made;
-    ez_status status = ez_handle_namespaces_create(a->import->access, a->call, a->txn, &request);
+    status = ez_handle_namespaces_create(a->import->access, a->call, a->txn, &request);
     return status != EZ_OK ? status : ez_apply_created(a);
 }
 

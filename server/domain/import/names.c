@@ -1,18 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Two hash maps (jansson's objects). Valid names are settled first, so that no invented name takes one.
+// Hash maps (jansson's objects, which keep the order of insertion). Valid names are settled first, so that no invented
+// name takes one.
+//
+// The awkward case: many texts that become the same name ("a.1", "a/1", "a 1"): each gets a number, counted up per name
+// rather than searched for from 2.
 #include "server/domain/import/names.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_CHARACTERS_MAX 64
-#define TEXT_MAX            512
+#include "proto/runtime/format.h"
+#include "proto/runtime/utf8.h"
+
+#define CHARACTERS_MAX 64
+#define BYTES_MAX      255
+#define NUMBER_ROOM    12 // of an invented name, for "-" and its number
+#define NAME_ROOM      (BYTES_MAX + 1)
 
 ez_status ez_names_init(ez_names *names, ez_error *error) {
     names->given = json_object();
     names->taken = json_object();
-    if (names->given == NULL || names->taken == NULL || !ez_names_note(names, "default")) {
+    names->counts = json_object();
+    if (names->given == NULL || names->taken == NULL || names->counts == NULL || !ez_names_note(names, "default")) {
         ez_names_fini(names);
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for this file");
     }
@@ -22,73 +32,66 @@ ez_status ez_names_init(ez_names *names, ez_error *error) {
 void ez_names_fini(ez_names *names) {
     json_decref(names->given);
     json_decref(names->taken);
+    json_decref(names->counts);
     *names = (ez_names){0};
 }
 
-static bool is_blank(unsigned char c) {
+static bool is_blank(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-// Into out, without blanks at both ends, cut at its size.
-static const char *trimmed(const char *text, char out[TEXT_MAX]) {
-    while (is_blank((unsigned char)*text)) {
+// The text without blanks at both ends.
+static const char *trimmed(const char *text, size_t *len) {
+    while (is_blank(*text)) {
         text++;
     }
-    size_t len = strlen(text);
-    while (len > 0 && is_blank((unsigned char)text[len - 1])) {
-        len--;
+    *len = strlen(text);
+    while (*len > 0 && is_blank(text[*len - 1])) {
+        (*len)--;
     }
-    if (len >= TEXT_MAX) { // far too long for a name; cut between two characters
-        for (len = TEXT_MAX - 1; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;) {
-            len--;
-        }
+    if (*len == 0) {
+        *len = strlen("default");
+        return "default";
     }
-    memcpy(out, text, len);
-    out[len] = '\0';
-    return len == 0 ? "default" : out;
+    return text;
 }
 
 bool ez_names_note(ez_names *names, const char *text) {
-    char buffer[TEXT_MAX];
-    const char *name = trimmed(text, buffer);
-    return json_object_get(names->given, name) != NULL || json_object_set_new(names->given, name, json_null()) == 0;
+    size_t len;
+    const char *name = trimmed(text, &len);
+    return json_object_getn(names->given, name, len) != NULL ||
+           json_object_setn_new(names->given, name, len, json_null()) == 0;
 }
 
-static bool is_allowed(unsigned char c) {
-    return c > ' ' && c != 0x7f && c != '.' && c != '/';
+static bool is_valid(const char *name, size_t len) {
+    return len <= BYTES_MAX && ez_format_fault(EZ_FORMAT_NAMESPACE, name, len) == NULL;
 }
 
-static bool is_valid(const char *name) {
-    size_t characters = 0;
-    for (const unsigned char *c = (const unsigned char *)name; *c != '\0'; c++) {
-        if (!is_allowed(*c)) {
-            return false;
-        }
-        characters += (*c & 0xc0) != 0x80 ? 1 : 0;
-    }
-    return characters >= 1 && characters <= NAME_CHARACTERS_MAX;
-}
-
-// "Team A/b.c" → "Team-A-b-c". At most 60 characters, which leaves room for "-999".
-static void slug(const char *name, char out[TEXT_MAX]) {
+// Every run of characters that may not be becomes one "-"; cut so that a number still fits.
+static void slug(const char *text, char out[NAME_ROOM]) {
     size_t len = 0, characters = 0;
-    for (const unsigned char *c = (const unsigned char *)name; *c != '\0' && len + 1 < TEXT_MAX; c++) {
-        bool is_start = (*c & 0xc0) != 0x80;
-        if (is_start && ++characters > NAME_CHARACTERS_MAX - 4) {
+    for (size_t left = strlen(text), size; left > 0 && characters < CHARACTERS_MAX - NUMBER_ROOM; left -= size) {
+        size = ez_utf8_next(text, left, NULL);
+        size = size > 0 ? size : 1;
+        if (len + size > BYTES_MAX - NUMBER_ROOM) {
             break;
         }
-        if (is_allowed(*c)) {
-            out[len++] = (char)*c;
+        if (ez_format_fault(EZ_FORMAT_NAMESPACE, text, size) == NULL) {
+            memcpy(out + len, text, size);
+            len += size;
+            characters++;
         } else if (len > 0 && out[len - 1] != '-') {
             out[len++] = '-';
+            characters++;
         }
+        text += size;
     }
     while (len > 0 && out[len - 1] == '-') {
         len--;
     }
     out[len] = '\0';
     if (len == 0) {
-        snprintf(out, TEXT_MAX, "group");
+        snprintf(out, NAME_ROOM, "group");
     }
 }
 
@@ -97,14 +100,16 @@ static bool take(ez_names *names, const char *text, const char *name) {
            json_object_set_new(names->given, text, json_string(name)) == 0;
 }
 
-static bool invent(ez_names *names, const char *text, char name[TEXT_MAX + 16]) {
-    char base[TEXT_MAX];
+static bool invent(ez_names *names, const char *text, char name[NAME_ROOM]) {
+    char base[NAME_ROOM];
     slug(text, base);
-    snprintf(name, TEXT_MAX + 16, "%s", base);
-    for (unsigned n = 2; json_object_get(names->taken, name) != NULL; n++) {
-        snprintf(name, TEXT_MAX + 16, "%s-%u", base, n);
+    memcpy(name, base, sizeof base);
+    unsigned n = (unsigned)json_integer_value(json_object_get(names->counts, base));
+    n = n == 0 ? 1 : n;
+    while (json_object_get(names->taken, name) != NULL) {
+        snprintf(name, NAME_ROOM, "%.*s-%u", BYTES_MAX - NUMBER_ROOM, base, ++n);
     }
-    return take(names, text, name);
+    return json_object_set_new(names->counts, base, json_integer(n)) == 0 && take(names, text, name);
 }
 
 bool ez_names_settle(ez_names *names, void (*warned)(void *user, const char *text), void *user) {
@@ -112,27 +117,29 @@ bool ez_names_settle(ez_names *names, void (*warned)(void *user, const char *tex
     json_t *value;
     void *next;
     json_object_foreach_safe(names->given, next, text, value) {
-        if (is_valid(text) && !take(names, text, text)) {
+        if (is_valid(text, strlen(text)) && !take(names, text, text)) {
             return false;
         }
     }
     json_object_foreach_safe(names->given, next, text, value) {
-        char name[TEXT_MAX + 16];
-        if (is_valid(text)) {
+        char name[NAME_ROOM];
+        if (is_valid(text, strlen(text))) {
             continue;
         }
         if (!invent(names, text, name)) {
             return false;
         }
-        char line[2 * TEXT_MAX];
-        snprintf(line, sizeof line, "group \"%.200s\" can't be a namespace's name: it becomes \"%.200s\"", text, name);
+        char line[2 * NAME_ROOM + 80];
+        snprintf(line, sizeof line, "group \"%.*s\" can't be a namespace's name: it becomes \"%s\"",
+                 (int)ez_utf8_cut(text, strlen(text), BYTES_MAX), text, name);
         warned(user, line);
     }
     return true;
 }
 
 const char *ez_names_get(const ez_names *names, const char *text) {
-    char buffer[TEXT_MAX];
-    const char *name = json_string_value(json_object_get(names->given, trimmed(text, buffer)));
+    size_t len;
+    const char *given = trimmed(text, &len);
+    const char *name = json_string_value(json_object_getn(names->given, given, len));
     return name != NULL ? name : "default";
 }

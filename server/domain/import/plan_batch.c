@@ -2,14 +2,20 @@
 //
 // Batches: rows of one kind, in order, up to a number and a size a call may have. In a dry run nothing that an earlier
 // batch would have made is there, so each batch brings what its rows point to along, marked with index -1.
+//
+// The awkward case is size: a call may have 4 MiB. A batch is closed at 1 MiB, so that a last row of the largest size,
+// 2 MiB, and what it brings still fit; a row that is larger fails alone.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "server/domain/import/plan_inside.h"
 
 #define ROWS_MAX      1000
-#define BYTES_MAX     (2u << 20)
-#define ROWS_DRY_MAX  250 // rows that bring others along
+#define BATCH_BYTES   (1u << 20)
+#define ROW_BYTES_MAX (2u << 20)
+#define MEMORY_MOST   (64u << 20) // of the arena, for a batch: rows that failed are in it too
+#define ROWS_DRY_MAX  250         // rows that bring others along
 #define BROUGHT_MAX   (ROWS_MAX - ROWS_DRY_MAX)
 #define INDEX_BROUGHT (-1)
 
@@ -35,7 +41,11 @@ static Ez__V1__ImportRow *new_row(batch *b, int64_t index) {
 }
 
 static ez_status no_memory(batch *b) {
-    return ez_error_set(b->error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for this file");
+    return ez_plan_no_memory(b->error);
+}
+
+static size_t size_of(const Ez__V1__ImportRow *row) {
+    return ez__v1__import_row__get_packed_size(row) + 8; // tag and length in the request
 }
 
 // ---- Building rows
@@ -99,6 +109,13 @@ static bool is_new(batch *b, char tag, const char *name) {
     return json_object_set_new(b->has, key, json_true()) == 0;
 }
 
+static void put_brought(batch *b, Ez__V1__ImportRow *row) {
+    if (b->brought_count < BROUGHT_MAX) {
+        b->brought[b->brought_count++] = row;
+        b->bytes += size_of(row);
+    }
+}
+
 static ez_status bring_namespace(batch *b, const char *name) {
     if (!is_new(b, 'n', name)) {
         return EZ_OK;
@@ -107,8 +124,9 @@ static ez_status bring_namespace(batch *b, const char *name) {
     if (row == NULL) {
         return no_memory(b);
     }
-    b->brought[b->brought_count++] = row;
-    return fill_namespace(b, name, row);
+    ez_status status = fill_namespace(b, name, row);
+    put_brought(b, row);
+    return status;
 }
 
 static ez_status bring_master_namespaces(batch *b, const Ez__V1__Master *master) {
@@ -134,9 +152,7 @@ static ez_status bring_master(batch *b, const char *name) {
         return EZ_OK; // it failed with its own kind; its keys fail for want of it
     }
     ez_status status = bring_master_namespaces(b, row->master);
-    if (status == EZ_OK && b->brought_count < BROUGHT_MAX) {
-        b->brought[b->brought_count++] = row;
-    }
+    put_brought(b, row);
     return status;
 }
 
@@ -149,8 +165,8 @@ static ez_status bring_group(batch *b, size_t group) {
     if (row == NULL) {
         return no_memory(b);
     }
-    if (fill(b, EZ_PLAN_PROVIDERS, group, row, &why) == EZ_OK) {
-        b->brought[b->brought_count++] = row;
+    if (fill(b, EZ_PLAN_PROVIDERS, group, row, &why) == EZ_OK && size_of(row) <= ROW_BYTES_MAX) {
+        put_brought(b, row);
     }
     return EZ_OK;
 }
@@ -170,15 +186,22 @@ static ez_status bring(batch *b, const Ez__V1__ImportRow *row, size_t at) {
     }
 }
 
+// What is brought is built again: what there is to say about it was said with its own kind.
+static ez_status bring_quietly(batch *b, const Ez__V1__ImportRow *row, size_t at) {
+    b->plan->is_quiet = true;
+    ez_status status = bring(b, row, at);
+    b->plan->is_quiet = false;
+    return status;
+}
+
 // ---- The batch
 
-static const char *why_text(const ez_error *why) {
-    return why->violation_count > 0 ? why->violations[0].description : why->message;
+static void fail(batch *b, ez_plan_kind kind, int64_t index, const char *reason) {
+    b->plan->options.failed(b->plan->options.user, kind, index, reason);
 }
 
 static ez_status add(batch *b, ez_plan_kind kind, size_t at) {
-    ez_plan *plan = b->plan;
-    int64_t index = index_in_file(plan, kind, at);
+    int64_t index = index_in_file(b->plan, kind, at);
     Ez__V1__ImportRow *row = new_row(b, index);
     ez_error why = EZ_ERROR_INIT;
     if (row == NULL) {
@@ -186,31 +209,32 @@ static ez_status add(batch *b, ez_plan_kind kind, size_t at) {
     }
     ez_status status = fill(b, kind, at, row, &why);
     if (status == EZ_INVALID_ARGUMENT) {
-        char reason[EZ_ERROR_MESSAGE_MAX + EZ_VIOLATION_FIELD_MAX + 8];
-        const char *field = why.violation_count > 0 ? why.violations[0].field : "";
-        snprintf(reason, sizeof reason, "%s%s%s", field, field[0] != '\0' ? ": " : "", why_text(&why));
-        plan->options.failed(plan->options.user, kind, index, reason);
+        fail(b, kind, index, ez_plan_reason(&why, b->arena));
+        return EZ_OK;
+    }
+    size_t size = status == EZ_OK ? size_of(row) : 0;
+    if (size > ROW_BYTES_MAX || b->arena->refused) {
+        char reason[96];
+        snprintf(reason, sizeof reason, "it is too large: a row may have %u bytes", ROW_BYTES_MAX);
+        fail(b, kind, index, reason);
         return EZ_OK;
     }
     if (status != EZ_OK) {
         return ez_error_copy(b->error, &why);
     }
     b->rows[b->count++] = row;
-    b->bytes += ez__v1__import_row__get_packed_size(row) + 8;
-    return plan->options.self_contained ? bring(b, row, at) : EZ_OK;
+    b->bytes += size;
+    return b->plan->options.self_contained ? bring_quietly(b, row, at) : EZ_OK;
 }
 
 static ez_status collect(batch *b, ez_plan_kind kind) {
     ez_plan *plan = b->plan;
     size_t most = plan->options.self_contained ? ROWS_DRY_MAX : ROWS_MAX;
     size_t brought_most = BROUGHT_MAX - 300; // room for what the last row brings
-    while (plan->at < ez_plan_count(plan, kind) && b->count < most && b->bytes < BYTES_MAX &&
-           b->brought_count < brought_most) {
+    while (plan->at < ez_plan_count(plan, kind) && b->count < most && b->bytes < BATCH_BYTES &&
+           b->brought_count < brought_most && b->arena->used < MEMORY_MOST && !b->arena->refused) {
         size_t at = plan->at++;
-        if (is_bad(plan, kind, at)) {
-            continue;
-        }
-        ez_status status = add(b, kind, at);
+        ez_status status = is_bad(plan, kind, at) ? EZ_OK : add(b, kind, at);
         if (status != EZ_OK) {
             return status;
         }
@@ -235,30 +259,41 @@ static ez_status make_request(batch *b, Ez__V1__ApplyImportRequest **out) {
     return EZ_OK;
 }
 
-ez_status ez_plan_next(ez_plan *plan, ez_arena *arena, ez_plan_kind *kind, Ez__V1__ApplyImportRequest **out,
-                       ez_error *error) {
-    *out = NULL;
-    batch *b = ez_arena_zalloc(arena, sizeof *b);
-    if (b == NULL) {
-        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for this file");
-    }
-    b->plan = plan;
-    b->arena = arena;
-    b->error = error;
-    b->has = json_object();
-    ez_status status = b->has != NULL ? EZ_OK : no_memory(b);
-    while (status == EZ_OK && b->count == 0 && plan->kind < EZ_PLAN_KINDS) {
+// The next kind that has rows left, as far as the first batch that has any.
+static ez_status find_rows(batch *b, ez_plan_kind *kind) {
+    ez_plan *plan = b->plan;
+    while (b->count == 0 && plan->kind < EZ_PLAN_KINDS) {
         if (plan->at >= ez_plan_count(plan, (ez_plan_kind)plan->kind)) {
             plan->kind++;
             plan->at = 0;
             continue;
         }
         *kind = (ez_plan_kind)plan->kind;
-        status = collect(b, *kind);
+        ez_arena_reset(b->arena); // of rows that failed
+        ez_status status = collect(b, *kind);
+        if (status != EZ_OK) {
+            return status;
+        }
     }
+    return EZ_OK;
+}
+
+ez_status ez_plan_next(ez_plan *plan, ez_arena *arena, ez_plan_kind *kind, Ez__V1__ApplyImportRequest **out,
+                       ez_error *error) {
+    *out = NULL;
+    batch *b = calloc(1, sizeof *b);
+    if (b == NULL) {
+        return ez_plan_no_memory(error);
+    }
+    b->plan = plan;
+    b->arena = arena;
+    b->error = error;
+    b->has = json_object();
+    ez_status status = b->has != NULL ? find_rows(b, kind) : no_memory(b);
     if (status == EZ_OK && b->count > 0) {
         status = make_request(b, out);
     }
     json_decref(b->has);
+    free(b);
     return status;
 }

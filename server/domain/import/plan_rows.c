@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One element → one row. Every row is checked here as a call would check it, so that a bad one fails alone instead of
-// taking its batch with it.
-#include <limits.h>
-#include <stdio.h>
+// A master or a key → one row. Every row is checked here as a call would check it, so that a bad one fails alone
+// instead of taking its batch with it.
+//
+// The awkward cases: what decides whether a key works (status, quota, expiry) is never guessed. A word or a number that
+// is not understood fails the row; it does not become "active" or "unlimited".
 #include <string.h>
-#include <strings.h>
 
 #include "proto/crypto/token.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/message.h"
 #include "server/domain/import/plan_inside.h"
 
-#define LAST4_WANTS 8 // a token shorter than this shows none of its characters
+#define LAST4_WANTS 8    // a token shorter than this shows none of its characters
+#define TEXTS_MAX   1001 // of one list: one more than any list may have, so that a longer one is refused
 
 // A list of texts being filled in an arena.
 typedef struct texts {
@@ -24,6 +25,9 @@ typedef struct texts {
 
 static bool add_text(void *user, const char *text) {
     texts *list = user;
+    if (list->count == TEXTS_MAX) {
+        return true;
+    }
     const char *name = list->names != NULL ? ez_names_get(list->names, text) : text;
     for (size_t i = 0; i < list->count; i++) {
         if (strcmp(list->items[i], name) == 0) {
@@ -44,32 +48,45 @@ static bool add_text(void *user, const char *text) {
     return list->items[list->count++] != NULL;
 }
 
-static bool fill(const json_t *value, bool splits, texts *list, char ***items, size_t *count) {
-    bool ok = ez_element_each(value, splits, add_text, list);
-    *items = list->items;
-    *count = list->count;
-    return ok;
+static ez_status wrong(ez_error *error, const char *what) {
+    return ez_error_set(error, EZ_INVALID_ARGUMENT, "ROW_INVALID", "%s", what);
 }
 
-// Namespaces: an empty text in the list means "default", so empty ones count here.
-static bool fill_namespaces(const ez_plan *plan, const json_t *value, texts *list) {
-    list->names = &plan->names;
+// Absent, null, a text, or a list of texts: else whom it restricts would come in without restriction.
+static bool is_texts(const json_t *value) {
     size_t i;
     json_t *item;
     json_array_foreach(value, i, item) {
-        if (json_is_string(item) && !add_text(list, json_string_value(item))) {
+        if (!json_is_string(item)) {
             return false;
         }
     }
-    return true;
+    return value == NULL || json_is_null(value) || json_is_string(value) || json_is_array(value);
 }
 
-static ez_status no_memory(ez_error *error) {
-    return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for this row");
+static ez_status fill(const json_t *element, const char *name, bool splits, texts *list, ez_error *error) {
+    const json_t *value = json_object_get(element, name);
+    if (!is_texts(value)) {
+        return ez_error_set(error, EZ_INVALID_ARGUMENT, "ROW_INVALID", "%s: must be a list of texts", name);
+    }
+    return ez_element_each(value, splits, add_text, list) ? EZ_OK : ez_plan_no_memory(error);
 }
 
-static ez_status wrong(ez_error *error, const char *what) {
-    return ez_error_set(error, EZ_INVALID_ARGUMENT, "ROW_INVALID", "%s", what);
+// Namespaces: an empty text in the list means "default", so empty ones count here.
+static ez_status fill_namespaces(const ez_plan *plan, const json_t *element, texts *list, ez_error *error) {
+    const json_t *value = json_object_get(element, "namespaces");
+    list->names = &plan->names;
+    if (!is_texts(value) || json_is_string(value)) {
+        return wrong(error, "namespaces: must be a list of texts");
+    }
+    size_t i;
+    json_t *item;
+    json_array_foreach(value, i, item) {
+        if (!add_text(list, json_string_value(item))) {
+            return ez_plan_no_memory(error);
+        }
+    }
+    return EZ_OK;
 }
 
 // ---- Labels
@@ -100,15 +117,6 @@ static ez_status check(const ProtobufCMessageDescriptor *of, ProtobufCMessage *m
 
 // ---- Masters
 
-static int64_t whole(const json_t *element, const char *name, int64_t otherwise) {
-    const json_t *value = json_object_get(element, name);
-    return json_is_integer(value) ? (int64_t)json_integer_value(value) : otherwise;
-}
-
-static const char *or_default(const char *text) {
-    return text[0] != '\0' ? text : "default";
-}
-
 // A master gets the namespaces its keys name, and room for all of them: what worked at the source works here.
 static bool widen(ez_plan *plan, Ez__V1__Master *master, texts *list, bool has_limit) {
     const json_t *known = json_object_get(plan->masters, master->name);
@@ -128,7 +136,7 @@ static bool widen(ez_plan *plan, Ez__V1__Master *master, texts *list, bool has_l
                          master->name, name);
         }
     }
-    int64_t keys = whole(known, "keys", 0);
+    int64_t keys = (int64_t)json_integer_value(json_object_get(known, "keys"));
     if (keys > master->max_child_keys) {
         if (has_limit) {
             ez_plan_warn(plan, "master \"%s\": max_child_keys raised from %lld to %lld, as many as come along",
@@ -150,22 +158,39 @@ static bool label_master(Ez__V1__Master *master, const json_t *element, ez_arena
                      ez_element_id(element, "_source_user_id", arena));
 }
 
+static ez_status set_master_numbers(const json_t *element, Ez__V1__Master *master, ez_error *error) {
+    static const char *const words[] = {"active", "suspended", NULL};
+    int word = ez_element_choose(element, "status", words);
+    if (word < 0) {
+        return wrong(error, "its status is neither active nor suspended");
+    }
+    master->status =
+        word == 1 ? EZ__V1__MASTER_STATUS__MASTER_STATUS_SUSPENDED : EZ__V1__MASTER_STATUS__MASTER_STATUS_ACTIVE;
+    master->opt_max_child_keys_case = EZ__V1__MASTER__OPT_MAX_CHILD_KEYS_MAX_CHILD_KEYS;
+    ez_status status = ez_element_whole(element, "max_child_keys", 5, &master->max_child_keys, error);
+    return status != EZ_OK ? status : ez_element_whole(element, "global_qps", 0, &master->global_qps, error);
+}
+
 static ez_status build_master(ez_plan *plan, const json_t *element, ez_arena *arena, Ez__V1__Master *master,
                               ez_error *error) {
     texts namespaces = {.arena = arena};
-    const char *status = ez_element_text(element, "status");
+    bool has_limit = json_is_number(json_object_get(element, "max_child_keys"));
+    ez_status status = set_master_numbers(element, master, error);
+    if (status != EZ_OK) {
+        return status;
+    }
     master->name = ez_arena_strdup(arena, ez_element_text(element, "name"));
-    master->group = ez_arena_strdup(arena, or_default(ez_element_text(element, "group")));
+    master->group = ez_arena_strdup(arena, ez_element_group(element, "group"));
     master->default_namespace = (char *)ez_names_get(&plan->names, ez_element_text(element, "default_namespace"));
-    master->opt_max_child_keys_case = EZ__V1__MASTER__OPT_MAX_CHILD_KEYS_MAX_CHILD_KEYS;
-    master->max_child_keys = whole(element, "max_child_keys", 5);
-    master->global_qps = whole(element, "global_qps", 0);
-    master->status = strcasecmp(status, "suspended") == 0 ? EZ__V1__MASTER_STATUS__MASTER_STATUS_SUSPENDED
-                                                          : EZ__V1__MASTER_STATUS__MASTER_STATUS_ACTIVE;
-    if (master->name == NULL || master->group == NULL || !label_master(master, element, arena) ||
-        !fill_namespaces(plan, json_object_get(element, "namespaces"), &namespaces) ||
-        !widen(plan, master, &namespaces, json_is_integer(json_object_get(element, "max_child_keys")))) {
-        return no_memory(error);
+    if (master->name == NULL || master->group == NULL || !label_master(master, element, arena)) {
+        return ez_plan_no_memory(error);
+    }
+    status = fill_namespaces(plan, element, &namespaces, error);
+    if (status == EZ_OK && !widen(plan, master, &namespaces, has_limit)) {
+        status = ez_plan_no_memory(error);
+    }
+    if (status != EZ_OK) {
+        return status;
     }
     master->namespaces = namespaces.items;
     master->n_namespaces = namespaces.count;
@@ -173,14 +198,17 @@ static ez_status build_master(ez_plan *plan, const json_t *element, ez_arena *ar
 }
 
 ez_status ez_plan_master_row(ez_plan *plan, size_t index, ez_arena *arena, Ez__V1__Master **out, ez_error *error) {
-    json_t *element = ez_element_parse(plan->file->lists[EZ_EXPORT_MASTERS].items[index], error);
+    json_t *element;
     Ez__V1__Master *master = ez_arena_alloc(arena, sizeof *master);
-    if (element == NULL || master == NULL) {
-        json_decref(element);
-        return element == NULL ? EZ_INVALID_ARGUMENT : no_memory(error);
+    if (master == NULL) {
+        return ez_plan_no_memory(error);
+    }
+    ez_status status = ez_element_parse(plan->file->lists[EZ_EXPORT_MASTERS].items[index], &element, error);
+    if (status != EZ_OK) {
+        return status;
     }
     ez__v1__master__init(master);
-    ez_status status = build_master(plan, element, arena, master, error);
+    status = build_master(plan, element, arena, master, error);
     json_decref(element);
     *out = master;
     return status;
@@ -189,16 +217,17 @@ ez_status ez_plan_master_row(ez_plan *plan, size_t index, ez_arena *arena, Ez__V
 // ---- Keys
 
 static ez_status set_token(const json_t *element, ez_arena *arena, Ez__V1__ImportKey *row, ez_error *error) {
-    const char *token = ez_element_token(element, arena);
-    if (token == NULL) {
-        return wrong(error, "the export does not hold its token (original_token)");
+    const char *token;
+    ez_status status = ez_element_token(element, arena, &token, error);
+    if (status != EZ_OK) {
+        return status;
     }
     size_t len = strlen(token);
     uint8_t *hash = ez_arena_alloc(arena, EZ_TOKEN_HASH_LEN);
     row->token_last4 = ez_arena_strdup(arena, len >= LAST4_WANTS ? token + len - 4 : "****");
     row->token_prefix = (char *)"sk-";
     if (hash == NULL || row->token_last4 == NULL) {
-        return no_memory(error);
+        return ez_plan_no_memory(error);
     }
     ez_token_hash(token, len, hash);
     row->token_sha256 = (ProtobufCBinaryData){.len = EZ_TOKEN_HASH_LEN, .data = hash};
@@ -211,17 +240,19 @@ static ez_status set_expiry(const json_t *element, ez_arena *arena, Ez__V1__Key 
     int32_t nanos = 0;
     if (json_is_string(value) && json_string_length(value) > 0) {
         if (ez_clock_parse(json_string_value(value), json_string_length(value), &seconds, &nanos) != EZ_OK) {
-            return wrong(error, "expires_at is no RFC 3339 time");
+            return wrong(error, "expires_at: must be an RFC 3339 time");
         }
-    } else {
-        seconds = json_is_integer(value) ? (int64_t)json_integer_value(value) : 0;
+    } else if (json_is_integer(value)) {
+        seconds = (int64_t)json_integer_value(value);
+    } else if (value != NULL && !json_is_null(value) && !json_is_string(value)) {
+        return wrong(error, "expires_at: must be an RFC 3339 time");
     }
     if (seconds <= 0) { // absent, null, or the source's -1: never
         return EZ_OK;
     }
     key->expires_at = ez_arena_alloc(arena, sizeof *key->expires_at);
     if (key->expires_at == NULL) {
-        return no_memory(error);
+        return ez_plan_no_memory(error);
     }
     google__protobuf__timestamp__init(key->expires_at);
     key->expires_at->seconds = seconds;
@@ -229,110 +260,134 @@ static ez_status set_expiry(const json_t *element, ez_arena *arena, Ez__V1__Key 
     return EZ_OK;
 }
 
-// quota_limit is what remained at the export: ours is what remained and what was used. Overdrawn: what was used.
-static void set_quota(const json_t *element, Ez__V1__ImportKey *row) {
+// quota_limit is what remained at the export: ours is what remained and what was used. Overdrawn: what was used. A key
+// that says it is not unlimited but has no quota_limit has nothing left (the source leaves zeros out).
+static ez_status set_quota(const json_t *element, Ez__V1__ImportKey *row, ez_error *error) {
     Ez__V1__Key *key = row->key;
-    int64_t used = whole(element, "quota_used", 0);
-    int64_t remained = whole(element, "quota_limit", -1);
-    bool is_unlimited = json_is_true(json_object_get(element, "unlimited_quota")) ||
-                        !json_is_integer(json_object_get(element, "quota_limit"));
+    bool is_unlimited = false, is_limited = json_is_false(json_object_get(element, "unlimited_quota"));
+    int64_t used, remained;
+    ez_status status = ez_element_flag(element, "unlimited_quota", &is_unlimited, error);
+    status = status != EZ_OK ? status : ez_element_whole(element, "quota_used", 0, &used, error);
+    status = status != EZ_OK ? status : ez_element_whole(element, "quota_limit", 0, &remained, error);
+    if (status != EZ_OK) {
+        return status;
+    }
     used = used > 0 ? used : 0;
     row->quota_used = used;
     key->opt_quota_limit_case = EZ__V1__KEY__OPT_QUOTA_LIMIT_QUOTA_LIMIT;
     key->quota_unit = EZ__V1__QUOTA_UNIT__QUOTA_UNIT_UNITS;
-    if (is_unlimited) {
-        key->quota_limit = -1;
-        return;
+    key->quota_limit = -1;
+    if (is_unlimited || (!is_limited && !json_is_number(json_object_get(element, "quota_limit")))) {
+        return EZ_OK;
     }
-    int64_t limit;
     if (remained <= 0) {
-        limit = used;
-    } else if (__builtin_add_overflow(remained, used, &limit)) {
-        limit = INT64_MAX;
+        key->quota_limit = used;
+    } else if (__builtin_add_overflow(remained, used, &key->quota_limit)) {
+        key->quota_limit = INT64_MAX;
     }
-    key->quota_limit = limit;
-    if (limit <= used && row->status == EZ__V1__KEY_STATUS__KEY_STATUS_ACTIVE) {
+    if (remained <= 0 && row->status == EZ__V1__KEY_STATUS__KEY_STATUS_ACTIVE) {
         row->status = EZ__V1__KEY_STATUS__KEY_STATUS_EXHAUSTED;
     }
+    return EZ_OK;
 }
 
 static ez_status set_status(const json_t *element, Ez__V1__ImportKey *row, ez_error *error) {
-    static const struct {
-        const char *word;
-        Ez__V1__KeyStatus status;
-    } words[] = {{"active", EZ__V1__KEY_STATUS__KEY_STATUS_ACTIVE},
-                 {"", EZ__V1__KEY_STATUS__KEY_STATUS_ACTIVE},
-                 {"disabled", EZ__V1__KEY_STATUS__KEY_STATUS_DISABLED},
-                 {"expired", EZ__V1__KEY_STATUS__KEY_STATUS_EXPIRED},
-                 {"exhausted", EZ__V1__KEY_STATUS__KEY_STATUS_EXHAUSTED}};
-    const char *word = ez_element_text(element, "status");
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
-        if (strcasecmp(word, words[i].word) == 0) {
-            row->status = words[i].status;
-            return EZ_OK;
+    static const char *const words[] = {"active", "disabled", "expired", "exhausted", NULL};
+    static const Ez__V1__KeyStatus statuses[] = {
+        EZ__V1__KEY_STATUS__KEY_STATUS_ACTIVE, EZ__V1__KEY_STATUS__KEY_STATUS_DISABLED,
+        EZ__V1__KEY_STATUS__KEY_STATUS_EXPIRED, EZ__V1__KEY_STATUS__KEY_STATUS_EXHAUSTED};
+    int word = ez_element_choose(element, "status", words);
+    if (word < 0) {
+        return wrong(error, "its status is none of active, disabled, expired, exhausted");
+    }
+    row->status = statuses[word];
+    return EZ_OK;
+}
+
+// Its default must be one of its own: the master's where that is one, which it then inherits; else the first.
+static void set_default_namespace(const ez_plan *plan, const Ez__V1__ImportKey *row) {
+    Ez__V1__Key *key = row->key;
+    const json_t *master = json_object_get(plan->masters, row->master_name);
+    const char *masters = ez_names_get(&plan->names, ez_element_text(master, "default"));
+    for (size_t i = 0; i < key->n_namespaces; i++) {
+        if (master != NULL && strcmp(key->namespaces[i], masters) == 0) {
+            return;
         }
     }
-    return wrong(error, "its status is none of active, disabled, expired, exhausted");
-}
-
-static bool fill_key_lists(ez_plan *plan, const json_t *element, ez_arena *arena, Ez__V1__Key *key) {
-    texts scopes = {.arena = arena}, models = {.arena = arena}, ips = {.arena = arena}, namespaces = {.arena = arena};
-    bool ok =
-        fill(json_object_get(element, "scopes"), false, &scopes, &key->scopes, &key->n_scopes) &&
-        fill(json_object_get(element, "model_limits"), false, &models, &key->model_limits, &key->n_model_limits) &&
-        fill(json_object_get(element, "allow_ips"), true, &ips, &key->allow_ips, &key->n_allow_ips) &&
-        fill_namespaces(plan, json_object_get(element, "namespaces"), &namespaces);
-    key->namespaces = namespaces.items;
-    key->n_namespaces = namespaces.count;
     if (key->n_namespaces > 0) {
-        // Its default must be one of its own.
         key->default_namespace = key->namespaces[0];
     }
-    return ok;
 }
 
-static ez_status build_key(ez_plan *plan, const json_t *element, ez_arena *arena, Ez__V1__ImportKey *row,
-                           ez_error *error) {
+static ez_status fill_key_lists(ez_plan *plan, const json_t *element, ez_arena *arena, Ez__V1__Key *key,
+                                ez_error *error) {
+    texts scopes = {.arena = arena}, models = {.arena = arena}, ips = {.arena = arena}, namespaces = {.arena = arena};
+    ez_status status = fill(element, "scopes", false, &scopes, error);
+    status = status != EZ_OK ? status : fill(element, "model_limits", false, &models, error);
+    status = status != EZ_OK ? status : fill(element, "allow_ips", true, &ips, error);
+    status = status != EZ_OK ? status : fill_namespaces(plan, element, &namespaces, error);
+    key->scopes = scopes.items;
+    key->n_scopes = scopes.count;
+    key->model_limits = models.items;
+    key->n_model_limits = models.count;
+    key->allow_ips = ips.items;
+    key->n_allow_ips = ips.count;
+    key->namespaces = namespaces.items;
+    key->n_namespaces = namespaces.count;
+    return status;
+}
+
+static ez_status set_key_texts(const json_t *element, ez_arena *arena, Ez__V1__ImportKey *row, ez_error *error) {
     Ez__V1__Key *key = row->key;
     const json_t *group = json_object_get(element, "group");
     row->master_name = ez_arena_strdup(arena, ez_element_text(element, "master_ref"));
     key->name = ez_arena_strdup(arena, ez_element_text(element, "name"));
     // A group that is there but empty is the source's "default"; one that is not there is the master's.
-    key->group = json_is_string(group) ? ez_arena_strdup(arena, or_default(json_string_value(group)))
+    key->group = json_is_string(group) ? ez_arena_strdup(arena, ez_element_group(element, "group"))
                                        : (char *)protobuf_c_empty_string;
-    key->model_limits_enabled = json_is_true(json_object_get(element, "model_limits_enabled"));
     key->labels = ez_arena_alloc(arena, sizeof *key->labels);
     if (row->master_name == NULL || key->name == NULL || key->group == NULL || key->labels == NULL ||
-        !fill_key_lists(plan, element, arena, key) ||
         !add_label(arena, (label **)(void *)key->labels, &key->n_labels, &ez__v1__key__labels_entry__descriptor,
                    "original_id", ez_element_id(element, "_original_id", arena))) {
-        return no_memory(error);
+        return ez_plan_no_memory(error);
     }
-    if (row->master_name[0] == '\0') {
-        return wrong(error, "it names no master (master_ref)");
-    }
-    ez_status status = set_token(element, arena, row, error);
+    return row->master_name[0] != '\0' ? EZ_OK : wrong(error, "it names no master (master_ref)");
+}
+
+static ez_status build_key(ez_plan *plan, const json_t *element, ez_arena *arena, Ez__V1__ImportKey *row,
+                           ez_error *error) {
+    Ez__V1__Key *key = row->key;
+    bool limited = false;
+    ez_status status = set_key_texts(element, arena, row, error);
+    status = status != EZ_OK ? status : fill_key_lists(plan, element, arena, key, error);
+    status = status != EZ_OK ? status : ez_element_flag(element, "model_limits_enabled", &limited, error);
+    status = status != EZ_OK ? status : set_token(element, arena, row, error);
     status = status != EZ_OK ? status : set_expiry(element, arena, key, error);
     status = status != EZ_OK ? status : set_status(element, row, error);
+    status = status != EZ_OK ? status : set_quota(element, row, error);
     if (status != EZ_OK) {
         return status;
     }
-    set_quota(element, row);
+    key->model_limits_enabled = limited;
+    set_default_namespace(plan, row);
     return check(&ez__v1__key__descriptor, &key->base, arena, error);
 }
 
 ez_status ez_plan_key_row(ez_plan *plan, size_t index, ez_arena *arena, Ez__V1__ImportKey **out, ez_error *error) {
-    json_t *element = ez_element_parse(plan->file->lists[EZ_EXPORT_KEYS].items[index], error);
+    json_t *element;
     Ez__V1__ImportKey *row = ez_arena_alloc(arena, sizeof *row);
     Ez__V1__Key *key = ez_arena_alloc(arena, sizeof *key);
-    if (element == NULL || row == NULL || key == NULL) {
-        json_decref(element);
-        return element == NULL ? EZ_INVALID_ARGUMENT : no_memory(error);
+    if (row == NULL || key == NULL) {
+        return ez_plan_no_memory(error);
+    }
+    ez_status status = ez_element_parse(plan->file->lists[EZ_EXPORT_KEYS].items[index], &element, error);
+    if (status != EZ_OK) {
+        return status;
     }
     ez__v1__import_key__init(row);
     ez__v1__key__init(key);
     row->key = key;
-    ez_status status = build_key(plan, element, arena, row, error);
+    status = build_key(plan, element, arena, row, error);
     json_decref(element);
     *out = row;
     return status;
