@@ -28,7 +28,7 @@ static void on_event(void *arg) {
     nng_recv_aio(listener->socket, listener->aio);
 }
 
-void given_listener(ez_listener *listener, const char *url) {
+void given_silent_listener(ez_listener *listener, const char *url) {
     *listener = (ez_listener){.count = 0};
     pthread_mutex_init(&listener->mutex, NULL);
     cr_assert_eq(nng_sub0_open(&listener->socket), 0);
@@ -39,6 +39,10 @@ void given_listener(ez_listener *listener, const char *url) {
     int rv = nng_dial(listener->socket, url, NULL, 0);
     cr_assert_eq(rv, 0, "can't subscribe: %s", nng_strerror(rv));
     nng_recv_aio(listener->socket, listener->aio);
+}
+
+void given_listener(ez_listener *listener, const char *url) {
+    given_silent_listener(listener, url);
     expect_soon(listener_count(listener) > 0);
 }
 

@@ -17,6 +17,8 @@ typedef struct ez_listener {
     size_t count, cap;
 } ez_listener;
 
+// Listens to a socket on which nothing may come.
+void given_silent_listener(ez_listener *listener, const char *url);
 // Listens, and returns when something has come: the server's heartbeat.
 void given_listener(ez_listener *listener, const char *url);
 void end_listener(ez_listener *listener);
