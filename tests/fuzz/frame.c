@@ -54,6 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         expect(ez_frame_write_reply(&again, reply) == EZ_OK);
     if (ez_frame_read_event(data, size, &arena, &topic, &event, &message, NULL) == EZ_OK) {
         ez_buf_clear(&again);
+        // Nobody sends unknown fields on, and protobuf-c writes those with odd tags differently than it read them.
+        event->base.n_unknown_fields = 0;
         expect(strlen(topic) > 0 && ez_frame_write_event(&again, topic, event) == EZ_OK);
         expect(ez_frame_read_event(again.data, again.len, &arena, &topic, &event, &message, NULL) == EZ_OK);
     }
