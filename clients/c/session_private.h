@@ -51,6 +51,7 @@ typedef struct ez_session_push {
     unsigned pipes;   // connected
     nng_pipe pipe;    // the last one
     bool wants_quiet; // each connection is closed behind its next event
+    bool is_ending;   // nng's callback is closing a dialer
 } ez_session_push;
 
 typedef struct ez_session_cache {

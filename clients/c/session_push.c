@@ -24,14 +24,22 @@
 
 // In the callback of a receive that was pending nothing else is being read from the event's connection. Closing its
 // dialer closes it too, and keeps nng from making another, which would be lost the same way if it were closed half
-// made.
+// made. The socket must not be closed meanwhile: nng 1.10 drops a reference to the dialer that it does not have then,
+// and panics.
 static void hush(ez_session *session, nng_pipe pipe) {
+    bool is_safe = ez_clock_mono_ns() - session->push.armed_ns >= PENDING_NS;
     pthread_mutex_lock(&session->group->mutex);
-    bool close = session->push.wants_quiet;
+    bool close = session->push.wants_quiet && is_safe;
+    session->push.is_ending = close;
     pthread_mutex_unlock(&session->group->mutex);
-    if (close && ez_clock_mono_ns() - session->push.armed_ns >= PENDING_NS) {
-        nng_dialer_close(nng_pipe_dialer(pipe));
+    if (!close) {
+        return;
     }
+    nng_dialer_close(nng_pipe_dialer(pipe));
+    pthread_mutex_lock(&session->group->mutex);
+    session->push.is_ending = false;
+    ez_group_ready(session->group, session);
+    pthread_mutex_unlock(&session->group->mutex);
 }
 
 static void on_event(void *user) {
@@ -158,9 +166,12 @@ void ez_push_hush(ez_session *session) {
 bool ez_push_is_quiet(ez_session *session, bool no_longer_wait) {
     ez_session_push *push = &session->push;
     pthread_mutex_lock(&session->group->mutex);
-    bool is_quiet = push->pipes == 0;
+    bool is_quiet = !push->is_ending && (push->pipes == 0 || no_longer_wait);
+    if (is_quiet) {
+        push->wants_quiet = false; // from here on the dialers are closed here
+    }
     pthread_mutex_unlock(&session->group->mutex);
-    if (!is_quiet && !no_longer_wait) {
+    if (!is_quiet) {
         return false;
     }
     for (; push->dialed > 0; push->dialed--) {

@@ -33,8 +33,9 @@ struct ez_subscriber {
     uint64_t armed_ns; // when the pending receive began; nng's callback only
 
     pthread_mutex_t mutex; // guards what follows
-    pthread_cond_t gone;   // a connection went
+    pthread_cond_t gone;   // a connection went, or its dialer
     bool wants_quiet;      // each connection is closed behind its next event
+    bool is_ending;        // nng's callback is closing a dialer
     nng_msg *inbox[EZ_SUBSCRIBER_EVENTS_MAX];
     unsigned head, count;
     size_t bytes;
@@ -72,13 +73,21 @@ static void put(ez_subscriber *subscriber, nng_msg *msg) {
 }
 
 // In the callback of a receive that was pending nothing else is being read from the event's connection. Its dialer goes
-// too, so that nng does not make another one.
+// too, so that nng does not make another one. The socket must not be closed meanwhile: nng 1.10 drops a reference to
+// the dialer that it does not have then, and panics.
 static void hush(ez_subscriber *subscriber, nng_pipe pipe) {
+    bool is_safe = ez_clock_mono_ns() - subscriber->armed_ns >= PENDING_NS;
     pthread_mutex_lock(&subscriber->mutex);
-    bool close = subscriber->wants_quiet;
+    bool close = subscriber->wants_quiet && is_safe;
+    subscriber->is_ending = close;
     pthread_mutex_unlock(&subscriber->mutex);
-    if (close && ez_clock_mono_ns() - subscriber->armed_ns >= PENDING_NS)
-        nng_dialer_close(nng_pipe_dialer(pipe));
+    if (!close)
+        return;
+    nng_dialer_close(nng_pipe_dialer(pipe));
+    pthread_mutex_lock(&subscriber->mutex);
+    subscriber->is_ending = false;
+    pthread_cond_broadcast(&subscriber->gone);
+    pthread_mutex_unlock(&subscriber->mutex);
 }
 
 static void on_event(void *user) {
@@ -174,6 +183,9 @@ static void wait_quiet(ez_subscriber *subscriber) {
     int rv = 0;
     while (subscriber->pipes > 0 && rv == 0)
         rv = pthread_cond_timedwait(&subscriber->gone, &subscriber->mutex, &at);
+    subscriber->wants_quiet = false;
+    while (subscriber->is_ending) // for no longer than nng_dialer_close takes, which waits for nothing
+        pthread_cond_wait(&subscriber->gone, &subscriber->mutex);
     pthread_mutex_unlock(&subscriber->mutex);
 }
 
