@@ -149,7 +149,8 @@ Test(start, a_taken_port_and_a_wrong_setting_are_refused) {
     snprintf(store, sizeof store, "EZ_STORE=sqlite:%s/new/ezplane.db", folder);
     const char *const pushed[] = {home, store, NULL};
     expect_no_start(&w.server, pushed, 1, w.server.config_url);
-    const char *const taken[] = {home, store, "EZ_CONFIG_URL=tcp://127.0.0.1:0", "EZ_EVENTS_URL=tcp://127.0.0.1:0", NULL};
+    const char *const taken[] = {home, store, "EZ_CONFIG_URL=tcp://127.0.0.1:0", "EZ_EVENTS_URL=tcp://127.0.0.1:0",
+                                 NULL};
     expect_no_start(&w.server, taken, 1, "EZ_RPC_URL");
     const char *const open[] = {home, store, "EZ_RPC_URL=tcp://0.0.0.0:7350", NULL};
     expect_no_start(&w.server, open, 1, "--insecure-listen");
