@@ -203,6 +203,7 @@ int ez_serve(const ez_settings *settings) {
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a limit on file sizes is a full disk: an error, not the end
 
     server s = {0};
     ez_error error = EZ_ERROR_INIT;
