@@ -82,8 +82,8 @@ ez_status ez_handle_system_get_about(struct ez_system *self, ez_call *call, Ez__
     (void)request;
     Ez__V1__About about = EZ__V1__ABOUT__INIT;
     about.name = (char *)"ezplane";
-    about.description =
-        (char *)"A control plane for LLM gateways: configuration pushed in milliseconds, usage back exactly once.";
+    about.description = (char *)"A control plane for LLM gateways: configuration pushed in milliseconds, and you can "
+                                "wait until it holds.";
     about.repo = (char *)"https://github.com/ezplane/ezplane";
     about.version = (char *)ez_version;
     return ez_call_reply(call, &about.base);

@@ -8,7 +8,7 @@
 
 #include "tests/integration/support/trail.h"
 
-#define UPSTREAM "sk-upstream-that-stays-out-of-the-audit"
+#define UPSTREAM "fake-credential-that-stays-out-of-the-audit"
 
 static ez_world w;
 

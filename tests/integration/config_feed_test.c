@@ -11,9 +11,9 @@
 #include "tests/integration/support/listener.h"
 #include "tests/integration/support/world.h"
 
-#define SECRET_1 "sk-upstream-that-nobody-may-see-0123456789"
-#define SECRET_2 "ya29.access-token-that-nobody-may-see"
-#define SECRET_3 "1//refresh-token-that-nobody-may-see"
+#define SECRET_1 "fake-credential-that-nobody-may-see-0123456789"
+#define SECRET_2 "fake-access-token-that-nobody-may-see"
+#define SECRET_3 "fake-refresh-token-that-nobody-may-see"
 
 static ez_world w;
 static ez_listener config, events;
