@@ -40,7 +40,9 @@ static bool add_text(void *user, const char *text) {
         if (grown == NULL) {
             return false;
         }
-        memcpy(grown, list->items, list->count * sizeof *grown);
+        if (list->count > 0) { // NULL and 0 are no arguments for memcpy
+            memcpy(grown, list->items, list->count * sizeof *grown);
+        }
         list->items = grown;
         list->room = room;
     }
