@@ -26,7 +26,7 @@ typedef struct ez_call {
     const ez_method *method;
     ez_call_header header; // its texts live as long as the call
     char request_id[EZ_REQUEST_ID_MAX + 1];
-    char remote[EZ_REMOTE_MAX]; // peer's address; a gateway's own report where an admin-scope peer on loopback gave one
+    char remote[EZ_REMOTE_MAX]; // peer's address; what the header says where the peer is on loopback: a gateway does
     ez_principal principal;
     uint64_t deadline_ns; // monotonic
     int64_t time_ns;      // wall clock when it arrived: what a handler calls now

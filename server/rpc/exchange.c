@@ -28,7 +28,6 @@
 #define RETRY_AFTER_MS  100
 #define KEEP_REPLY_MAX  (256u << 10) // a reply buffer larger than this is not kept for the next call
 #define ARENA_MAX       (32u << 20)  // a 4 MiB request unpacks to at most this
-#define ARENA_CHANGE    (512u << 20) // what a change to 250,000 resources may take; one runs at a time
 #define ARENA_CHANGE    (512u << 20) // what a change that rewrites 250,000 resources may take, on the writer's thread
 #define HEADER_MAX      8192
 
@@ -61,6 +60,9 @@ void ez_exchange_fini(ez_exchange *exchange) {
         return;
     }
     nng_aio_stop(exchange->aio);
+    if (exchange->state == EXCHANGE_SENDING) {
+        nng_msg_free(nng_aio_get_msg(exchange->aio)); // nng did not take the answer: the aio was stopped already
+    }
     nng_ctx_close(exchange->ctx);
     nng_aio_free(exchange->aio);
     nng_msg_free(exchange->message);
@@ -133,10 +135,29 @@ static ez_status write_head(ez_exchange *exchange, ez_status status) {
     return ez_frame_write_reply(&exchange->head, &header);
 }
 
+static void end_flight(ez_exchange *exchange) {
+    if (exchange->is_in_flight) {
+        exchange->is_in_flight = false;
+        atomic_fetch_sub(&exchange->rpc->in_flight, 1);
+    }
+}
+
 // Ends the call without an answer: nothing could be built. The caller's own deadline tells it.
 static void give_up(ez_exchange *exchange) {
     ez_log_error("there is no memory for an answer: the connection is closed", "request_id", exchange->call.request_id);
     nng_pipe_close(exchange->pipe);
+}
+
+// A call that comes in while the server stops is refused, and not waited for: a peer that keeps asking would hold up
+// the stop.
+static void begin_flight(ez_exchange *exchange) {
+    ez_rpc *rpc = exchange->rpc;
+    atomic_fetch_add(&rpc->in_flight, 1);
+    exchange->is_in_flight = true;
+    exchange->is_refused = atomic_load(&rpc->is_stopping);
+    if (exchange->is_refused) {
+        end_flight(exchange);
+    }
 }
 
 static void finish(ez_exchange *exchange) {
@@ -152,7 +173,7 @@ static void finish(ez_exchange *exchange) {
         ez_buf_fini(&exchange->call.reply);
         ez_buf_init(&exchange->call.reply, EZ_CALL_MAX);
     }
-    atomic_fetch_sub(&rpc->in_flight, 1);
+    end_flight(exchange);
     ez_exchange_receive(exchange);
 }
 
@@ -194,7 +215,7 @@ static void on_sent(ez_exchange *exchange, int rv) {
     }
     if (rv == NNG_ECLOSED || rv == NNG_ECANCELED) {
         exchange->state = EXCHANGE_IDLE;
-        atomic_fetch_sub(&exchange->rpc->in_flight, 1);
+        end_flight(exchange);
         return;
     }
     finish(exchange);
@@ -312,7 +333,7 @@ static void name_remote(ez_exchange *exchange) {
 static ez_status admit_load(ez_exchange *exchange) {
     ez_rpc *rpc = exchange->rpc;
     ez_call *call = &exchange->call;
-    if (atomic_load_explicit(&rpc->is_stopping, memory_order_relaxed)) {
+    if (exchange->is_refused) {
         return ez_call_fail(call, EZ_UNAVAILABLE, "STOPPING",
                             "the server is stopping: try another one, or again later");
     }
@@ -387,7 +408,7 @@ static void on_received(ez_exchange *exchange) {
     call->remote[0] = '\0';
     ez_error_clear(&call->error);
     ez_buf_clear(&call->reply);
-    atomic_fetch_add(&exchange->rpc->in_flight, 1);
+    begin_flight(exchange);
     ez_slice message = {0};
     ez_status status = admit(exchange, &message);
     if (status == EZ_OK) {

@@ -19,8 +19,10 @@ typedef struct ez_exchange {
     nng_aio *aio;
     exchange_state state;
     nng_pipe pipe;
-    nng_msg *message; // the request, as long as the call is worked on: its header's texts point into it
-    bool is_counted;  // among its peer's calls in flight
+    nng_msg *message;  // the request, as long as the call is worked on: its header's texts point into it
+    bool is_counted;   // among its peer's calls in flight
+    bool is_in_flight; // among the server's, which a stop waits for
+    bool is_refused;   // the server was stopping when it came
     uint64_t started_ns;
     ProtobufCMessage *request;
     ez_call call;

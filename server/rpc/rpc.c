@@ -17,6 +17,8 @@
 #include "proto/runtime/log.h"
 #include "server/rpc/exchange.h"
 
+#define SP_HEADER 64 // what the protocol puts before a frame counts too
+
 static void write_address(const nng_sockaddr *address, char out[EZ_REMOTE_MAX]) {
     out[0] = '\0';
     if (address->s_family == NNG_AF_INET) {
@@ -55,7 +57,7 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg) {
 static ez_status listen_on(ez_rpc *rpc, ez_error *error) {
     int rv = nng_listener_create(&rpc->listener, rpc->socket, rpc->options.url);
     if (rv == 0) {
-        rv = nng_listener_set_size(rpc->listener, NNG_OPT_RECVMAXSZ, EZ_CALL_MAX);
+        rv = nng_listener_set_size(rpc->listener, NNG_OPT_RECVMAXSZ, EZ_CALL_MAX + SP_HEADER);
     }
     if (rv == 0) {
         rv = nng_listener_set_bool(rpc->listener, NNG_OPT_TCP_KEEPALIVE, true);
