@@ -314,6 +314,9 @@ ez_status ez_handle_config_secrets(struct ez_fleet *self, ez_call *call, Ez__V1_
         ez_buf_fini(&encoded);
     }
     ez_directory_leave();
+    if (status == EZ_OK && call->reply.len > EZ_CALL_MAX - EZ_REPLY_ROOM) {
+        status = EZ_RESOURCE_EXHAUSTED; // the frame's header would not fit
+    }
     if (status == EZ_RESOURCE_EXHAUSTED && call->error.code == EZ_OK) {
         return ez_call_fail(call, status, "REPLY_TOO_LARGE", "that many do not fit into one answer: ask for fewer");
     }
