@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "proto/crypto/hash.h"
 #include "proto/crypto/random.h"
@@ -196,6 +197,17 @@ static void close_server(server *s, int exit_status) {
     ez_core_close(&s->core);
 }
 
+// Every connection is a descriptor, and a data plane has two: as many as the system lets us have. Returns how many.
+static long long raise_descriptors(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return 0;
+    }
+    rlim_t had = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    return (long long)(setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : had);
+}
+
 int ez_serve(const ez_settings *settings) {
     sigset_t signals;
     sigemptyset(&signals);
@@ -203,6 +215,7 @@ int ez_serve(const ez_settings *settings) {
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
+    long long descriptors = raise_descriptors();
     signal(SIGXFSZ, SIG_IGN); // a limit on file sizes is a full disk: an error, not the end
 
     server s = {0};
@@ -215,7 +228,8 @@ int ez_serve(const ez_settings *settings) {
     ez_rpc_start(s.rpc);
     printf("ready %s\n", ez_settings_text(settings, "EZ_RPC_URL"));
     fflush(stdout);
-    ez_log_info("started", "version", ez_version, "store", ez_store_name(s.core.store), "server", s.id);
+    ez_log_info("started", "version", ez_version, "store", ez_store_name(s.core.store), "server", s.id, "descriptors",
+                EZ_LOG_INT(descriptors));
     int which = 0;
     sigwait(&signals, &which);
     ez_log_info("stopping", "signal", which == SIGINT ? "SIGINT" : "SIGTERM");
