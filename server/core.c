@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ez/v1/common.pb-c.h"
 #include "proto/crypto/random.h"
 #include "proto/runtime/cleanup.h"
 #include "proto/runtime/clock.h"
@@ -106,25 +107,56 @@ static ez_status open_state(ez_core *core, const ez_settings *settings, ez_error
     return ez_writer_create(&writer, &core->writer, error);
 }
 
-// Makes what every store has: the namespace "default" and an admin who may call.
-static ez_status first_start(ez_core *core, const ez_settings *settings, bool shows_token, ez_error *error) {
-    const char *home = ez_settings_text(settings, "EZ_HOME");
-    char token[EZ_TOKEN_TEXT_MAX] = "";
-    ez_status status = ez_access_bootstrap(core->writer, core->access, core->directory,
-                                           ez_settings_text(settings, "EZ_ADMIN_TOKEN"), token, error);
-    if (status != EZ_OK || token[0] == '\0') {
-        return status;
+static bool has_admin_tokens(const ez_core *core) {
+    return ez_directory_count(core->directory, EZ__V1__KIND__KIND_ADMIN_TOKEN) > 0;
+}
+
+// A first admin token of our own: in its file before it is in the store, or a crash in between would leave a store that
+// nobody may change.
+static ez_status make_first_token(const char *home, char token[EZ_TOKEN_TEXT_MAX], ez_error *error) {
+    if (ez_token_make("eza_", token) != EZ_OK) {
+        return ez_error_set(error, EZ_INTERNAL, "NO_RANDOMNESS", "the system gives no random numbers");
     }
     char line[EZ_TOKEN_TEXT_MAX + 1];
     snprintf(line, sizeof line, "%s\n", token);
-    status = ez_home_write(home, "admin.token", line, error);
-    if (status == EZ_OK && shows_token) {
+    ez_status status = ez_home_write(home, "admin.token", line, error);
+    ez_wipe(line, sizeof line);
+    return status;
+}
+
+// Ends with the token in its file where it counts. A store that could not say so may still have taken it: it stays.
+static ez_status take_first_token(ez_core *core, const char *home, const char *token, bool shows_token,
+                                  ez_error *error) {
+    bool is_taken;
+    ez_status status = ez_access_bootstrap(core->writer, core->directory, token, &is_taken, error);
+    if (status != EZ_OK) {
+        return status;
+    }
+    if (!is_taken) { // another server on this store was first
+        ez_autofree char *file = ez_home_file(home, "admin.token");
+        if (file != NULL) {
+            unlink(file);
+        }
+    } else if (shows_token) {
         // The one time a token is shown: to whoever started the server, on its standard output, not in the log.
         printf("first admin token: %s (also in %s/admin.token)\n", token, home);
         fflush(stdout);
     }
+    return EZ_OK;
+}
+
+// Makes what every store has: the namespace "default" and an admin who may call.
+static ez_status first_start(ez_core *core, const ez_settings *settings, bool shows_token, ez_error *error) {
+    const char *home = ez_settings_text(settings, "EZ_HOME");
+    const char *given = ez_settings_text(settings, "EZ_ADMIN_TOKEN");
+    bool is_taken;
+    if ((given != NULL && given[0] != '\0') || has_admin_tokens(core)) {
+        return ez_access_bootstrap(core->writer, core->directory, given, &is_taken, error);
+    }
+    char token[EZ_TOKEN_TEXT_MAX];
+    ez_status status = make_first_token(home, token, error);
+    status = status != EZ_OK ? status : take_first_token(core, home, token, shows_token, error);
     ez_wipe(token, sizeof token);
-    ez_wipe(line, sizeof line);
     return status;
 }
 

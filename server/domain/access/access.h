@@ -18,11 +18,9 @@ void ez_access_destroy(ez_access *access);
 
 #define EZ_ADMIN_TOKEN_MIN 32 // characters of an admin token that is given rather than made
 
-// At start, before calls are taken: where no admin token exists yet, makes the namespace "default" and the admin token
-// "first" — from admin_token (the setting EZ_ADMIN_TOKEN; NULL or "" : none) or a fresh one, which is then in out_token
-// and nowhere else. out_token is "" where none was made. Once there are admin tokens nothing changes; a given one that
-// is not among them is ignored, which a log line says. INVALID_ARGUMENT where the given one can't be used. Waits for
-// the writer.
-ez_status ez_access_bootstrap(ez_writer *writer, ez_access *access, const ez_directory *directory,
-                              const char *admin_token, char out_token[EZ_TOKEN_TEXT_MAX],
+// At start, before calls are taken: where there is none yet, makes the namespace "default" and the admin token "first",
+// which is admin_token (NULL or "": no token is made). *is_taken: it is the first one now. Once there are admin tokens
+// nothing changes; a given one that is not among them is ignored, which a log line says. INVALID_ARGUMENT where the
+// given one can't be used. Waits for the writer.
+ez_status ez_access_bootstrap(ez_writer *writer, const ez_directory *directory, const char *admin_token, bool *is_taken,
                               ez_error *error) EZ_MUST_CHECK;

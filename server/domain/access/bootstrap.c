@@ -5,15 +5,14 @@
 // taking it would let whoever sets an environment variable undo a revocation, so it is ignored and a log line says so.
 #include <string.h>
 
-#include "proto/crypto/seal.h"
 #include "proto/runtime/log.h"
 #include "server/domain/access/inside.h"
 
 #define GIVEN_MAX 255 // fits an Authorization header
 
 typedef struct first_start {
-    const char *given; // NULL: make one
-    char *out;         // where a made one goes
+    const char *given; // NULL: none
+    bool is_taken;
 } first_start;
 
 static ez_status make_default(ez_txn *txn, ez_error *error) {
@@ -26,33 +25,29 @@ static ez_status make_default(ez_txn *txn, ez_error *error) {
     return status == EZ_OK ? ez_txn_put(txn, KIND_NAMESPACE, &name.base, error) : status;
 }
 
-static ez_status make_first(ez_txn *txn, const first_start *start, ez_error *error) {
+static ez_status make_first(ez_txn *txn, const char *given, ez_error *error) {
     ez_credential made;
-    ez_status status = start->given ? ez_credential_from(start->given, ez_txn_arena(txn), &made, error)
-                                    : ez_credential_mint("eza_", ez_txn_arena(txn), &made, error);
+    ez_status status = ez_credential_from(given, ez_txn_arena(txn), &made, error);
     if (status != EZ_OK)
         return status;
     Ez__V1__AdminToken token = EZ__V1__ADMIN_TOKEN__INIT;
     token.name = (char *)"first";
     // A given token may have any form: none of its first characters is a prefix we gave it.
-    token.token_prefix = start->given && strncmp(start->given, "eza_", 4) != 0 ? (char *)"" : made.prefix;
+    token.token_prefix = strncmp(given, "eza_", 4) == 0 ? made.prefix : (char *)"";
     token.token_last4 = made.last4;
     token.token_sha256 = made.sha256;
-    status = ez_txn_put(txn, KIND_ADMIN_TOKEN, &token.base, error);
-    if (status == EZ_OK && !start->given)
-        memcpy(start->out, made.token, strlen(made.token) + 1);
-    return status;
+    return ez_txn_put(txn, KIND_ADMIN_TOKEN, &token.base, error);
 }
 
 static ez_status run_first(void *self, ez_call *call, void *scene, ProtobufCMessage *request) {
     (void)request;
     static const Ez__V1__Empty nothing = EZ__V1__EMPTY__INIT;
-    const first_start *start = self;
+    first_start *start = self;
     ez_txn *txn = scene;
-    start->out[0] = 0; // it may be run again
     ez_status status = make_default(txn, &call->error);
-    if (status == EZ_OK && !ez_txn_next(txn, KIND_ADMIN_TOKEN, 0))
-        status = make_first(txn, start, &call->error);
+    start->is_taken = status == EZ_OK && start->given && !ez_txn_next(txn, KIND_ADMIN_TOKEN, 0); // it may be run again
+    if (start->is_taken)
+        status = make_first(txn, start->given, &call->error);
     return status == EZ_OK ? ez_call_reply(call, &nothing.base) : status;
 }
 
@@ -87,12 +82,11 @@ static bool is_done(const ez_directory *directory, const char *given, bool *has_
     return has_default && *has_tokens;
 }
 
-ez_status ez_access_bootstrap(ez_writer *writer, ez_access *access, const ez_directory *directory,
-                              const char *admin_token, char out_token[EZ_TOKEN_TEXT_MAX], ez_error *error) {
-    (void)access;
-    out_token[0] = 0;
+ez_status ez_access_bootstrap(ez_writer *writer, const ez_directory *directory, const char *admin_token, bool *is_taken,
+                              ez_error *error) {
     const char *given = admin_token && admin_token[0] ? admin_token : NULL;
     bool has_tokens;
+    *is_taken = false;
     if (is_done(directory, given, &has_tokens))
         return EZ_OK;
     ez_status status = given && !has_tokens ? check_given(given, error) : EZ_OK;
@@ -102,12 +96,9 @@ ez_status ez_access_bootstrap(ez_writer *writer, ez_access *access, const ez_dir
     if (ez_call_create_system("bootstrap", &call) != EZ_OK)
         return ez_no_memory(error);
     Ez__V1__Empty request = EZ__V1__EMPTY__INIT;
-    char made[EZ_TOKEN_TEXT_MAX] = "";
-    first_start start = {given, made};
+    first_start start = {.given = given};
     status = ez_writer_run(writer, call, run_first, &start, &request.base, error);
-    if (status == EZ_OK)
-        memcpy(out_token, made, sizeof made);
-    ez_wipe(made, sizeof made);
+    *is_taken = status == EZ_OK && start.is_taken;
     ez_call_destroy_system(call);
     return status;
 }

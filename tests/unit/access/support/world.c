@@ -171,7 +171,9 @@ world *given_empty_world(void) {
 world *given_world(void) {
     world *w = given_empty_world();
     ez_error error = EZ_ERROR_INIT;
-    must(ez_access_bootstrap(w->writer, w->access, w->directory, NULL, w->first_token, &error), &error, "bootstrap");
+    bool is_taken;
+    cr_assert_eq(ez_token_make("eza_", w->first_token), EZ_OK);
+    must(ez_access_bootstrap(w->writer, w->directory, w->first_token, &is_taken, &error), &error, "bootstrap");
     return w;
 }
 
