@@ -105,6 +105,8 @@ static ez_status check_new(ez_txn *txn, const Ez__V1__Master *master, int64_t te
         return refuse_status(error);
     if (tenant != 0 && key->group[0] && strcmp(key->group, master->group) != 0)
         return refuse_tenant("group", error);
+    if (tenant != 0 && key->n_scopes > 0)
+        return refuse_tenant("scopes", error);
     if (ez_stamp_has_passed(key->expires_at, ez_txn_now_ns(txn)))
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "EXPIRES_IN_PAST", "expires_at must be in the future");
     ez_status status = settle_period(txn, key, NULL, error);

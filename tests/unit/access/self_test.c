@@ -90,6 +90,8 @@ Test(self, changes_its_own_within_bounds) {
     cr_assert_eq(key->n_allow_ips, 1);
     expect_error(w, EZ_PERMISSION_DENIED, "FIELD_NOT_YOURS", "group", "Self/UpdateKey",
                  "{'id':%lld,'key':{'group':'gold'}}", id);
+    expect_error(w, EZ_PERMISSION_DENIED, "FIELD_NOT_YOURS", "scopes", "Self/CreateKey",
+                 "{'key':{'name':'api','scopes':['all']}}");
     expect_error(w, EZ_PERMISSION_DENIED, "FIELD_NOT_YOURS", "scopes", "Self/UpdateKey",
                  "{'id':%lld,'key':{'scopes':['all']}}", id);
     expect_error(w, EZ_FAILED_PRECONDITION, "NAMESPACE_NOT_ALLOWED", "\"b\"", "Self/UpdateKey",
