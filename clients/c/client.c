@@ -20,6 +20,7 @@
 #define RETRIES_DEFAULT    8
 #define CONNECT_TIMEOUT_MS 2000
 #define IN_FLIGHT_DEFAULT  256
+#define HEADER_ROOM        4096u // of a frame, for what stands before the request
 
 // The client's thread: dials, deadlines, retries.
 static void *run(void *user) {
@@ -294,9 +295,11 @@ static ez_status fill_slot(ez_client_slot *slot, const ez_method *method, const 
         return status;
     }
     ez_buf_clear(&slot->request);
-    if (ez_buf_pack(&slot->request, request) != EZ_OK) {
+    // A server drops the connection of a frame that is too large, and every other call on it.
+    if (ez_buf_pack(&slot->request, request) != EZ_OK || slot->request.len > EZ_CALL_MAX - HEADER_ROOM) {
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE",
-                            "The request of %s is larger than the protocol's %u bytes.", method->name, EZ_CALL_MAX);
+                            "The request of %s is larger than the %u bytes a call has room for.", method->name,
+                            EZ_CALL_MAX - HEADER_ROOM);
     }
     uint32_t timeout = options->timeout_ms != 0 ? options->timeout_ms : client->options.timeout_ms;
     timeout = timeout != 0 ? timeout : method->timeout_ms;

@@ -114,6 +114,7 @@ static ez_fetch_result take_failure(ez_session *session, ez_status status, const
         ez_fetch_reset(session);
         return EZ_FETCH_HELLO;
     case EZ_UNAVAILABLE:
+    case EZ_RESOURCE_EXHAUSTED: // many of us fetch at once: beginning anew would only add to it
     case EZ_DEADLINE_EXCEEDED:
     case EZ_CANCELLED:
         return EZ_FETCH_AGAIN; // the same page

@@ -122,8 +122,10 @@ struct ez_session {
 
     // reports
     bool wants_ack;
-    bool is_ack_out;     // the report under way is an acknowledgement
-    bool has_digest_out; // … and carries a digest
+    bool is_ack_out;              // the report under way is an acknowledgement
+    bool has_digest_out;          // … and carries a digest
+    ez_session_revision reported; // where it says we are
+    unsigned ahead_replies;       // heartbeats in a row that found the server behind what was reported
     uint64_t next_report;
     uint64_t next_drift;
     unsigned failed_reports;

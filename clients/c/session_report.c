@@ -2,7 +2,9 @@
 //
 // What a session tells its server: Config.Ack at once where an event asked for it, DataPlanes.Heartbeat each second
 // when nothing else was sent. Owns nothing. Awkward: a digest that differs means drift only where no row is rejected,
-// since a rejected row is meant to differ; drift is cured by a snapshot, seldom enough not to be a load of its own.
+// since a rejected row is meant to differ; drift is cured by a snapshot, seldom enough not to be a load of its own. And
+// a server whose store was put back to an older state stands behind us: what it pushes is ignored as old, so it shows
+// here alone, and a snapshot follows it back.
 #include <string.h>
 
 #include "clients/c/session_private.h"
@@ -15,6 +17,7 @@
 #define DRIFT_PAUSE_NS          (30 * EZ_S)
 #define DRIFT_PAUSE_REJECTED_NS (600 * EZ_S)
 #define TRY_AGAIN_NS            (20 * EZ_MS)
+#define AHEAD_REPLIES           5 // another server of the same store is behind for a heartbeat or two
 
 // The parts an Ack and a Heartbeat have in common; they live until the call has been packed.
 typedef struct report_parts {
@@ -38,6 +41,7 @@ static void fill(ez_session *session, report_parts *report) {
         report->rows[i].reason = rejection->reason;
         report->pointers[i] = &report->rows[i];
     }
+    session->reported = session->at;
     session->has_digest_out = session->is_consistent && session->at.epoch != 0;
     report->digest = (ProtobufCBinaryData){0};
     if (session->has_digest_out) {
@@ -91,6 +95,19 @@ static void check_drift(ez_session *session, bool is_known, bool is_equal, uint6
     session->wants_snapshot = true;
 }
 
+static void check_ahead(ez_session *session, const Ez__V1__Revision *head) {
+    const ez_session_revision *at = &session->reported;
+    bool is_ahead = at->epoch != 0 && head != NULL && head->epoch == at->epoch && head->n < at->n;
+    session->ahead_replies = is_ahead ? session->ahead_replies + 1 : 0;
+    if (session->ahead_replies < AHEAD_REPLIES) {
+        return;
+    }
+    session->ahead_replies = 0;
+    ez_log_warn("the server went back to an older revision; its configuration is read anew", "revision",
+                EZ_LOG_INT(at->n), "server", EZ_LOG_INT(head->n));
+    session->wants_snapshot = true;
+}
+
 static void take_reply(ez_session *session, ez_slice reply, uint64_t now) {
     ez_arena_reset(&session->arena);
     ProtobufCAllocator *allocator = ez_arena_allocator(&session->arena);
@@ -103,6 +120,7 @@ static void take_reply(ez_session *session, ez_slice reply, uint64_t now) {
         const Ez__V1__HeartbeatResponse *beat = ez__v1__heartbeat_response__unpack(allocator, reply.len, reply.data);
         if (beat != NULL) {
             check_drift(session, beat->digest_known, beat->digest_equal, now);
+            check_ahead(session, beat->revision);
         }
     }
 }

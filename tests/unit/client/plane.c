@@ -215,8 +215,8 @@ static void do_fetch(fake_plane *plane, ez_slice message, call_answer *answer) {
     plane->seen.fetches++;
     plane->seen.fetch_has_revision = request->revision != NULL;
     plane->seen.fetch_since = request->revision == NULL ? 0 : request->revision->n;
-    bool is_delta =
-        request->revision != NULL && request->revision->epoch == plane->epoch && request->revision->n >= plane->oldest;
+    bool is_delta = request->revision != NULL && request->revision->epoch == plane->epoch &&
+                    request->revision->n >= plane->oldest && request->revision->n <= plane->n;
     plane->seen.snapshots += !is_delta && request->page_token[0] == '\0';
     uint64_t since = is_delta ? request->revision->n : 0;
     uint64_t next = request->page_token[0] == '\0' ? since + 1 : strtoull(request->page_token, NULL, 10);
@@ -287,6 +287,10 @@ static void do_heartbeat(fake_plane *plane, ez_slice message, call_answer *answe
     take_report(plane, request->revision, request->digest, request->n_rejected, request->rejected);
     ez__v1__heartbeat_request__free_unpacked(request, NULL);
     Ez__V1__HeartbeatResponse reply = EZ__V1__HEARTBEAT_RESPONSE__INIT;
+    Ez__V1__Revision head = EZ__V1__REVISION__INIT;
+    head.epoch = plane->epoch;
+    head.n = plane->n;
+    reply.revision = &head;
     reply.digest_known = true;
     reply.digest_equal = !deny(plane);
     pack_answer(answer, &reply.base);
@@ -533,6 +537,10 @@ int plane_push_port(fake_plane *plane) {
 
 void plane_change_epoch(fake_plane *plane, uint64_t epoch) {
     LOCKED(plane, plane->epoch = epoch);
+}
+
+void plane_go_back(fake_plane *plane, uint64_t n) {
+    LOCKED(plane, plane->n = n);
 }
 
 void plane_compact(fake_plane *plane, uint64_t n) {

@@ -43,6 +43,8 @@ void plane_heartbeat(fake_plane *plane);
 void plane_publish_bytes(fake_plane *plane, const void *data, size_t len);
 // As after a restore from a backup: another epoch, the same rows.
 void plane_change_epoch(fake_plane *plane, uint64_t epoch);
+// As after an old file was put back: the same epoch, nothing behind n.
+void plane_go_back(fake_plane *plane, uint64_t n);
 // Deltas up to n are no longer kept.
 void plane_compact(fake_plane *plane, uint64_t n);
 // What Hello says; 20000 at first, so that nothing but what a test does makes a session act.

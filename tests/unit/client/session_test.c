@@ -391,6 +391,45 @@ Test(session, takes_a_snapshot_after_a_change_of_epoch) {
     plane_stop(plane);
 }
 
+// A store that was put back without a new epoch: what is pushed looks old, so nothing but heartbeats tells.
+Test(session, follows_a_server_that_went_back) {
+    fake_plane *plane = plane_start(1, 0, 0);
+    plane_set_heartbeat(plane, 50);
+    given_rows(plane);
+    holder *seen = holder_create();
+    ez_session *session = follow(plane, seen);
+    given_joined(plane, session);
+    uint64_t before = plane_revision(plane);
+    plane_commit(plane, (plane_change){.id = 9, .name = "nine"});
+    until(is_at(session, before + 1));
+    plane_go_back(plane, before);
+    until(is_at(session, before));
+    cr_assert(!holds_space(seen, 9, "nine"));
+    expect_same_digest(plane, session);
+    ez_session_close(session);
+    holder_destroy(seen);
+    plane_stop(plane);
+}
+
+// A server that has too much to do is asked for the same page again, not for all of it.
+Test(session, goes_on_with_the_page_that_was_refused) {
+    fake_plane *plane = plane_start(1, 0, 0);
+    for (int id = 1; id <= 200; id++) {
+        plane_commit(plane, (plane_change){.id = id, .name = "many"});
+    }
+    plane_set_page(plane, 1);
+    holder *seen = holder_create();
+    ez_session *session = follow(plane, seen);
+    until(plane_look(plane).fetches >= 1);
+    plane_fail_calls(plane, 1, EZ_RESOURCE_EXHAUSTED, "SERVER_IN_FLIGHT", 100);
+    until(is_at(session, plane_revision(plane)));
+    cr_assert_eq(plane_look(plane).snapshots, 1);
+    expect_same_digest(plane, session);
+    ez_session_close(session);
+    holder_destroy(seen);
+    plane_stop(plane);
+}
+
 Test(session, a_snapshot_deletes_what_is_not_in_it) {
     fake_plane *plane = plane_start(1, 0, 0);
     given_rows(plane);
