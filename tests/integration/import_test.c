@@ -107,6 +107,7 @@ Test(import, a_dry_run_says_the_same_and_writes_nothing) {
 Test(import, overwrite_makes_it_as_the_file_says) {
     run_import(&importer, &w.server, everything, DEMO);
     const char *key = import_credential(&importer, "acme");
+    cr_assert_not_null(key, "%s", importer.words);
     ez_caller acme = caller_with(&w, strdup(key));
     Ez__V1__Master *self = ask(&acme, "Self/Get", "{}");
     ask(&w.admin, "Masters/Update", "{'id':%" PRId64 ",'master':{'global_qps':7777}}", self->id);

@@ -38,12 +38,19 @@ static Ez__V1__ProviderGroup *group_named(const char *name) {
     for (size_t i = 0; i < all->n_items; i++)
         if (strcmp(all->items[i]->name, name) == 0)
             return all->items[i];
+    cr_assert_fail("there is no provider group \"%s\": %s", name, importer.words);
     return NULL;
 }
 
-static Ez__V1__Key *key_named(const char *name) {
+static Ez__V1__Key *find_key(const char *name) {
     Ez__V1__ListKeysResponse *all = ask(&w.admin, "Keys/List", "{'q':'%s'}", name);
     return all->n_items == 1 ? all->items[0] : NULL;
+}
+
+static Ez__V1__Key *key_named(const char *name) {
+    Ez__V1__Key *key = find_key(name);
+    cr_assert_not_null(key, "there is no key \"%s\": %s", name, importer.words);
+    return key;
 }
 
 static Ez__V1__Master *master_named(const char *name) {
@@ -183,7 +190,7 @@ Test(import_traps, trap_09_a_bad_address_fails_its_key_alone) {
                             "'allow_ips':['10.0.0.999'],'unlimited_quota':true}]");
     run(1);
     cr_assert_eq(key_named("good")->n_allow_ips, 3);
-    cr_assert_null(key_named("bad"));
+    cr_assert_null(find_key("bad"));
     cr_assert(import_failed(&importer, "keys", 1, "allow_ips"));
 }
 
