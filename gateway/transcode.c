@@ -306,7 +306,8 @@ static ez_status read_headers(const ez_http_request *in, const char *request_id,
         if (status != EZ_OK)
             return status;
     }
-    out->is_safe = out->method->idempotent || in->idempotency_key;
+    // With If-Match a change that was made would be refused when it comes again.
+    out->is_safe = (out->method->idempotent && out->header.if_match == 0) || in->idempotency_key;
     return read_credential(in, out, error);
 }
 

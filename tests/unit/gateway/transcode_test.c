@@ -169,6 +169,18 @@ static const Ez__V1__UpdateKeyRequest *update(void) {
     return (const Ez__V1__UpdateKeyRequest *)s.call.request;
 }
 
+// Sent again after its answer got lost it would be refused, though it was made.
+Test(transcode, a_change_with_if_match_is_not_sent_twice) {
+    expect_ok(EZ_VERB_PATCH, "/admin/keys/7", "{\"name\":\"a\"}");
+    cr_assert(s.call.is_safe);
+    s.in.if_match = "\"42\"";
+    expect_ok(EZ_VERB_PATCH, "/admin/keys/7", "{\"name\":\"a\"}");
+    cr_assert_not(s.call.is_safe);
+    s.in.idempotency_key = "k";
+    expect_ok(EZ_VERB_PATCH, "/admin/keys/7", "{\"name\":\"a\"}");
+    cr_assert(s.call.is_safe);
+}
+
 Test(transcode, mask_is_what_the_body_names) {
     expect_ok(EZ_VERB_PATCH, "/admin/keys/5", "{\"name\":\"\",\"labels\":{\"a\":\"b\"}}");
     cr_assert_eq(update()->id, 5);
