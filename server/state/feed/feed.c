@@ -28,6 +28,7 @@ struct ez_feed {
     size_t keep; // most items
     size_t mask; // of the ring, whose size is a power of two > keep
     _Atomic uint64_t n;
+    _Atomic uint64_t told; // the revision that was pushed last: a heartbeat must not overtake an event
     _Atomic uint64_t oldest;
     _Atomic uint64_t first; // position of the oldest item kept
     _Atomic uint64_t last;  // position behind the newest
@@ -48,6 +49,7 @@ ez_status ez_feed_create(const ez_feed_options *options, ez_feed **out, ez_error
     feed->keep = options->keep ? options->keep : 1;
     feed->mask = size - 1;
     atomic_store(&feed->n, options->n);
+    atomic_store(&feed->told, options->n);
     atomic_store(&feed->oldest, options->n);
     *out = feed;
     return EZ_OK;
@@ -165,6 +167,7 @@ ez_status ez_feed_append(ez_feed *feed, uint64_t to, const ez_store_change *chan
     else
         ez_feed_push_lost(&push);
     ez_feed_push_end(&push);
+    atomic_store_explicit(&feed->told, to, memory_order_release);
     return EZ_OK;
 }
 
@@ -182,12 +185,13 @@ void ez_feed_skip(ez_feed *feed, uint64_t to, const uint8_t *digest, int64_t tim
     ez_feed_push_begin(&push, feed->publish, feed->epoch, from, to, time_ns, false);
     ez_feed_push_lost(&push);
     ez_feed_push_end(&push);
+    atomic_store_explicit(&feed->told, to, memory_order_release);
 }
 
 void ez_feed_beat(ez_feed *feed, int64_t time_ns) {
     if (!feed->publish)
         return;
-    uint64_t n = atomic_load_explicit(&feed->n, memory_order_acquire);
+    uint64_t n = atomic_load_explicit(&feed->told, memory_order_acquire);
     ez_publish_event event = {.topic = "config", .epoch = feed->epoch, .from = n, .to = n, .time_ns = time_ns};
     ez_error error = EZ_ERROR_INIT;
     if (ez_publish_send(feed->publish, &event, &error) != EZ_OK)
