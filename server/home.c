@@ -85,6 +85,16 @@ static bool write_all(int fd, const char *text) {
     return write(fd, text, len) == (ssize_t)len && fsync(fd) == 0;
 }
 
+// A new name is sure to be there after a crash once the folder is on disk too.
+static bool sync_folder(const char *path) {
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_synced = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is_synced;
+}
+
 ez_status ez_home_write(const char *path, const char *name, const char *text, ez_error *error) {
     ez_autofree char *file = ez_home_file(path, name);
     ez_autofree char *temporary = NULL;
@@ -96,7 +106,7 @@ ez_status ez_home_write(const char *path, const char *name, const char *text, ez
     if (fd >= 0) {
         close(fd);
     }
-    if (!is_written || rename(temporary, file) != 0) {
+    if (!is_written || rename(temporary, file) != 0 || !sync_folder(path)) {
         ez_status status =
             ez_error_set(error, EZ_FAILED_PRECONDITION, "HOME_UNUSABLE", "can't write %s: %s", file, strerror(errno));
         unlink(temporary);
