@@ -26,6 +26,10 @@ ez_status ez_plan_note_master(ez_plan *plan, size_t index, json_t *element, ez_e
     const char *name = ez_element_text(element, "name");
     const char *own = ez_element_text(element, "default_namespace");
     const json_t *met = json_object_get(plan->masters, name);
+    if (name[0] == '\0') {
+        ez_plan_fail(plan, EZ_PLAN_MASTERS, index, "it has no name");
+        return EZ_OK;
+    }
     if (met != NULL) {
         char reason[128];
         snprintf(reason, sizeof reason, "masters[%lld] has the same name",
