@@ -115,7 +115,7 @@ Test(wire, fault_05_another_protocol) {
 
 Test(wire, fault_06_lengths_past_any_bound) {
     static const uint8_t lengths[][8] = {
-        {0x80}, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 1}, {0, 0, 0, 0, 0, 0x40, 0, 1}};
+        {0x80}, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {0, 0, 0, 1}, {0, 0, 0, 0, 0, 0x41, 0, 0}};
     size_t before = server_memory(&w);
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         int fd = given_peer(w.server.rpc_url);

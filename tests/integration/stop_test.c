@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ez/v1/system.pb-c.h"
+#include "proto/runtime/clock.h"
 #include "tests/fault/support/writers.h"
 #include "tests/integration/support/plane.h"
 
@@ -79,4 +81,37 @@ Test(stop, a_waiting_call_is_answered_not_dropped) {
     cr_assert_eq(call.info.applied_planes, 0);
     start_server(&w.server);
     resume(&writers);
+}
+
+// Peers that ask again at once when they are refused do not hold up the stop: it waits for what began before it.
+typedef struct nagging {
+    pthread_t threads[16];
+    atomic_bool is_over;
+} nagging;
+
+static void *nag(void *arg) {
+    nagging *all = arg;
+    while (!all->is_over) {
+        ez_error error = EZ_ERROR_INIT;
+        Ez__V1__GetAboutRequest request = EZ__V1__GET_ABOUT_REQUEST__INIT;
+        ez_call_options options = {.max_retries = -1, .timeout_ms = 1000};
+        ez_status status = ez_call_system_get_about(w.client, &request, &options, NULL, &error);
+        (void)status; // refused, or cut off at the end
+    }
+    return NULL;
+}
+
+Test(stop, peers_that_keep_asking_do_not_hold_it_up) {
+    nagging all = {.is_over = false};
+    for (size_t i = 0; i < sizeof all.threads / sizeof all.threads[0]; i++)
+        cr_assert_eq(pthread_create(&all.threads[i], NULL, nag, &all), 0);
+    await_writes(&writers, 1);
+    uint64_t began = ez_clock_mono_ms();
+    stop_server(&w.server);
+    uint64_t took = ez_clock_mono_ms() - began;
+    all.is_over = true;
+    for (size_t i = 0; i < sizeof all.threads / sizeof all.threads[0]; i++)
+        pthread_join(all.threads[i], NULL);
+    cr_assert_lt(took, 8000, "the stop took %llu ms", (unsigned long long)took); // calls are drained for 10 s
+    start_server(&w.server);
 }

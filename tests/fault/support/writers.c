@@ -63,6 +63,7 @@ static bool change(ez_writer_thread *t, const char *method, const ProtobufCMessa
             break;
         if (!is_for_later(status)) {
             t->refused++;
+            t->refusal = error;
             return false;
         }
         if (wants_end(t->writers))
@@ -318,7 +319,8 @@ static void expect_audit(ez_writers *writers) {
 
 void expect_nothing_lost(ez_writers *writers) {
     for (unsigned i = 0; i < writers->count; i++)
-        cr_assert_eq(writers->threads[i].refused, 0, "writer %u was refused: %s", i, writers->threads[i].last.message);
+        cr_assert_eq(writers->threads[i].refused, 0, "writer %u was refused: %s", i,
+                     writers->threads[i].refusal.message);
     expect_keys(writers);
     expect_audit(writers);
     writers->revision = expect_contiguous_changes(writers->world, writers->revision);

@@ -39,6 +39,7 @@ typedef struct ez_writer_thread {
     uint64_t refused; // answers that were neither OK nor "again later"
     uint64_t repeats; // calls that had to be made again
     ez_error last;    // of the last call
+    ez_error refusal; // the last answer that should not have come
     const char *doing;
 } ez_writer_thread;
 

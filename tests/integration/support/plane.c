@@ -28,8 +28,8 @@ static bool on_put(void *user, Ez__V1__Kind kind, int64_t id, const ProtobufCMes
 
 static void on_revision(void *user, ez_session_revision revision, bool from_cache) {
     ez_plane *plane = user;
-    (void)revision;
     pthread_mutex_lock(&plane->mutex);
+    plane->given = revision.n;
     plane->started_from_cache = plane->started_from_cache || from_cache;
     pthread_mutex_unlock(&plane->mutex);
 }
@@ -104,6 +104,13 @@ void expect_agreement(ez_plane *plane, ez_world *world) {
               " at %" PRIu64 ", digest %.8s; %" PRIu64 " rejected, %" PRIu64 " fetches, %" PRIu64 " pushed",
               info.is_live, info.rows, info.at.n, ours, rows, revision, theirs, info.rejected, info.fetches,
               info.pushed);
+}
+
+bool plane_was_given(ez_plane *plane, uint64_t revision) {
+    pthread_mutex_lock(&plane->mutex);
+    bool was_given = plane->given >= revision;
+    pthread_mutex_unlock(&plane->mutex);
+    return was_given;
 }
 
 bool plane_reached(ez_plane *plane, uint64_t revision) {

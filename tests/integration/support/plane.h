@@ -14,6 +14,7 @@ typedef struct ez_plane {
     ez_session *session;
     pthread_mutex_t mutex; // guards what follows
     uint64_t puts[EZ_PLANE_KINDS];
+    uint64_t given; // revision up to which it was given everything
     bool started_from_cache;
     char last_secret[128];    // of the API key that was given last
     const char *refused_name; // keys of this name are rejected; set before any comes
@@ -31,5 +32,7 @@ uint64_t plane_puts(ez_plane *plane, Ez__V1__Kind kind);
 bool plane_agrees(ez_plane *plane, ez_world *world);
 // Waits until it does; says where both stand where it never does.
 void expect_agreement(ez_plane *plane, ez_world *world);
+// Whether the user of the session has been given this revision; known before the server is told.
+bool plane_was_given(ez_plane *plane, uint64_t revision);
 // Whether it is live and at this revision or past it.
 bool plane_reached(ez_plane *plane, uint64_t revision);
