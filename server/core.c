@@ -160,13 +160,22 @@ static ez_status first_start(ez_core *core, const ez_settings *settings, bool sh
     return status;
 }
 
+ez_status ez_core_open_publish(const ez_settings *settings, const char *name, const char *server_id, ez_publish **out,
+                               ez_error *error) {
+    ez_error why = EZ_ERROR_INIT;
+    if (ez_publish_open(ez_settings_text(settings, name), server_id, out, &why) == EZ_OK) {
+        return EZ_OK;
+    }
+    return ez_error_set(error, why.code, why.reason, "%s: %s", name, why.message);
+}
+
 static ez_status open_all(ez_core *core, const ez_settings *settings, const char *server_id, char **running_url,
                           ez_error *error) {
     ez_status status = ez_home_open(ez_settings_text(settings, "EZ_HOME"), ez_settings_text(settings, "EZ_RPC_URL"),
                                     &core->home, running_url, error);
     status = status != EZ_OK ? status : open_sealed_store(core, settings, error);
     if (status == EZ_OK && server_id != NULL) {
-        status = ez_publish_open(ez_settings_text(settings, "EZ_CONFIG_URL"), server_id, &core->config, error);
+        status = ez_core_open_publish(settings, "EZ_CONFIG_URL", server_id, &core->config, error);
     }
     status = status != EZ_OK ? status : open_state(core, settings, error);
     if (status != EZ_OK) {

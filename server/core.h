@@ -24,6 +24,9 @@ typedef struct ez_core {
 // server_id: NULL opens no push socket. *running_url as in ez_home_open. On error everything is closed again.
 ez_status ez_core_open(ez_core *core, const ez_settings *settings, const char *server_id, char **running_url,
                        ez_error *error) EZ_MUST_CHECK;
+// Opens the push socket that a setting names; what goes wrong names the setting too.
+ez_status ez_core_open_publish(const ez_settings *settings, const char *name, const char *server_id, ez_publish **out,
+                               ez_error *error) EZ_MUST_CHECK;
 // Ends the writer, when all it was given is done, and the store's readers.
 void ez_core_stop(ez_core *core);
 void ez_core_close(ez_core *core);

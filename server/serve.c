@@ -169,7 +169,7 @@ static ez_status open_server(server *s, const ez_settings *settings, ez_error *e
     status = status != EZ_OK ? status : make_id(s, error);
     status = status != EZ_OK ? status : ez_core_open(&s->core, settings, s->id, NULL, error);
     if (status == EZ_OK) {
-        status = ez_publish_open(ez_settings_text(settings, "EZ_EVENTS_URL"), s->id, &s->events, error);
+        status = ez_core_open_publish(settings, "EZ_EVENTS_URL", s->id, &s->events, error);
     }
     status = status != EZ_OK ? status : open_domain(s, settings, error);
     status = status != EZ_OK ? status : open_sockets(s, settings, error);

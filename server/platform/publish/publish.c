@@ -72,7 +72,8 @@ ez_status ez_publish_open(const char *url, const char *server_id, ez_publish **o
         pthread_mutex_destroy(&publish->lock);
         free(publish);
         ez_status status = code == NNG_EADDRINVAL ? EZ_INVALID_ARGUMENT : EZ_UNAVAILABLE;
-        return ez_error_set(error, status, "LISTEN_FAILED", "can't publish on %s: %s", url, nng_strerror(code));
+        return ez_error_set(error, status, "LISTEN_FAILED", "can't publish on %s: %s; give it another address", url,
+                            nng_strerror(code));
     }
     *out = publish;
     return EZ_OK;
