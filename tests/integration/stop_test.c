@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "ez/v1/system.pb-c.h"
-#include "proto/runtime/clock.h"
 #include "tests/fault/support/writers.h"
 #include "tests/integration/support/plane.h"
 
@@ -106,12 +105,12 @@ Test(stop, peers_that_keep_asking_do_not_hold_it_up) {
     for (size_t i = 0; i < sizeof all.threads / sizeof all.threads[0]; i++)
         cr_assert_eq(pthread_create(&all.threads[i], NULL, nag, &all), 0);
     await_writes(&writers, 1);
-    uint64_t began = ez_clock_mono_ms();
     stop_server(&w.server);
-    uint64_t took = ez_clock_mono_ms() - began;
     all.is_over = true;
     for (size_t i = 0; i < sizeof all.threads / sizeof all.threads[0]; i++)
         pthread_join(all.threads[i], NULL);
-    cr_assert_lt(took, 8000, "the stop took %llu ms", (unsigned long long)took); // calls are drained for 10 s
+    char *log = read_file(w.server.process.log);
+    cr_assert_null(strstr(log, "not answered in time"), "the stop waited until its patience was over");
+    free(log);
     start_server(&w.server);
 }
