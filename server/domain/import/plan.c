@@ -104,6 +104,15 @@ static ez_status list_namespaces(ez_plan *plan, ez_error *error) {
     return plan->namespace_list != NULL ? EZ_OK : ez_plan_no_memory(error);
 }
 
+// What only the first pass asks for makes room for what the batches need.
+static void forget(ez_plan *plan) {
+    json_t **maps[] = {&plan->tokens, &plan->group_ids, &plan->model_groups, &plan->binding_ids, &plan->binding_made};
+    for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
+        json_decref(*maps[i]);
+        *maps[i] = NULL;
+    }
+}
+
 static ez_status first_pass(ez_plan *plan, ez_error *error) {
     static const walk first[] = {{EZ_EXPORT_MASTERS, EZ_PLAN_MASTERS, ez_plan_note_master},
                                  {EZ_EXPORT_KEYS, EZ_PLAN_KEYS, ez_plan_note_key},
@@ -117,7 +126,9 @@ static ez_status first_pass(ez_plan *plan, ez_error *error) {
         status = ez_plan_no_memory(error);
     }
     status = status != EZ_OK ? status : list_namespaces(plan, error);
-    return status != EZ_OK ? status : run(plan, second, plan->options.include_bindings ? 2 : 1, error);
+    status = status != EZ_OK ? status : run(plan, second, plan->options.include_bindings ? 2 : 1, error);
+    forget(plan);
+    return status;
 }
 
 // ---- Making and freeing
@@ -168,12 +179,8 @@ void ez_plan_free(ez_plan *plan) {
     }
     free(plan->groups);
     free(plan->bindings);
+    forget(plan); // where the first pass was not reached
     json_decref(plan->masters);
-    json_decref(plan->tokens);
-    json_decref(plan->group_ids);
-    json_decref(plan->model_groups);
-    json_decref(plan->binding_ids);
-    json_decref(plan->binding_made);
     json_decref(plan->namespace_list);
     ez_names_fini(&plan->names);
     ez_arena_fini(&plan->arena);

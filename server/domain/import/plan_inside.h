@@ -29,14 +29,16 @@ struct ez_plan {
     const ez_export *file;
     ez_plan_options options;
     ez_names names;
-    ez_arena arena;    // texts that live as long as the plan
-    json_t *masters;   // name → {"index", "keys": how many come along, "default": its namespace as the file says it,
-                       // "namespaces": set its keys name}
-    json_t *tokens;    // SHA-256 in hex → index of the key that has it
-    json_t *group_ids; // identity of a source channel → index into groups
-    json_t *model_groups;             // model → indices of the groups that have it; only with include_bindings
-    json_t *binding_ids;              // (namespace, route group, model) → whether an active one was seen
-    json_t *binding_made;             // (namespace, model, group) → index into bindings
+    ez_arena arena;  // texts that live as long as the plan
+    json_t *masters; // name → {"index", "keys": how many come along, "default": its namespace as the file says it,
+                     // "namespaces": set its keys name}
+    // The first pass's alone:
+    json_t *tokens;       // SHA-256 in hex → index of the key that has it
+    json_t *group_ids;    // identity of a source channel → index into groups
+    json_t *model_groups; // model → indices of the groups that have it; only with include_bindings
+    json_t *binding_ids;  // (namespace, route group, model) → whether an active one was seen
+    json_t *binding_made; // (namespace, model, group) → index into bindings
+
     bool *is_bad[EZ_EXPORT_SECTIONS]; // elements that failed already
     ez_plan_group *groups;
     size_t group_count;
