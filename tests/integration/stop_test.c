@@ -7,10 +7,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#include "ez/v1/system.pb-c.h"
 #include "tests/fault/support/writers.h"
 #include "tests/integration/support/plane.h"
+#include "tests/integration/support/raw.h"
 
 static ez_world w;
 static ez_writers writers;
@@ -82,33 +84,42 @@ Test(stop, a_waiting_call_is_answered_not_dropped) {
     resume(&writers);
 }
 
-// Peers that ask again at once when they are refused do not hold up the stop: it waits for what began before it.
-typedef struct nagging {
-    pthread_t threads[16];
-    atomic_bool is_over;
-} nagging;
+// Peers that ask again at once when they are refused do not hold up the stop: it waits for what began before it. By
+// TCP, for nng 1.5.2 may hang for good in a process whose server goes away between the parts of an answer.
+#define NAGS 16
 
 static void *nag(void *arg) {
-    nagging *all = arg;
-    while (!all->is_over) {
-        ez_error error = EZ_ERROR_INIT;
-        Ez__V1__GetAboutRequest request = EZ__V1__GET_ABOUT_REQUEST__INIT;
-        ez_call_options options = {.max_retries = -1, .timeout_ms = 1000};
-        ez_status status = ez_call_system_get_about(w.client, &request, &options, NULL, &error);
-        (void)status; // refused, or cut off at the end
-    }
+    int fd = *(const int *)arg;
+    uint8_t head[12] = {0}, answer[4096];
+    ez_buf frame;
+    ez_buf_init(&frame, sizeof answer);
+    raw_frame(&frame, "System/GetAbout", NULL, "", 0);
+    head[7] = (uint8_t)(frame.len + 4); // a length of 8 bytes, then the request's id
+    head[8] = 0x80;
+    do {
+        if (send(fd, head, sizeof head, MSG_NOSIGNAL | MSG_MORE) < 0 ||
+            send(fd, frame.data, frame.len, MSG_NOSIGNAL) < 0)
+            break;
+    } while (tcp_receive_sp(fd, answer, sizeof answer) > 0);
+    ez_buf_fini(&frame);
     return NULL;
 }
 
 Test(stop, peers_that_keep_asking_do_not_hold_it_up) {
-    nagging all = {.is_over = false};
-    for (size_t i = 0; i < sizeof all.threads / sizeof all.threads[0]; i++)
-        cr_assert_eq(pthread_create(&all.threads[i], NULL, nag, &all), 0);
+    pthread_t threads[NAGS];
+    int fds[NAGS];
+    for (int i = 0; i < NAGS; i++) {
+        fds[i] = given_tcp(w.server.rpc_url);
+        tcp_greet(fds[i], EZ_SP_REQ);
+        cr_assert(tcp_greeted(fds[i]));
+        cr_assert_eq(pthread_create(&threads[i], NULL, nag, &fds[i]), 0);
+    }
     await_writes(&writers, 1);
     stop_server(&w.server);
-    all.is_over = true;
-    for (size_t i = 0; i < sizeof all.threads / sizeof all.threads[0]; i++)
-        pthread_join(all.threads[i], NULL);
+    for (int i = 0; i < NAGS; i++) {
+        pthread_join(threads[i], NULL);
+        close(fds[i]);
+    }
     char *log = read_file(w.server.process.log);
     cr_assert_null(strstr(log, "not answered in time"), "the stop waited until its patience was over");
     free(log);
