@@ -176,7 +176,9 @@ void ez_client_close(ez_client *client) {
         pthread_join(client->thread, NULL);
     }
     cancel_waiting(client);
-    ez_client_peers_close(client);
+    if (!ez_client_peers_close(client)) {
+        return; // nng may still call back: what it would touch stays
+    }
     pthread_mutex_lock(&client->mutex);
     while (client->slots_used > 0) {
         pthread_cond_wait(&client->idle, &client->mutex);

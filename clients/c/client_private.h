@@ -97,7 +97,8 @@ struct ez_client {
 
 // client_server.c ----------------------------------------------------------------------------------------------------
 ez_status ez_client_peers_open(ez_client *client, ez_error *error) EZ_MUST_CHECK;
-void ez_client_peers_close(ez_client *client);
+// False: nng hangs, and nothing that its callbacks touch may be freed.
+bool ez_client_peers_close(ez_client *client);
 // The peer to send to, made the current one. False where none is connected. Locked.
 bool ez_client_peer_pick(ez_client *client, unsigned *out);
 // This peer failed: calls go to the next one from now on. Locked.

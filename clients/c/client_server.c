@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "clients/c/client_private.h"
+#include "clients/c/socket_close.h"
 #include "proto/runtime/clock.h"
 
 // A server that did not connect in this time is not waited for alone: the next one is dialed too.
@@ -78,11 +79,13 @@ ez_status ez_client_peers_open(ez_client *client, ez_error *error) {
     return ez_dial(client->peers[0].socket, client->peers[0].url, &tls, EZ_CALL_MAX, &dialer, error);
 }
 
-void ez_client_peers_close(ez_client *client) {
+bool ez_client_peers_close(ez_client *client) {
+    bool are_closed = true;
     for (unsigned i = 0; i < client->opened; i++) {
-        nng_close(client->peers[i].socket);
+        are_closed = ez_socket_close(client->peers[i].socket) && are_closed;
     }
     client->opened = 0;
+    return are_closed;
 }
 
 bool ez_client_peer_pick(ez_client *client, unsigned *out) {

@@ -90,7 +90,9 @@ static ez_status build(ez_session *session, const ez_session_options *options, e
 }
 
 static void destroy(ez_session *session) {
-    ez_push_close(session);
+    if (!ez_push_close(session)) {
+        return; // nng may still call back: what it would touch stays
+    }
     ez_session_call_abandon(session->main_call);
     ez_session_call_abandon(session->report_call);
     if (session->owns_client) {

@@ -174,7 +174,7 @@ void ez_group_write(ez_session_group *group, ez_session *session);
 // session_push.c
 // -------------------------------------------------------------------------------------------------------
 ez_status ez_push_open(ez_session *session, ez_error *error) EZ_MUST_CHECK;
-void ez_push_close(ez_session *session);
+bool ez_push_close(ez_session *session); // false: as ez_socket_close
 // Follows this URL from now on. Nothing happens where it does already.
 void ez_push_dial(ez_session *session, const char *url);
 // The next event, to be freed; NULL where there is none.

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "clients/c/session_private.h"
+#include "clients/c/socket_close.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
 
@@ -117,10 +118,10 @@ ez_status ez_push_open(ez_session *session, ez_error *error) {
     return EZ_OK;
 }
 
-void ez_push_close(ez_session *session) {
+bool ez_push_close(ez_session *session) {
     ez_session_push *push = &session->push;
-    if (push->is_open) {
-        nng_close(push->socket);
+    if (push->is_open && !ez_socket_close(push->socket)) {
+        return false;
     }
     if (push->aio != NULL) {
         nng_aio_stop(push->aio);
@@ -130,6 +131,7 @@ void ez_push_close(ez_session *session) {
         nng_msg_free(push->inbox[push->head]);
         push->head = (push->head + 1) % EZ_INBOX_EVENTS;
     }
+    return true;
 }
 
 void ez_push_dial(ez_session *session, const char *url) {
