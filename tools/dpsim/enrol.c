@@ -5,12 +5,13 @@
 // plane's place and nowhere else.
 #include "tools/dpsim/enrol.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "ez/v1/data_plane.pb-c.h"
+#include "proto/crypto/random.h"
 
 #define WINDOW     64
 #define TIMEOUT_MS 30000
@@ -119,12 +120,18 @@ static bool has_failed(call_batch *batch) {
 }
 
 ez_status ez_enrol_all(ez_client *admin, ez_enrolled *planes, unsigned count, ez_error *error) {
+    // Not the process id: in a container that is the same at each start, and one that was killed left its names behind.
+    uint32_t run;
+    if (ez_random(&run, sizeof run) != EZ_OK) {
+        return ez_error_set(error, EZ_INTERNAL, "NO_RANDOMNESS",
+                            "the system has no random bytes to name data planes by");
+    }
     call_batch batch;
     call_place places[WINDOW] = {0};
     batch_init(&batch, error);
     for (unsigned i = 0; i < count && !has_failed(&batch); i++) {
         char name[64];
-        snprintf(name, sizeof name, "sim-%ld-%u", (long)getpid(), i);
+        snprintf(name, sizeof name, "sim-%08" PRIx32 "-%u", run, i);
         Ez__V1__DataPlane plane = EZ__V1__DATA_PLANE__INIT;
         plane.name = name;
         Ez__V1__CreateDataPlaneRequest request = EZ__V1__CREATE_DATA_PLANE_REQUEST__INIT;

@@ -13,8 +13,8 @@ typedef struct ez_enrolled {
     char token[EZ_TOKEN_TEXT_MAX];
 } ez_enrolled;
 
-// Makes count data planes named sim-<pid>-<i>, several at once. On failure those that were made stay in planes, with
-// their ids.
+// Makes count data planes named sim-<run>-<i>, run being random, several at once. On failure those that were made stay
+// in planes, with their ids.
 ez_status ez_enrol_all(ez_client *admin, ez_enrolled *planes, unsigned count, ez_error *error) EZ_MUST_CHECK;
 // Deletes those that have an id; goes on after a failure and returns the first one.
 ez_status ez_enrol_delete_all(ez_client *admin, ez_enrolled *planes, unsigned count, ez_error *error) EZ_MUST_CHECK;
