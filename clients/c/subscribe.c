@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "clients/c/dial.h"
+#include "clients/c/socket_close.h"
 #include "proto/runtime/clock.h"
 
 // A receive that was pending for less was perhaps answered from nng's buffer: another message may be coming in.
@@ -194,7 +195,8 @@ void ez_subscriber_close(ez_subscriber *subscriber) {
         return;
     if (subscriber->is_open) {
         wait_quiet(subscriber);
-        nng_close(subscriber->socket);
+        if (!ez_socket_close(subscriber->socket))
+            return; // nng may still call back: what it would touch stays
     }
     if (subscriber->aio) {
         nng_aio_stop(subscriber->aio);

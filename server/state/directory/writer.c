@@ -168,7 +168,7 @@ ez_status ez_writer_create(const ez_writer_options *options, ez_writer **out, ez
     }
     writer->options = *options;
     writer->head = *options->head;
-    writer->options.head = NULL; // the caller's, and only for now
+    writer->options.head = NULL; // the caller's: it may be gone once this returns
     writer->last = &writer->first;
     pthread_mutex_init(&writer->lock, NULL);
     pthread_cond_init(&writer->wake, NULL);
