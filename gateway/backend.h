@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_backend: one loop's way to the core. Calls are started and finished on the loop's thread; in between they belong
-// to nng's threads.
+// ez_backend: one loop's way to the core: calls are started, sent over one connection however many there are, sent
+// again where that is safe, and ended by a reply, a deadline or a loss.
 //
-// Locking: none for callers. All functions are for one thread, the loop's, except where it says otherwise. What nng's
-// threads finish is handed over through a lock-free list, and the descriptor becomes readable.
+// Threads: the loop's, for everything but what says otherwise.
 #pragma once
 
 #include <stddef.h>
@@ -12,21 +11,21 @@
 
 #include "proto/runtime/error.h"
 
+struct event_base;
+
 typedef struct ez_backend ez_backend;
 
-// On the loop's thread, from ez_backend_run. error is NULL where there is a reply; frame lives until the return.
+// From the loop, never from within ez_backend_start. error is NULL where there is a reply; frame lives until the
+// return.
 typedef void ez_backend_done(void *arg, const void *frame, size_t len, const ez_error *error);
 
-// Dials in the background and keeps at it: the core need not be there. max_calls: in flight at once. INVALID_ARGUMENT
-// for a URL nng does not take.
-ez_status ez_backend_open(const char *url, unsigned max_calls, ez_backend **out, ez_error *error) EZ_MUST_CHECK;
+// Dials in the background and keeps at it: the core need not be there. max_calls: in flight at once, at most 65,536.
+// INVALID_ARGUMENT for a URL that is not tcp://HOST:PORT.
+ez_status ez_backend_open(struct event_base *base, const char *url, unsigned max_calls, ez_backend **out,
+                          ez_error *error) EZ_MUST_CHECK;
 
-// Ends what is in flight (its done is not called) and waits for nng to let go. No call may be started after.
+// Forgets what is in flight (its done is not called). Before the base is freed.
 void ez_backend_close(ez_backend *backend);
-
-// Readable when ez_backend_run has something to do.
-int ez_backend_fd(const ez_backend *backend);
-void ez_backend_run(ez_backend *backend);
 
 // Any thread.
 bool ez_backend_is_connected(const ez_backend *backend);

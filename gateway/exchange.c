@@ -243,7 +243,7 @@ static void answer_metrics(exchange *x, const Ez__V1__Metrics *core) {
     answer(x, &response);
 }
 
-// nng_msg's bytes → response.
+// The reply's bytes → response.
 static ez_status read_reply(exchange *x, const void *frame, size_t len, ez_http_response *response, uint32_t *retry_ms,
                             ez_error *error) {
     Ez__V1__ReplyHeader *header = NULL;

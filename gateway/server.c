@@ -36,7 +36,7 @@ typedef struct loop {
     struct event_base *base;
     struct evhttp *http;
     struct evhttp_bound_socket *bound;
-    struct event *replies, *wake, *tick;
+    struct event *wake, *tick;
     int wake_fd;
     ez_backend *backend;
     ez_connections *connections;
@@ -57,12 +57,6 @@ struct ez_server {
 
 static void on_request(struct evhttp_request *req, void *arg) {
     ez_exchanger_take(((loop *)arg)->exchanger, req);
-}
-
-static void on_replies(evutil_socket_t fd, short what, void *arg) {
-    (void)fd;
-    (void)what;
-    ez_backend_run(((loop *)arg)->backend);
 }
 
 static void set_tick(loop *one, long ms) {
@@ -110,7 +104,7 @@ static ez_status make_base(loop *one, const ez_server_options *options, ez_error
     struct event_config *config = event_config_new();
     if (!config)
         return no_memory(error);
-    // Each base is touched by its own thread alone; what comes from others comes through eventfds.
+    // Each base is touched by its own thread alone; the one thing that comes from outside is the wish to stop.
     (void)event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     one->base = event_base_new_with_config(config);
     event_config_free(config);
@@ -128,11 +122,9 @@ static ez_status make_base(loop *one, const ez_server_options *options, ez_error
 }
 
 static ez_status make_events(loop *one, ez_error *error) {
-    one->replies = event_new(one->base, ez_backend_fd(one->backend), EV_READ | EV_PERSIST, on_replies, one);
     one->wake = event_new(one->base, one->wake_fd, EV_READ | EV_PERSIST, on_wake, one);
     one->tick = event_new(one->base, -1, EV_PERSIST, on_tick, one);
-    if (!one->replies || !one->wake || !one->tick || event_add(one->replies, NULL) != 0 ||
-        event_add(one->wake, NULL) != 0)
+    if (!one->wake || !one->tick || event_add(one->wake, NULL) != 0)
         return no_memory(error);
     set_tick(one, TICK_MS);
     return EZ_OK;
@@ -149,7 +141,7 @@ static ez_status make_parts(loop *one, const ez_server_options *options, ez_erro
         .refused = &one->counters.refused,
         .timeouts = &one->counters.timeouts,
     };
-    ez_status status = ez_backend_open(options->rpc_url, options->max_calls, &one->backend, error);
+    ez_status status = ez_backend_open(one->base, options->rpc_url, options->max_calls, &one->backend, error);
     if (status == EZ_OK)
         status = ez_connections_create(one->base, one->http, &limits, &one->connections, error);
     if (status != EZ_OK)
@@ -191,7 +183,7 @@ static void free_loop(loop *one) {
     if (one->http)
         evhttp_free(one->http);
     ez_connections_destroy(one->connections);
-    struct event *const events[] = {one->replies, one->wake, one->tick};
+    struct event *const events[] = {one->wake, one->tick};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (events[i])
             event_free(events[i]);

@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// PAUSED → DIALING → GREETING → UP, and from each of the last three back to PAUSED. One timer serves the pause and the
+// time that dialling and greeting may take. Writes of one turn of the loop leave in one system call, since libevent
+// writes when it next waits. The awkward case: a peer that is no calls socket greets otherwise or not at all; the log
+// says so once, until a connection works again.
+#include "gateway/link.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/dns.h>
+#include <event2/event.h>
+#include <event2/util.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "proto/runtime/frame.h"
+#include "proto/runtime/log.h"
+
+#define PAUSE_MIN_MS 100
+#define PAUSE_MAX_MS 1000
+#define GREET_MS     3000 // to connect and greet
+#define UNWRITTEN    (256u << 10)
+#define HOST_MAX     256
+#define GREETING_LEN 8
+#define HEAD_LEN     12                           // length and request id
+#define MESSAGE_MAX  (EZ_CALL_MAX + HEAD_LEN - 8) // by the length field: id and frame
+
+typedef enum link_state {
+    LINK_PAUSED,
+    LINK_DIALING,
+    LINK_GREETING,
+    LINK_UP,
+} link_state;
+
+struct ez_link {
+    struct event_base *base;
+    struct evdns_base *dns; // only where the host is a name
+    struct event *timer;
+    struct bufferevent *bufferevent; // NULL while paused
+    const ez_link_events *events;
+    void *arg;
+    link_state state;
+    long pause_ms;
+    uint64_t given; // bytes put into this connection's output
+    bool has_complained;
+    uint16_t port;
+    char host[HOST_MAX];
+};
+
+static const uint8_t our_greeting[GREETING_LEN] = {0, 'S', 'P', 0, 0, 0x30, 0, 0};    // REQ
+static const uint8_t wanted_greeting[GREETING_LEN] = {0, 'S', 'P', 0, 0, 0x31, 0, 0}; // REP
+
+static void set_timer(ez_link *link, long ms) {
+    struct timeval in = {ms / 1000, ms % 1000 * 1000};
+    (void)event_add(link->timer, &in);
+}
+
+static void pause_link(ez_link *link) {
+    link->state = LINK_PAUSED;
+    set_timer(link, link->pause_ms);
+    link->pause_ms = link->pause_ms * 2 < PAUSE_MAX_MS ? link->pause_ms * 2 : PAUSE_MAX_MS;
+}
+
+static void complain(ez_link *link, const char *why) {
+    if (!link->has_complained)
+        ez_log_warn("there is no connection to the core; trying on", "host", link->host, "port", EZ_LOG_INT(link->port),
+                    "why", why);
+    link->has_complained = true;
+}
+
+// Ends the connection, whatever it was at.
+static void fail(ez_link *link, const char *why) {
+    bool was_up = link->state == LINK_UP;
+    complain(link, why);
+    link->state = LINK_PAUSED;
+    if (was_up)
+        link->events->down(link->arg); // reads ez_link_written
+    if (link->bufferevent)
+        bufferevent_free(link->bufferevent);
+    link->bufferevent = NULL;
+    pause_link(link);
+}
+
+static void come_up(ez_link *link) {
+    (void)event_del(link->timer);
+    link->state = LINK_UP;
+    link->pause_ms = PAUSE_MIN_MS;
+    if (link->has_complained)
+        ez_log_info("connected to the core", "host", link->host, "port", EZ_LOG_INT(link->port));
+    link->has_complained = false;
+    link->events->up(link->arg);
+}
+
+static bool read_greeting(ez_link *link, struct evbuffer *in) {
+    uint8_t got[GREETING_LEN];
+    if (evbuffer_get_length(in) < sizeof got)
+        return false;
+    (void)evbuffer_remove(in, got, sizeof got);
+    if (memcmp(got, wanted_greeting, sizeof got) != 0) {
+        fail(link, "who answers there does not speak the core's protocol: see EZ_RPC_URL");
+        return false;
+    }
+    come_up(link);
+    return true;
+}
+
+// False: no whole message is there, or the connection was ended.
+static bool read_message(ez_link *link, struct evbuffer *in) {
+    uint8_t head[HEAD_LEN];
+    uint64_t len;
+    uint32_t id;
+    if (evbuffer_copyout(in, head, sizeof head) < HEAD_LEN)
+        return false;
+    memcpy(&len, head, sizeof len);
+    memcpy(&id, head + sizeof len, sizeof id);
+    len = be64toh(len);
+    if (len < sizeof id || len > MESSAGE_MAX) {
+        fail(link, "the core sent a message of a length that no reply has");
+        return false;
+    }
+    size_t whole = sizeof len + (size_t)len;
+    if (evbuffer_get_length(in) < whole) {
+        bufferevent_setwatermark(link->bufferevent, EV_READ, whole, 0);
+        return false;
+    }
+    const uint8_t *at = evbuffer_pullup(in, (ev_ssize_t)whole);
+    if (!at) {
+        fail(link, "no memory for a reply");
+        return false;
+    }
+    link->events->message(link->arg, ntohl(id), at + HEAD_LEN, whole - HEAD_LEN);
+    (void)evbuffer_drain(in, whole);
+    return true;
+}
+
+static void on_read(struct bufferevent *bufferevent, void *arg) {
+    ez_link *link = arg;
+    struct evbuffer *in = bufferevent_get_input(bufferevent);
+    if (link->state == LINK_GREETING && !read_greeting(link, in))
+        return;
+    bufferevent_setwatermark(bufferevent, EV_READ, 0, 0);
+    while (read_message(link, in))
+        ;
+}
+
+static void on_write(struct bufferevent *bufferevent, void *arg) {
+    (void)bufferevent;
+    ez_link *link = arg;
+    if (link->state == LINK_UP)
+        link->events->drained(link->arg);
+}
+
+static void greet(ez_link *link) {
+    int fd = bufferevent_getfd(link->bufferevent), on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    link->state = LINK_GREETING;
+    link->given = GREETING_LEN;
+    if (bufferevent_write(link->bufferevent, our_greeting, sizeof our_greeting) != 0 ||
+        bufferevent_enable(link->bufferevent, EV_READ | EV_WRITE) != 0)
+        fail(link, "no memory for the connection");
+}
+
+static void on_event(struct bufferevent *bufferevent, short what, void *arg) {
+    ez_link *link = arg;
+    if (what & BEV_EVENT_CONNECTED) {
+        greet(link);
+        return;
+    }
+    int dns = bufferevent_socket_get_dns_error(bufferevent);
+    int error = EVUTIL_SOCKET_ERROR();
+    if (what & BEV_EVENT_EOF)
+        fail(link, "the core ended it");
+    else if (dns != 0)
+        fail(link, evutil_gai_strerror(dns));
+    else
+        fail(link, error != 0 ? evutil_socket_error_to_string(error) : "it broke");
+}
+
+static void dial(ez_link *link) {
+    struct sockaddr_storage numeric;
+    int len = sizeof numeric;
+    link->state = LINK_DIALING;
+    link->bufferevent = bufferevent_socket_new(link->base, -1, BEV_OPT_CLOSE_ON_FREE);
+    if (!link->bufferevent) {
+        fail(link, "no memory for the connection");
+        return;
+    }
+    set_timer(link, GREET_MS);
+    bufferevent_setcb(link->bufferevent, on_read, on_write, on_event, link);
+    int failed;
+    if (evutil_parse_sockaddr_port(link->host, (struct sockaddr *)&numeric, &len) == 0) {
+        if (numeric.ss_family == AF_INET)
+            ((struct sockaddr_in *)&numeric)->sin_port = htons(link->port);
+        else
+            ((struct sockaddr_in6 *)&numeric)->sin6_port = htons(link->port);
+        failed = bufferevent_socket_connect(link->bufferevent, (struct sockaddr *)&numeric, len);
+    } else {
+        failed = bufferevent_socket_connect_hostname(link->bufferevent, link->dns, AF_UNSPEC, link->host, link->port);
+    }
+    if (failed && link->state == LINK_DIALING)
+        fail(link, "it can't be dialled");
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    ez_link *link = arg;
+    if (link->state == LINK_PAUSED)
+        dial(link);
+    else if (link->state != LINK_UP)
+        fail(link, "it takes too long");
+}
+
+static ez_status parse_url(ez_link *link, const char *url, ez_error *error) {
+    static const char scheme[] = "tcp://";
+    const char *host = url + sizeof scheme - 1;
+    bool is_tcp = strncmp(url, scheme, sizeof scheme - 1) == 0;
+    const char *colon = is_tcp ? strrchr(host, ':') : NULL;
+    size_t len = colon ? (size_t)(colon - host) : 0;
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+    unsigned long port = digits > 0 && digits <= 5 && !colon[1 + digits] ? strtoul(colon + 1, NULL, 10) : 0;
+    bool is_bracketed = len > 2 && host[0] == '[' && host[len - 1] == ']';
+    bool is_host = len > 0 && len < HOST_MAX && (is_bracketed || !memchr(host, ':', len));
+    if (!is_host || port == 0 || port > UINT16_MAX)
+        return ez_error_set(error, EZ_INVALID_ARGUMENT, "SETTING_INVALID",
+                            "EZ_RPC_URL: \"%.200s\" can't be dialled; write tcp://HOST:PORT or tcp://[IPV6]:PORT", url);
+    memcpy(link->host, host + is_bracketed, len - 2u * is_bracketed);
+    link->port = (uint16_t)port;
+    return EZ_OK;
+}
+
+static bool is_numeric(const char *host) {
+    struct sockaddr_storage ignored;
+    int len = sizeof ignored;
+    return evutil_parse_sockaddr_port(host, (struct sockaddr *)&ignored, &len) == 0;
+}
+
+ez_status ez_link_open(struct event_base *base, const char *url, const ez_link_events *events, void *arg, ez_link **out,
+                       ez_error *error) {
+    ez_link *made = calloc(1, sizeof *made);
+    if (!made)
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a connection to the core");
+    *made = (ez_link){.base = base, .events = events, .arg = arg, .pause_ms = PAUSE_MIN_MS};
+    ez_status status = parse_url(made, url, error);
+    if (status == EZ_OK) {
+        made->timer = event_new(base, -1, 0, on_timer, made);
+        if (!is_numeric(made->host))
+            made->dns = evdns_base_new(base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+        if (!made->timer)
+            status = ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a connection to the core");
+    }
+    if (status != EZ_OK) {
+        ez_link_close(made);
+        return status;
+    }
+    set_timer(made, 0);
+    *out = made;
+    return EZ_OK;
+}
+
+void ez_link_close(ez_link *link) {
+    if (!link)
+        return;
+    if (link->bufferevent)
+        bufferevent_free(link->bufferevent);
+    if (link->dns)
+        evdns_base_free(link->dns, 0);
+    if (link->timer)
+        event_free(link->timer);
+    free(link);
+}
+
+bool ez_link_is_up(const ez_link *link) {
+    return link->state == LINK_UP;
+}
+
+static size_t unwritten(const ez_link *link) {
+    return link->bufferevent ? evbuffer_get_length(bufferevent_get_output(link->bufferevent)) : 0;
+}
+
+bool ez_link_has_room(const ez_link *link) {
+    return unwritten(link) < UNWRITTEN;
+}
+
+bool ez_link_send(ez_link *link, uint32_t id, const void *body, size_t len, uint64_t *offset) {
+    uint8_t head[HEAD_LEN];
+    uint64_t wire_len = htobe64(len + sizeof id);
+    uint32_t wire_id = htonl(id);
+    if (link->state != LINK_UP)
+        return false;
+    struct evbuffer *output = bufferevent_get_output(link->bufferevent);
+    memcpy(head, &wire_len, sizeof wire_len);
+    memcpy(head + sizeof wire_len, &wire_id, sizeof wire_id);
+    if (evbuffer_expand(output, sizeof head + len) != 0) // so that no part of a message can be added alone
+        return false;
+    (void)evbuffer_add(output, head, sizeof head);
+    (void)evbuffer_add(output, body, len);
+    *offset = link->given;
+    link->given += sizeof head + len;
+    return true;
+}
+
+uint64_t ez_link_written(const ez_link *link) {
+    return link->given - unwritten(link);
+}
