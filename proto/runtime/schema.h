@@ -20,7 +20,8 @@ typedef enum ez_effect {
     EZ_EFFECT_READ = 1,
     EZ_EFFECT_QUERY = 2,
     EZ_EFFECT_CHANGE = 3,
-    EZ_EFFECT_SESSION = 4
+    EZ_EFFECT_SESSION = 4,
+    EZ_EFFECT_APPEND = 5
 } ez_effect;
 
 enum {
@@ -36,8 +37,9 @@ enum {
     EZ_FIELD_MAP = 1 << 9, // map<string, string>: repeated entries {key = 1, value = 2} with unique keys
     EZ_FIELD_HAS_MIN = 1 << 10,
     EZ_FIELD_HAS_MAX = 1 << 11,
-    EZ_FIELD_PRESENCE = 1 << 12,  // single member of a oneof: absent and zero differ
-    EZ_FIELD_TIMESTAMP = 1 << 13, // google.protobuf.Timestamp: RFC 3339 in JSON
+    EZ_FIELD_PRESENCE = 1 << 12,    // single member of a oneof: absent and zero differ
+    EZ_FIELD_TIMESTAMP = 1 << 13,   // google.protobuf.Timestamp: RFC 3339 in JSON
+    EZ_FIELD_JSON_VALUES = 1 << 14, // with EZ_FIELD_MAP: values are JSON scalars, kept as their JSON text
 };
 
 typedef enum ez_format { EZ_FORMAT_NONE = 0, EZ_FORMAT_NAMESPACE, EZ_FORMAT_URL, EZ_FORMAT_CIDR } ez_format;
@@ -79,6 +81,7 @@ typedef struct ez_method {
     ez_effect effect;
     bool idempotent;
     bool reveals;
+    bool streams;         // over REST events follow, not a reply
     bool has_update_mask; // the request has a field "repeated string update_mask"
     uint32_t timeout_ms;  // default deadline, never 0
     uint16_t http_status; // of success

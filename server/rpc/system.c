@@ -102,6 +102,14 @@ ez_status ez_handle_system_get_ready(struct ez_system *self, ez_call *call, stru
     return ez_call_reply(call, &ready.base);
 }
 
+ez_status ez_handle_events_watch(struct ez_system *self, ez_call *call, Ez__V1__WatchEventsRequest *request) {
+    (void)request;
+    Ez__V1__WatchEventsResponse reply = EZ__V1__WATCH_EVENTS_RESPONSE__INIT;
+    reply.events_url = (char *)self->options.events_url;
+    reply.server_id = (char *)self->options.server_id;
+    return ez_call_reply(call, &reply.base);
+}
+
 // ---- Metrics
 
 typedef struct gauge {

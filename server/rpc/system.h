@@ -13,6 +13,7 @@ typedef struct ez_system_options {
     ez_fleet *fleet;
     const ez_store *store;
     const char *server_id;
+    const char *events_url; // where events are pushed
     bool insecure_listen;
 } ez_system_options;
 

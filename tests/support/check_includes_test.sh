@@ -52,7 +52,7 @@ bad server/rpc/a.c #include "server/jobs/lease.h"
 good server/main.c #include "server/rpc/server.h"
 bad server/main.c #include <nng/nng.h>
 bad server/main.c #include "gateway/http.h"
-good gateway/backend.c #include <nng/nng.h>
+bad gateway/link.c #include <nng/nng.h>
 bad gateway/http.c #include <nng/nng.h>
 good gateway/http.c #include <event2/http.h>
 bad server/rpc/a.c #include <event2/event.h>

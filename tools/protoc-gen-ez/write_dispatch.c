@@ -15,6 +15,8 @@ static const char *scene_type(const gen_rpc *rpc) {
         return "struct ez_txn";
     case EZ__OPTIONS__EFFECT__QUERY:
         return "struct ez_reader";
+    case EZ__OPTIONS__EFFECT__APPEND:
+        return "struct ez_append";
     default:
         return NULL;
     }
@@ -23,6 +25,17 @@ static const char *scene_type(const gen_rpc *rpc) {
 // "ez_access": "EZ_SLOT_ACCESS".
 static const char *slot_of(const gen_schema *schema, const char *self) {
     return gen_pool_printf(schema->pool, "EZ_SLOT_%s", gen_name_upper(schema->pool, self + 3));
+}
+
+static const char *scene_name(const gen_rpc *rpc) {
+    switch (rpc->rule->effect) {
+    case EZ__OPTIONS__EFFECT__CHANGE:
+        return "txn";
+    case EZ__OPTIONS__EFFECT__QUERY:
+        return "reader";
+    default:
+        return "append";
+    }
 }
 
 static bool is_first_of_self(const gen_schema *schema, unsigned index) {
@@ -41,8 +54,7 @@ static void put_prototypes(const gen_service *service, gen_text *out) {
         gen_text_c_comment(out, "", rpc->doc);
         gen_text_printf(out, "ez_status ez_handle_%s(struct %s *self, ez_call *call,", rpc->handle, service->self);
         if (scene)
-            gen_text_printf(out, " %s *%s,", scene,
-                            rpc->rule->effect == EZ__OPTIONS__EFFECT__CHANGE ? "txn" : "reader");
+            gen_text_printf(out, " %s *%s,", scene, scene_name(rpc));
         gen_text_printf(out, "\n    %s *request) EZ_MUST_CHECK;\n", rpc->request->c_type);
     }
 }
@@ -53,13 +65,13 @@ void gen_write_handlers_h(const gen_schema *schema, gen_text *out) {
                        "edited.\n//\n// A handler runs on the thread its effect names "
                        "(proto/ez/options/options.proto): READ and SESSION on the one\n// that received the "
                        "call and never block, QUERY on a reader thread of the store, CHANGE on its writer, within "
-                       "the\n// transaction. It fills "
+                       "the\n// transaction, APPEND on an appender's. It fills "
                        "the call's reply and returns EZ_OK, or fills its error and returns its code. The request\n// "
                        "was checked and may be "
                        "changed; it lives as long as the call.\n#pragma once\n\n#include \"proto/runtime/call.h\"\n\n");
     for (unsigned i = 0; i < schema->header_count; i++)
         gen_text_printf(out, "#include \"%s\"\n", schema->headers[i]);
-    gen_text_puts(out, "\nstruct ez_txn;\nstruct ez_reader;\n");
+    gen_text_puts(out, "\nstruct ez_txn;\nstruct ez_reader;\nstruct ez_append;\n");
     for (unsigned i = 0; i < schema->service_count; i++)
         if (is_first_of_self(schema, i))
             gen_text_printf(out, "struct %s;\n", schema->services[i]->self);

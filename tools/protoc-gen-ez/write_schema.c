@@ -14,8 +14,8 @@ enum { MARK_UNWRITTEN = 100, MARK_WRITTEN = 101 };
 
 static const char *const scopes[] = {"0", "EZ_SCOPE_PUBLIC", "EZ_SCOPE_ADMIN", "EZ_SCOPE_MASTER",
                                      "EZ_SCOPE_DATA_PLANE"};
-static const char *const effects[] = {"0", "EZ_EFFECT_READ", "EZ_EFFECT_QUERY", "EZ_EFFECT_CHANGE",
-                                      "EZ_EFFECT_SESSION"};
+static const char *const effects[] = {
+    "0", "EZ_EFFECT_READ", "EZ_EFFECT_QUERY", "EZ_EFFECT_CHANGE", "EZ_EFFECT_SESSION", "EZ_EFFECT_APPEND"};
 
 static void put_string(gen_text *out, const char *text) {
     gen_text_c_string(out, text, strlen(text));
@@ -38,6 +38,7 @@ static void put_flags(const gen_field *field, gen_text *out) {
     put_flag(out, rule->sensitive, "EZ_FIELD_SENSITIVE", &any);
     put_flag(out, rule->hex, "EZ_FIELD_HEX", &any);
     put_flag(out, rule->omit_empty, "EZ_FIELD_OMIT_EMPTY", &any);
+    put_flag(out, rule->json_values, "EZ_FIELD_JSON_VALUES", &any);
     put_flag(out, rule->trim, "EZ_FIELD_TRIM", &any);
     put_flag(out, rule->lower, "EZ_FIELD_LOWER", &any);
     put_flag(out, field->map, "EZ_FIELD_MAP", &any);
@@ -143,9 +144,9 @@ static void put_methods(const gen_schema *schema, gen_text *out) {
         gen_text_printf(out, "    {.name = \"%s\", .service = \"%s\", .rpc = \"%s\",\n", rpc->full, rpc->service->name,
                         rpc->name);
         gen_text_printf(out, "     .request = &rule_%s, .reply = &rule_%s,\n", rpc->request->ident, rpc->reply->ident);
-        gen_text_printf(out, "     .scope = %s, .effect = %s, .idempotent = %s, .reveals = %s,\n",
+        gen_text_printf(out, "     .scope = %s, .effect = %s, .idempotent = %s, .reveals = %s, .streams = %s,\n",
                         scopes[rpc->rule->scope], effects[rpc->rule->effect], rpc->rule->idempotent ? "true" : "false",
-                        rpc->rule->reveals ? "true" : "false");
+                        rpc->rule->reveals ? "true" : "false", rpc->rule->streams ? "true" : "false");
         gen_text_printf(
             out, "     .has_update_mask = %s, .timeout_ms = %u, .http_status = %u, .index = %u,\n     .doc = ",
             rpc->update_mask ? "true" : "false", rpc->rule->timeout_ms ? rpc->rule->timeout_ms : GEN_TIMEOUT_MS,

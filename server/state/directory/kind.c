@@ -10,6 +10,7 @@
 #include "ez/v1/master.pb-c.h"
 #include "ez/v1/namespace.pb-c.h"
 #include "ez/v1/provider_group.pb-c.h"
+#include "ez/v1/setting.pb-c.h"
 #include "ez/v1/token.pb-c.h"
 
 #define MESSAGE(type, name)                                                                                            \
@@ -38,6 +39,8 @@ static const ez_kind kinds[EZ_KIND_COUNT] = {
     [EZ__V1__KIND__KIND_DATA_PLANE] = {MESSAGE(Ez__V1__DataPlane, ez__v1__data_plane), .word = "data plane",
                                        .unique_count = 2,
                                        .uniques = {EZ_INDEX_DATA_PLANE_NAME, EZ_INDEX_DATA_PLANE_TOKEN}},
+    [EZ__V1__KIND__KIND_SETTING] = {MESSAGE(Ez__V1__Setting, ez__v1__setting), .word = "setting", .unique_count = 1,
+                                    .uniques = {EZ_INDEX_SETTING_NAME}},
 };
 
 const ez_kind *ez_kind_find(int kind) {

@@ -7,7 +7,31 @@
 // next call must not fail because of the one before.
 #pragma once
 
+#include "server/state/store/meter.h"
 #include "server/state/store/store.h"
+
+// What stands behind meter.h. db as in ez_backend.
+typedef struct ez_meter_ops {
+    bool has_one_writer; // one connection writes everything: the store's lock is held for each of these
+    ez_status (*add_usage)(void *db, ez_usage_batch *batches, size_t count, int64_t now_ns, ez_usage_total_fn *total,
+                           void *user, ez_error *error);
+    ez_status (*each_usage)(void *db, ez_usage_table table, ez_usage_total_fn *each, void *user, ez_error *error);
+    ez_status (*add_logs)(void *db, ez_log_batch *batches, size_t count, int64_t now_ns, ez_error *error);
+    ez_status (*fold_rollups)(void *db, int64_t now_ns, bool *more, ez_error *error);
+    ez_status (*trim_logs)(void *db, const ez_log_limits *limits, int64_t now_ns, size_t max_rows, bool *more,
+                           ez_error *error);
+    ez_status (*count_logs)(void *db, int64_t *records, int64_t *oldest_ns, ez_error *error);
+    ez_status (*put_delivery)(void *db, const ez_delivery *delivery, ez_error *error);
+    ez_status (*reader_each_log)(void *reader, const ez_log_filter *filter, ez_log_fn *each, void *user, bool *more,
+                                 int64_t *at_ns, int64_t *at_id, ez_error *error);
+    ez_status (*reader_each_stat)(void *reader, const ez_stats_query *query, ez_stats_fn *each, void *user,
+                                  ez_error *error);
+    ez_status (*reader_each_delivery)(void *reader, int64_t before_id, size_t limit, ez_delivery_fn *each, void *user,
+                                      ez_error *error);
+} ez_meter_ops;
+
+extern const ez_meter_ops ez_meter_sqlite;
+extern const ez_meter_ops ez_meter_postgres;
 
 typedef struct ez_backend {
     const char *name;
@@ -37,6 +61,8 @@ typedef struct ez_backend {
                                     ez_store_change_fn *each, void *user, ez_error *error);
     ez_status (*reader_oldest_change)(void *reader, uint64_t *out, ez_error *error);
     ez_status (*reader_ping)(void *reader, ez_error *error);
+
+    const ez_meter_ops *meter;
 } ez_backend;
 
 extern const ez_backend ez_backend_sqlite;

@@ -15,18 +15,10 @@
 
 #include "ez/v1/common.pb-c.h"
 #include "proto/runtime/cleanup.h"
-#include "server/state/store/backend.h"
-#include "server/state/store/pool.h"
+#include "server/state/store/inside.h"
 #include "server/state/store/sql.h"
 
 #define GROUP_MAX 4000000u // changes in one commit: a bound on sums, far above what the writer makes
-
-struct ez_store {
-    const ez_backend *backend;
-    void *db;
-    ez_store_pool *pool;
-    pthread_mutex_t lock; // db: one operation at a time
-};
 
 static const struct scheme {
     const char *prefix;
@@ -59,6 +51,8 @@ ez_status ez_store_open(const ez_store_options *options, ez_store **out, ez_erro
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory to open the store");
     store->backend = scheme->backend;
     pthread_mutex_init(&store->lock, NULL);
+    pthread_mutex_init(&store->usage_lock, NULL);
+    pthread_mutex_init(&store->logs_lock, NULL);
     const char *location = options->url + (scheme->cut ? strlen(scheme->prefix) : 0);
     ez_status status = store->backend->open(options, location, &store->db, error);
     if (!status)
@@ -76,6 +70,8 @@ void ez_store_close(ez_store *store) {
     ez_store_pool_destroy(store->pool);
     store->backend->close(store->db);
     pthread_mutex_destroy(&store->lock);
+    pthread_mutex_destroy(&store->usage_lock);
+    pthread_mutex_destroy(&store->logs_lock);
     free(store);
 }
 

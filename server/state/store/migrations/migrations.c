@@ -12,6 +12,7 @@
 
 const ez_migration ez_migrations[] = {
     {1, ez_migration_0001},
+    {2, ez_migration_0002},
 };
 const size_t ez_migration_count = sizeof ez_migrations / sizeof ez_migrations[0];
 
@@ -26,6 +27,8 @@ static const struct word {
     {"INT", {"INTEGER", "BIGINT"}},
     {"BYTES", {"BLOB", "BYTEA"}},
     {"KEY", {"INTEGER PRIMARY KEY", "BIGINT PRIMARY KEY"}},
+    {"ROOMY", {"STRICT", "WITH (fillfactor = 50)"}},
+    {"BY_DAY", {"STRICT", "PARTITION BY RANGE (time_ns)"}},
     {"STRICT", {"STRICT", ""}},
     {"CLUSTERED", {"STRICT, WITHOUT ROWID", ""}},
 };

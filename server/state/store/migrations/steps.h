@@ -4,3 +4,4 @@
 #pragma once
 
 extern const char *const ez_migration_0001[];
+extern const char *const ez_migration_0002[];

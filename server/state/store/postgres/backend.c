@@ -81,4 +81,5 @@ const ez_backend ez_backend_postgres = {
     .reader_each_change = ez_pg_reader_each_change,
     .reader_oldest_change = ez_pg_reader_oldest_change,
     .reader_ping = ez_pg_reader_ping,
+    .meter = &ez_meter_postgres,
 };

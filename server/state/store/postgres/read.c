@@ -127,9 +127,10 @@ ez_status ez_pg_read_head(void *db, ez_store_head *out, ez_error *error) {
         "(SELECT next_id FROM counters WHERE kind = 1), (SELECT next_id FROM counters WHERE kind = 2), "
         "(SELECT next_id FROM counters WHERE kind = 3), (SELECT next_id FROM counters WHERE kind = 4), "
         "(SELECT next_id FROM counters WHERE kind = 5), (SELECT next_id FROM counters WHERE kind = 6), "
-        "(SELECT next_id FROM counters WHERE kind = 7), (SELECT next_id FROM counters WHERE kind = 8) "
+        "(SELECT next_id FROM counters WHERE kind = 7), (SELECT next_id FROM counters WHERE kind = 8), "
+        "(SELECT next_id FROM counters WHERE kind = 9) "
         "FROM feed_head WHERE one = 1";
-    _Static_assert(EZ_KIND_COUNT == 9, "the statement reads eight counters");
+    _Static_assert(EZ_KIND_COUNT == 10, "the statement reads nine counters");
     ez_pg_conn *conn = &((ez_pg *)db)->conn;
     ez_pg_params none = {0};
     head_run run = {.conn = conn};

@@ -83,4 +83,5 @@ const ez_backend ez_backend_sqlite = {
     .reader_each_change = ez_sqlite_reader_each_change,
     .reader_oldest_change = ez_sqlite_reader_oldest_change,
     .reader_ping = ez_sqlite_reader_ping,
+    .meter = &ez_meter_sqlite,
 };

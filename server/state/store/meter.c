@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The front of meter.h: the lock of the connection that an operation runs on, then the backend.
+#include "server/state/store/meter.h"
+
+#include "server/state/store/inside.h"
+
+static pthread_mutex_t *usage_lock(ez_store *store) {
+    return store->backend->meter->has_one_writer ? &store->lock : &store->usage_lock;
+}
+
+static pthread_mutex_t *logs_lock(ez_store *store) {
+    return store->backend->meter->has_one_writer ? &store->lock : &store->logs_lock;
+}
+
+#define LOCKED(lock, operation)                                                                                        \
+    pthread_mutex_lock(lock(store));                                                                                   \
+    ez_status status = store->backend->meter->operation;                                                               \
+    pthread_mutex_unlock(lock(store));                                                                                 \
+    return status
+
+ez_status ez_store_add_usage(ez_store *store, ez_usage_batch *batches, size_t count, int64_t now_ns,
+                             ez_usage_total_fn *total, void *user, ez_error *error) {
+    LOCKED(usage_lock, add_usage(store->db, batches, count, now_ns, total, user, error));
+}
+
+ez_status ez_store_each_usage(ez_store *store, ez_usage_table table, ez_usage_total_fn *each, void *user,
+                              ez_error *error) {
+    LOCKED(usage_lock, each_usage(store->db, table, each, user, error));
+}
+
+ez_status ez_store_add_logs(ez_store *store, ez_log_batch *batches, size_t count, int64_t now_ns, ez_error *error) {
+    LOCKED(logs_lock, add_logs(store->db, batches, count, now_ns, error));
+}
+
+ez_status ez_store_fold_rollups(ez_store *store, int64_t now_ns, bool *more, ez_error *error) {
+    LOCKED(logs_lock, fold_rollups(store->db, now_ns, more, error));
+}
+
+ez_status ez_store_trim_logs(ez_store *store, const ez_log_limits *limits, int64_t now_ns, size_t max_rows, bool *more,
+                             ez_error *error) {
+    LOCKED(logs_lock, trim_logs(store->db, limits, now_ns, max_rows, more, error));
+}
+
+ez_status ez_store_count_logs(ez_store *store, int64_t *records, int64_t *oldest_ns, ez_error *error) {
+    LOCKED(logs_lock, count_logs(store->db, records, oldest_ns, error));
+}
+
+ez_status ez_store_put_delivery(ez_store *store, const ez_delivery *delivery, ez_error *error) {
+    LOCKED(logs_lock, put_delivery(store->db, delivery, error));
+}
+
+ez_status ez_reader_each_log(ez_reader *reader, const ez_log_filter *filter, ez_log_fn *each, void *user, bool *more,
+                             int64_t *at_ns, int64_t *at_id, ez_error *error) {
+    return reader->backend->meter->reader_each_log(reader->handle, filter, each, user, more, at_ns, at_id, error);
+}
+
+ez_status ez_reader_each_stat(ez_reader *reader, const ez_stats_query *query, ez_stats_fn *each, void *user,
+                              ez_error *error) {
+    return reader->backend->meter->reader_each_stat(reader->handle, query, each, user, error);
+}
+
+ez_status ez_reader_each_delivery(ez_reader *reader, int64_t before_id, size_t limit, ez_delivery_fn *each, void *user,
+                                  ez_error *error) {
+    return reader->backend->meter->reader_each_delivery(reader->handle, before_id, limit, each, user, error);
+}

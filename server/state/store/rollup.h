@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Rollups: what log records add up to. Each batch of records is merged in memory into rows of one minute and one level,
+// which are added to the table in the transaction that stores the records; hours and days are folded from minutes later
+// (docs/adr/0009). A level says what its rows tell apart, so that every question is answered from as few rows as can
+// be.
+#pragma once
+
+#include "server/state/store/meter.h"
+
+typedef enum ez_rollup_level {
+    EZ_ROLLUP_TOTAL = 1,
+    EZ_ROLLUP_MODEL = 2,         // model
+    EZ_ROLLUP_MASTER = 3,        // a: master
+    EZ_ROLLUP_KEY = 4,           // a: master, b: key
+    EZ_ROLLUP_KEY_MODEL = 5,     // a: master, b: key, model
+    EZ_ROLLUP_GROUP = 6,         // a: group
+    EZ_ROLLUP_API_KEY = 7,       // a: group, b: API key
+    EZ_ROLLUP_API_KEY_MODEL = 8, // a: group, b: API key, model
+    EZ_ROLLUP_LEVELS = 9,
+} ez_rollup_level;
+
+#define EZ_ROLLUP_MINUTE 60
+#define EZ_ROLLUP_HOUR   3600
+#define EZ_ROLLUP_DAY    86400
+
+#define EZ_ROLLUP_MINUTES_KEEP_S (48 * 3600)
+#define EZ_ROLLUP_HOURS_KEEP_S   (92 * 86400)
+
+typedef struct ez_rollup_row {
+    int step; // seconds
+    int level;
+    int64_t time_s; // unix, a multiple of step
+    int64_t a, b;
+    ez_slice model;
+    ez_rollup_sums sums;
+} ez_rollup_row;
+
+typedef struct ez_rollup ez_rollup;
+
+// The rows of a batch; empties itself with ez_rollup_clear and keeps its memory.
+ez_status ez_rollup_create(ez_rollup **out, ez_error *error) EZ_MUST_CHECK;
+void ez_rollup_destroy(ez_rollup *rollup);
+void ez_rollup_clear(ez_rollup *rollup);
+// The record's texts must live until the rows were read. now_s: records older than minutes are kept go to their hour.
+ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, int64_t now_s, ez_error *error) EZ_MUST_CHECK;
+// Sorted by the table's key, so that every server locks rows in one order.
+const ez_rollup_row *ez_rollup_rows(ez_rollup *rollup, size_t *count);
