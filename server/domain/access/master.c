@@ -33,7 +33,7 @@ ez_status ez_master_reply_changed(ez_call *call, ez_txn *txn, Ez__V1__Master *ma
 
 static ez_status give_master_key(ez_txn *txn, Ez__V1__Master *master, ez_error *error) {
     ez_credential made;
-    ez_status status = ez_credential_mint("ezm_", ez_txn_arena(txn), &made, error);
+    ez_status status = ez_credential_mint(txn, "ezm_", &made, error);
     if (status != EZ_OK)
         return status;
     master->master_key = made.token;
