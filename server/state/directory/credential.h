@@ -7,7 +7,7 @@
 #include "server/state/directory/txn.h"
 
 typedef struct ez_credential {
-    char *token;
+    char *token;  // "" where the call only asks what would happen (validate_only): it would never work
     char *prefix; // its first characters
     char *last4;
     ProtobufCBinaryData sha256;
