@@ -203,6 +203,11 @@ class Answers(Case):
         self.assertEqual(problem["request_id"], headers["X-Request-ID"])
         self.assertEqual(set(problem), {"type", "title", "status", "detail", "reason", "violations", "request_id"})
 
+    def test_json_ends_its_line(self):
+        for path in (KEY, "/admin/keys?page_size=2", "/admin/keys/404", "/healthz", "/openapi.json"):
+            body = self.gateway.get(path)[2]
+            self.assertTrue(body.endswith(b"}\n") and not body.endswith(b"\n\n"), (path, body[-20:]))
+
     def test_violations(self):
         status, _, body = self.gateway.get("/admin/keys/400")
         self.assertEqual(status, 400)
