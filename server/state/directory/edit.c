@@ -36,6 +36,14 @@ ez_status ez_txn_fill(ez_txn *txn, int kind, ProtobufCMessage *message, ez_error
     return EZ_OK;
 }
 
+ez_status ez_txn_refuse_match(const ez_txn *txn, ez_error *error) {
+    if (txn->call->header.if_match == 0)
+        return EZ_OK;
+    return ez_error_set(error, EZ_INVALID_ARGUMENT, "IF_MATCH_UNSUPPORTED",
+                        "If-Match names one resource's revision and this call changes many: leave it out, or change "
+                        "them one by one");
+}
+
 static ez_status check_required(const ez_message_rule *rule, const ProtobufCMessage *message, ez_error *error) {
     ez_status status = EZ_OK;
     for (unsigned i = 0; i < rule->field_count; i++) {

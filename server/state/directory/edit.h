@@ -22,6 +22,10 @@ ez_status ez_txn_put_changed(ez_txn *txn, int kind, int64_t id, ProtobufCMessage
 // so that one call can't hold up the others for long. Between steps; what was done so far is given up with the call.
 ez_status ez_txn_check_deadline(const ez_txn *txn, ez_error *error) EZ_MUST_CHECK;
 
+// For calls that change many resources: INVALID_ARGUMENT (IF_MATCH_UNSUPPORTED) where the call carries an if_match,
+// which names the revision of one.
+ez_status ez_txn_refuse_match(const ez_txn *txn, ez_error *error) EZ_MUST_CHECK;
+
 // NOT_FOUND: "there is no key 42".
 ez_status ez_kind_missing(int kind, int64_t id, ez_error *error);
 
