@@ -183,7 +183,7 @@ ez_status ez_pages_create(ez_pages **out, ez_error *error) {
     put_index(&made->all[0].plain);
     put_docs(&made->all[1].plain, document);
     (void)ez_buf_append(&made->all[2].plain, ez_openapi_json, ez_openapi_json_len);
-    (void)ez_buf_puts(&made->all[3].plain, "{\"status\":\"ok\"}");
+    (void)ez_buf_puts(&made->all[3].plain, "{\"status\":\"ok\"}\n");
     json_decref(document);
     ez_status status = pack(made, error);
     if (status != EZ_OK) {

@@ -44,7 +44,7 @@ static void put_document(const ez_error *error, int status, const char *request_
     }
     (void)ez_buf_putc(out, ']');
     put_member(out, "request_id", request_id);
-    (void)ez_buf_puts(out, "}");
+    (void)ez_buf_puts(out, "}\n");
 }
 
 void ez_problem_write(const ez_error *error, int http_status, uint32_t retry_after_ms, const char *request_id,

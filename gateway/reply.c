@@ -94,7 +94,8 @@ ez_status ez_transcode_reply(const ez_transcoded *call, const ez_http_request *i
     }
     if (out->status == 201)
         put_location(call, reply, arena, out);
-    if (ez_json_write(method->reply, reply, method->reveals, body) != EZ_OK)
+    // The line end is for people: without it a shell's prompt stands behind the last brace.
+    if (ez_json_write(method->reply, reply, method->reveals, body) != EZ_OK || ez_buf_putc(body, '\n') != EZ_OK)
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE",
                             "the reply is too large; ask for a smaller page with page_size");
     out->content_type = "application/json";

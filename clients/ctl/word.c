@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Kebab-case and edit distance. Owns nothing. The awkward case is a run of capitals: a hyphen stands before its last
+// Kebab-case and the nearest word. Owns nothing. The awkward case is a run of capitals: a hyphen stands before its last
 // letter where a small one follows ("OAuthTokens", "HTTPRoutes"), and nowhere else within it.
 #include "clients/ctl/word.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#include "proto/runtime/distance.h"
 
 static bool is_upper(char c) {
     return c >= 'A' && c <= 'Z';
@@ -40,29 +42,8 @@ bool ez_ctl_word_is(const char *typed, size_t len, const char *name) {
     return true;
 }
 
-// Levenshtein's distance, over one row; both are cut to EZ_CTL_WORD_MAX.
-static unsigned distance(const char *a, size_t a_len, const char *b, size_t b_len) {
-    unsigned row[EZ_CTL_WORD_MAX + 1];
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= a_len; i++) {
-        unsigned before = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_len; j++) {
-            unsigned best = before + (a[i - 1] != b[j - 1]);
-            before = row[j];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
-        }
-    }
-    return row[b_len];
-}
-
 void ez_ctl_nearest_offer(ez_ctl_nearest *nearest, const char *candidate) {
-    size_t len = strlen(candidate), wanted_len = nearest->wanted_len;
-    len = len < EZ_CTL_WORD_MAX ? len : EZ_CTL_WORD_MAX;
-    wanted_len = wanted_len < EZ_CTL_WORD_MAX ? wanted_len : EZ_CTL_WORD_MAX;
-    unsigned edits = distance(nearest->wanted, wanted_len, candidate, len);
+    unsigned edits = ez_distance(nearest->wanted, nearest->wanted_len, candidate, strlen(candidate));
     if (nearest->word[0] && edits >= nearest->edits)
         return;
     nearest->edits = edits;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/runtime/distance.h"
 #include "proto/runtime/version.h"
 
 #define FLAG_MAX 64
@@ -40,32 +41,13 @@ static const ez_setting *find_flag(const ez_setting *table, size_t count, const 
     return NULL;
 }
 
-// Levenshtein's distance, over one row.
-static unsigned distance(const char *a, size_t a_len, const char *b) {
-    unsigned row[FLAG_MAX + 1];
-    size_t b_len = strlen(b);
-    for (size_t j = 0; j <= b_len; j++)
-        row[j] = (unsigned)j;
-    for (size_t i = 1; i <= a_len; i++) {
-        unsigned before = row[0];
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= b_len; j++) {
-            unsigned best = before + (a[i - 1] != b[j - 1]);
-            before = row[j];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
-        }
-    }
-    return row[b_len];
-}
-
 static ez_status unknown_flag(const ez_setting *table, size_t count, const char *arg, size_t len, ez_error *error) {
     char nearest[FLAG_MAX] = "--help", flag[FLAG_MAX];
     size_t shown = len < FLAG_MAX ? len : FLAG_MAX;
-    unsigned best = distance(arg, shown, nearest);
+    unsigned best = ez_distance(arg, shown, nearest, strlen(nearest));
     for (size_t i = 0; i < count; i++) {
         flag_of(&table[i], flag);
-        unsigned far = distance(arg, shown, flag);
+        unsigned far = ez_distance(arg, shown, flag, strlen(flag));
         if (far < best) {
             best = far;
             memcpy(nearest, flag, sizeof nearest);

@@ -15,12 +15,20 @@ static uint64_t little(const uint8_t *data, size_t size) {
     return value;
 }
 
+// Most tags, lengths and numbers are one byte, and lists look at a hundred thousand fields and more.
+static inline size_t read_varint(const uint8_t *data, size_t len, uint64_t *value) {
+    if (len == 0 || data[0] >= 0x80)
+        return ez_varint_read(data, len, value);
+    *value = data[0];
+    return 1;
+}
+
 static size_t read_value(const uint8_t *data, size_t len, ez_wire_field *out) {
     uint64_t size;
     size_t used;
     switch (out->type) {
     case 0:
-        return ez_varint_read(data, len, &out->varint);
+        return read_varint(data, len, &out->varint);
     case 1:
     case 5:
         size = out->type == 1 ? 8 : 4;
@@ -29,7 +37,7 @@ static size_t read_value(const uint8_t *data, size_t len, ez_wire_field *out) {
         out->varint = little(data, size);
         return size;
     case 2:
-        used = ez_varint_read(data, len, &size);
+        used = read_varint(data, len, &size);
         if (used == 0 || size > len - used)
             return 0;
         out->bytes = (ez_slice){data + used, size};
@@ -43,7 +51,7 @@ bool ez_wire_next(const uint8_t *data, size_t len, size_t *at, ez_wire_field *ou
     if (*at >= len)
         return false;
     uint64_t tag;
-    size_t used = ez_varint_read(data + *at, len - *at, &tag);
+    size_t used = read_varint(data + *at, len - *at, &tag);
     if (used == 0 || tag >> 3 == 0 || tag >> 3 > FIELD_NUMBER_MAX)
         return false;
     ez_wire_field field = {.number = (uint32_t)(tag >> 3), .type = tag & 7};

@@ -40,19 +40,23 @@ static int64_t count(const ez_system *system, int kind) {
     return (int64_t)ez_directory_count(system->options.directory, kind);
 }
 
+// What only admins are shown is absent for others: 0 would be a lie.
+#define SHOW(name, NAME, value)                                                                                        \
+    (status->opt_##name##_case = EZ__V1__STATUS__OPT_##NAME##_##NAME, status->name = (int64_t)(value))
+
 static void add_detail(struct ez_system *self, Ez__V1__Status *status) {
     uint32_t enrolled, live;
     ez_fleet_counts(self->options.fleet, &enrolled, &live);
     status->server_id = (char *)self->options.server_id;
     status->store = (char *)ez_store_name(self->options.store);
-    status->masters = count(self, EZ__V1__KIND__KIND_MASTER);
-    status->keys = count(self, EZ__V1__KIND__KIND_KEY);
-    status->namespaces = count(self, EZ__V1__KIND__KIND_NAMESPACE);
-    status->provider_groups = count(self, EZ__V1__KIND__KIND_PROVIDER_GROUP);
-    status->api_keys = count(self, EZ__V1__KIND__KIND_API_KEY);
-    status->bindings = count(self, EZ__V1__KIND__KIND_BINDING);
-    status->data_planes = enrolled;
-    status->data_planes_live = live;
+    SHOW(masters, MASTERS, count(self, EZ__V1__KIND__KIND_MASTER));
+    SHOW(keys, KEYS, count(self, EZ__V1__KIND__KIND_KEY));
+    SHOW(namespaces, NAMESPACES, count(self, EZ__V1__KIND__KIND_NAMESPACE));
+    SHOW(provider_groups, PROVIDER_GROUPS, count(self, EZ__V1__KIND__KIND_PROVIDER_GROUP));
+    SHOW(api_keys, API_KEYS, count(self, EZ__V1__KIND__KIND_API_KEY));
+    SHOW(bindings, BINDINGS, count(self, EZ__V1__KIND__KIND_BINDING));
+    SHOW(data_planes, DATA_PLANES, enrolled);
+    SHOW(data_planes_live, DATA_PLANES_LIVE, live);
 }
 
 ez_status ez_handle_system_get_status(struct ez_system *self, ez_call *call, Ez__V1__GetStatusRequest *request) {

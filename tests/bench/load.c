@@ -5,8 +5,9 @@
 //   bench_load URL SECONDS IN_FLIGHT REQUEST_HEX
 //
 // One line of JSON: calls, per_second, p50_us, p99_us, bytes of the request and of the last reply, bad (replies whose
-// header says a code other than OK, or none at all). The request is sent as it is, so that the same generator loads
-// ezplaned and a bare echo.
+// header says a code other than OK, or none at all). What the first bad one was goes to the standard error; whether it
+// fails a run is the caller's business. The request is sent as it is, so that the same generator loads ezplaned and a
+// bare echo.
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
 #include <nng/supplemental/util/platform.h>
@@ -36,6 +37,7 @@ static atomic_bool stop;
 static atomic_uint running;
 static atomic_size_t calls, bad, sample_count, reply_bytes;
 static uint32_t *samples;
+static char method[128] = "no method"; // for what is said
 
 static void send_next(lane *l) {
     nng_msg *message;
@@ -50,22 +52,35 @@ static void send_next(lane *l) {
     nng_ctx_send(l->ctx, l->aio);
 }
 
-static bool is_ok(const nng_msg *reply) {
+// Counts a bad call; the first one says why, the others are most likely the same.
+static void note_bad(size_t call, const char *what, const char *reason, const char *message) {
+    if (atomic_fetch_add(&bad, 1) == 0) {
+        fprintf(stderr, "bench_load: call %zu of %s: %s%s%s%s%s\n", call + 1, method, what, *reason ? " " : "", reason,
+                *message ? ": " : "", message);
+    }
+}
+
+static void look_at(const nng_msg *reply, size_t call) {
     ez_arena arena;
     ez_arena_init(&arena, 65536);
     Ez__V1__ReplyHeader *header;
     ez_slice message;
-    bool ok = ez_frame_read_reply(nng_msg_body((nng_msg *)(uintptr_t)reply), nng_msg_len(reply), &arena, &header,
-                                  &message, NULL) == EZ_OK &&
-              header->code == EZ__V1__CODE__CODE_OK;
+    ez_error error = EZ_ERROR_INIT;
+    ez_status status = ez_frame_read_reply(nng_msg_body((nng_msg *)(uintptr_t)reply), nng_msg_len(reply), &arena,
+                                           &header, &message, &error);
+    if (status != EZ_OK) {
+        note_bad(call, "a reply that can't be read", error.reason, error.message);
+    } else if (header->code != EZ__V1__CODE__CODE_OK) {
+        note_bad(call, ez_status_name((ez_status)header->code), header->reason, header->message);
+    }
     ez_arena_fini(&arena);
-    return ok;
 }
 
 static void on_aio(void *arg) {
     lane *l = arg;
-    if (nng_aio_result(l->aio) != 0) {
-        atomic_fetch_add(&bad, 1);
+    int rv = nng_aio_result(l->aio);
+    if (rv != 0) {
+        note_bad(atomic_load(&calls), l->is_sending ? "it could not be sent" : "no reply came", "", nng_strerror(rv));
         atomic_fetch_sub(&running, 1);
         return;
     }
@@ -82,9 +97,7 @@ static void on_aio(void *arg) {
     }
     if (n % 64 == 0) { // looking at each would load the generator
         atomic_store(&reply_bytes, nng_msg_len(reply));
-        if (!is_ok(reply)) {
-            atomic_fetch_add(&bad, 1);
-        }
+        look_at(reply, n);
     }
     nng_msg_free(reply);
     send_next(l);
@@ -117,6 +130,15 @@ static bool read_hex(const char *hex) {
     return true;
 }
 
+// The request's method, as long as there is one: a bare echo takes anything.
+static void name_method(void) {
+    ez_call_header header;
+    ez_slice message;
+    if (ez_frame_read_call(request, request_len, &header, &message, NULL) == EZ_OK && header.method.len > 0) {
+        snprintf(method, sizeof method, "%.*s", (int)header.method.len, (const char *)header.method.data);
+    }
+}
+
 static void open_socket(const char *url) {
     nng_dialer dialer;
     check(nng_req0_open(&sock), "open");
@@ -138,6 +160,7 @@ int main(int argc, char **argv) {
     if (samples == NULL || lanes == 0 || lanes > LANES_MAX) {
         return 2;
     }
+    name_method();
     open_socket(argv[1]);
     for (unsigned i = 0; i < lanes; i++) {
         check(nng_ctx_open(&all[i].ctx, sock), "context");

@@ -203,6 +203,11 @@ class Answers(Case):
         self.assertEqual(problem["request_id"], headers["X-Request-ID"])
         self.assertEqual(set(problem), {"type", "title", "status", "detail", "reason", "violations", "request_id"})
 
+    def test_json_ends_its_line(self):
+        for path in (KEY, "/admin/keys?page_size=2", "/admin/keys/404", "/healthz", "/openapi.json"):
+            body = self.gateway.get(path)[2]
+            self.assertTrue(body.endswith(b"}\n") and not body.endswith(b"\n\n"), (path, body[-20:]))
+
     def test_violations(self):
         status, _, body = self.gateway.get("/admin/keys/400")
         self.assertEqual(status, 400)
@@ -574,7 +579,11 @@ class Core(Case):
             self.assertEqual((status, headers["Retry-After"]), (503, "1"))
             self.assertEqual(json.loads(body)["reason"], "CORE_UNAVAILABLE")
             self.assertEqual((gateway.get("/readyz")[0], gateway.get("/healthz")[0]), (503, 200))
-            self.assertIn(b"ez_gateway_core_connections 0\n", gateway.get("/metrics")[2])
+            # Nobody is there to check a credential: what is shown are the gateway's counters and nothing else.
+            status, _, body = gateway.get("/metrics", Authorization="Bearer no")
+            self.assertEqual(status, 200)
+            self.assertIn(b"ez_gateway_core_connections 0\n", body)
+            self.assertEqual([line for line in body.splitlines() if not line.startswith((b"#", b"ez_gateway_"))], [])
             for how in (signal.SIGTERM, signal.SIGKILL):
                 peer = Process([PEER, f"tcp://127.0.0.1:{port}"])
                 gateway.until(200)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/runtime/json.h"
 #include "tests/integration/support/raw.h"
 #include "tests/integration/support/world.h"
 
@@ -84,6 +85,32 @@ Test(scope, every_method_with_every_credential) {
     }
     cr_assert_gt(open, 0);
     cr_assert_gt(guarded, 40);
+}
+
+// What only admins are shown is absent for others, as for a server that counts nothing; an admin sees a 0 as one.
+Test(scope, a_status_without_detail_has_no_counts) {
+    ez_caller nobody = caller_with(&w, "");
+    Ez__V1__Status *status = ask(&nobody, "System/GetStatus", "{}");
+    cr_assert_str_eq(status->status, "ok");
+    cr_assert_str_empty(status->store);
+    cr_assert_eq(status->opt_masters_case, EZ__V1__STATUS__OPT_MASTERS__NOT_SET);
+    cr_assert_eq(status->opt_data_planes_live_case, EZ__V1__STATUS__OPT_DATA_PLANES_LIVE__NOT_SET);
+    char text[1024];
+    ez_buf json;
+    ez_buf_init(&json, sizeof text);
+    cr_assert_eq(ez_json_write(ez_message_rule_find(status->base.descriptor), &status->base, false, &json), EZ_OK);
+    const char *const hidden[] = {"server_id",       "store",    "masters",  "keys",        "namespaces",
+                                  "provider_groups", "api_keys", "bindings", "data_planes", "data_planes_live"};
+    for (size_t i = 0; i < sizeof hidden / sizeof hidden[0]; i++) {
+        snprintf(text, sizeof text, "\"%s\":", hidden[i]);
+        cr_assert_null(memmem(json.data, json.len, text, strlen(text)), "%s is shown", hidden[i]);
+    }
+    ez_buf_fini(&json);
+    status = ask(&w.admin, "System/GetStatus", "{}");
+    cr_assert_eq(status->opt_masters_case, EZ__V1__STATUS__OPT_MASTERS_MASTERS);
+    cr_assert_eq(status->masters, 0);
+    cr_assert_eq(status->opt_namespaces_case, EZ__V1__STATUS__OPT_NAMESPACES_NAMESPACES);
+    cr_assert_eq(status->namespaces, 1);
 }
 
 Test(scope, credentials_in_other_forms_are_none) {

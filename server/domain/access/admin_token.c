@@ -16,7 +16,7 @@ ez_status ez_handle_admin_tokens_create(ez_access *self, ez_call *call, ez_txn *
     if (ez_stamp_has_passed(token->expires_at, ez_txn_now_ns(txn)))
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "EXPIRES_IN_PAST", "expires_at must be in the future");
     ez_credential made;
-    ez_status status = ez_credential_mint("eza_", ez_txn_arena(txn), &made, error);
+    ez_status status = ez_credential_mint(txn, "eza_", &made, error);
     if (status != EZ_OK)
         return status;
     token->id = 0;

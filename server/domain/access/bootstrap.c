@@ -27,7 +27,7 @@ static ez_status make_default(ez_txn *txn, ez_error *error) {
 
 static ez_status make_first(ez_txn *txn, const char *given, ez_error *error) {
     ez_credential made;
-    ez_status status = ez_credential_from(given, ez_txn_arena(txn), &made, error);
+    ez_status status = ez_credential_from(txn, given, &made, error);
     if (status != EZ_OK)
         return status;
     Ez__V1__AdminToken token = EZ__V1__ADMIN_TOKEN__INIT;

@@ -11,6 +11,7 @@
 #include "ez/v1/token.pb-c.h"
 #include "proto/runtime/cleanup.h"
 #include "server/domain/access/access.h"
+#include "server/state/directory/credential.h"
 #include "server/state/directory/edit.h"
 #include "server/state/directory/few.h"
 #include "server/state/directory/page.h"
@@ -30,20 +31,6 @@
 struct ez_access {
     const ez_directory *directory;
 };
-
-// ---- credential.c: a token that was just made
-
-typedef struct ez_credential {
-    char *token;
-    char *prefix; // its first characters
-    char *last4;
-    ProtobufCBinaryData sha256;
-} ez_credential;
-
-// All texts are in arena. prefix as in token.h.
-ez_status ez_credential_mint(const char *prefix, ez_arena *arena, ez_credential *out, ez_error *error) EZ_MUST_CHECK;
-// From a token somebody else chose.
-ez_status ez_credential_from(const char *token, ez_arena *arena, ez_credential *out, ez_error *error) EZ_MUST_CHECK;
 
 // ---- allowed.c: which namespaces may be used
 

@@ -115,7 +115,7 @@ static ez_status check_new(ez_txn *txn, const Ez__V1__Master *master, int64_t te
 
 static ez_status give_token(ez_txn *txn, Ez__V1__Key *key, ez_error *error) {
     ez_credential made;
-    ez_status status = ez_credential_mint("sk-", ez_txn_arena(txn), &made, error);
+    ez_status status = ez_credential_mint(txn, "sk-", &made, error);
     if (status != EZ_OK)
         return status;
     key->token = made.token;

@@ -35,7 +35,8 @@ static key_facts read_facts(ez_slice data) {
     key_facts facts = {.expires_ns = INT64_MAX};
     size_t at = 0;
     ez_wire_field field;
-    while (ez_wire_next(data.data, data.len, &at, &field)) {
+    // Fields are in ascending order: nothing past the status matters.
+    while (ez_wire_next(data.data, data.len, &at, &field) && field.number <= F_STATUS) {
         switch (field.number) {
         case F_EXPIRES:
             facts.expires_ns = ez_stamp_read(field.bytes);

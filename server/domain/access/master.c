@@ -4,7 +4,6 @@
 // must not change its master. A master's deletion takes its keys with it only where cascade says so.
 #include <string.h>
 
-#include "proto/runtime/message.h"
 #include "proto/runtime/wire.h"
 #include "server/domain/access/inside.h"
 
@@ -33,7 +32,7 @@ ez_status ez_master_reply_changed(ez_call *call, ez_txn *txn, Ez__V1__Master *ma
 
 static ez_status give_master_key(ez_txn *txn, Ez__V1__Master *master, ez_error *error) {
     ez_credential made;
-    ez_status status = ez_credential_mint("ezm_", ez_txn_arena(txn), &made, error);
+    ez_status status = ez_credential_mint(txn, "ezm_", &made, error);
     if (status != EZ_OK)
         return status;
     master->master_key = made.token;
@@ -125,14 +124,12 @@ ez_status ez_handle_masters_update(ez_access *self, ez_call *call, ez_txn *txn, 
     (void)self;
     ez_error *error = &call->error;
     ProtobufCMessage *loaded;
-    ez_status status = ez_txn_load(txn, KIND_MASTER, request->id, &loaded, error);
+    ez_status status = ez_txn_load_merged(txn, KIND_MASTER, request->id, &request->master->base, request->n_update_mask,
+                                          request->update_mask, &loaded, error);
     if (status != EZ_OK)
         return status;
     Ez__V1__Master *master = (Ez__V1__Master *)loaded;
-    status = ez_txn_merge(txn, KIND_MASTER, loaded, &request->master->base, request->n_update_mask,
-                          request->update_mask, error);
-    if (status == EZ_OK)
-        status = ez_allowed_check_master(txn, master, error);
+    status = ez_allowed_check_master(txn, master, error);
     if (status == EZ_OK)
         status = ez_master_follow(txn, call, master, false);
     if (status == EZ_OK)
@@ -156,33 +153,10 @@ ez_status ez_handle_masters_rotate(ez_access *self, ez_call *call, ez_txn *txn, 
 // ---- Deletion
 
 static ez_status refuse_keys(ez_txn *txn, const Ez__V1__Master *master, ez_error *error) {
-    ez_index_key key = ez_index_id(master->id);
-    size_t count = ez_txn_member_count(txn, EZ_INDEX_KEY_BY_MASTER, key);
-    ez_few few = {0};
-    int64_t id = 0;
-    for (const ez_entry *entry; few.count < EZ_FEW_MAX; id = ez_entry_id(entry)) {
-        entry = ez_txn_member(txn, EZ_INDEX_KEY_BY_MASTER, key, id);
-        if (!entry)
-            break;
-        ez_slice data = ez_entry_data(entry);
-        ez_wire_field name = {.number = 0};
-        ez_wire_find(data.data, data.len, KEY_NAME, &name);
-        ez_few_add(&few, ez_entry_id(entry), (const char *)name.bytes.data, name.bytes.len);
-    }
-    few.count = count;
+    ez_few few = ez_txn_few_members(txn, EZ_INDEX_KEY_BY_MASTER, ez_index_id(master->id), KEY_NAME);
     return ez_error_set(error, EZ_FAILED_PRECONDITION, "MASTER_HAS_KEYS",
                         "master %lld (%s) still has %zu keys: %s; delete them first, or set cascade",
-                        (long long)master->id, master->name, count, ez_few_text(&few));
-}
-
-static ez_status delete_keys(ez_txn *txn, int64_t master_id, ez_error *error) {
-    const ez_entry *entry;
-    while ((entry = ez_txn_member(txn, EZ_INDEX_KEY_BY_MASTER, ez_index_id(master_id), 0))) {
-        ez_status status = ez_txn_delete(txn, KIND_KEY, ez_entry_id(entry), error);
-        if (status != EZ_OK)
-            return status;
-    }
-    return EZ_OK;
+                        (long long)master->id, master->name, few.count, ez_few_text(&few));
 }
 
 ez_status ez_handle_masters_delete(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__DeleteMasterRequest *request) {
@@ -197,7 +171,7 @@ ez_status ez_handle_masters_delete(ez_access *self, ez_call *call, ez_txn *txn, 
     if (has_keys && !request->cascade)
         return refuse_keys(txn, master, &call->error);
     ez_txn_subject(txn, KIND_MASTER, request->id);
-    status = delete_keys(txn, request->id, &call->error);
+    status = ez_txn_delete_members(txn, EZ_INDEX_KEY_BY_MASTER, ez_index_id(request->id), &call->error);
     if (status == EZ_OK)
         status = ez_txn_delete(txn, KIND_MASTER, request->id, &call->error);
     return status == EZ_OK ? ez_call_reply(call, &nothing.base) : status;

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "proto/runtime/message.h"
-#include "proto/runtime/wire.h"
 #include "server/domain/access/inside.h"
 
 #define SCRATCH_MAX (1u << 20) // of one key; a key has at most 256 namespaces and 1,000 model limits of 255 bytes
@@ -55,12 +54,8 @@ static ez_status refuse(ez_txn *txn, const Ez__V1__Master *master, ez_error *err
     int64_t id = 0;
     for (const ez_entry *entry; (entry = ez_txn_member(txn, EZ_INDEX_KEY_BY_MASTER, index, id));) {
         id = ez_entry_id(entry);
-        if (!ez_allowed_key_exceeds(entry, master))
-            continue;
-        ez_slice data = ez_entry_data(entry);
-        ez_wire_field name = {.number = 0};
-        ez_wire_find(data.data, data.len, KEY_NAME, &name);
-        ez_few_add(&few, id, (const char *)name.bytes.data, name.bytes.len);
+        if (ez_allowed_key_exceeds(entry, master))
+            ez_few_add_entry(&few, entry, KEY_NAME);
     }
     if (few.count == 0)
         return EZ_OK;

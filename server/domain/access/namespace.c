@@ -59,23 +59,14 @@ ez_status ez_handle_namespaces_update(ez_access *self, ez_call *call, ez_txn *tx
                                       Ez__V1__UpdateNamespaceRequest *request) {
     (void)self;
     ProtobufCMessage *loaded;
-    ez_status status = ez_txn_load(txn, KIND_NAMESPACE, request->id, &loaded, &call->error);
-    if (status == EZ_OK)
-        status = ez_txn_merge(txn, KIND_NAMESPACE, loaded, &request->namespace_->base, request->n_update_mask,
-                              request->update_mask, &call->error);
+    ez_status status = ez_txn_load_merged(txn, KIND_NAMESPACE, request->id, &request->namespace_->base,
+                                          request->n_update_mask, request->update_mask, &loaded, &call->error);
     if (status == EZ_OK)
         status = ez_txn_put_changed(txn, KIND_NAMESPACE, request->id, loaded, &call->error);
     return status == EZ_OK ? ez_call_reply(call, loaded) : status;
 }
 
 // ---- Deletion
-
-static void add_entry(ez_few *few, const ez_entry *entry, uint32_t name_field) {
-    ez_slice data = ez_entry_data(entry);
-    ez_wire_field name = {.number = 0};
-    ez_wire_find(data.data, data.len, name_field, &name);
-    ez_few_add(few, ez_entry_id(entry), (const char *)name.bytes.data, name.bytes.len);
-}
 
 // A key's namespaces are within its master's, so keys are looked at for those of a faulty import only. The walk over
 // all of them costs a few hundred nanoseconds each.
@@ -84,7 +75,7 @@ static ez_status refuse_users(ez_txn *txn, const char *name, int kind, uint32_t 
     int64_t id = 0;
     for (const ez_entry *entry; (entry = ez_txn_next(txn, kind, id)); id = ez_entry_id(entry))
         if (ez_allowed_entry_names(entry, name))
-            add_entry(&few, entry, name_field);
+            ez_few_add_entry(&few, entry, name_field);
     if (few.count == 0)
         return EZ_OK;
     return ez_error_set(error, EZ_FAILED_PRECONDITION, "NAMESPACE_IN_USE",
@@ -93,32 +84,12 @@ static ez_status refuse_users(ez_txn *txn, const char *name, int kind, uint32_t 
 }
 
 static ez_status refuse_bindings(ez_txn *txn, const char *name, ez_error *error) {
-    ez_index_key key = ez_index_text(name);
-    size_t count = ez_txn_member_count(txn, EZ_INDEX_BINDING_BY_NAMESPACE, key);
-    if (count == 0)
+    ez_few few = ez_txn_few_members(txn, EZ_INDEX_BINDING_BY_NAMESPACE, ez_index_text(name), BINDING_MODEL);
+    if (few.count == 0)
         return EZ_OK;
-    ez_few few = {0};
-    int64_t id = 0;
-    for (const ez_entry *entry; few.count < EZ_FEW_MAX; id = ez_entry_id(entry)) {
-        entry = ez_txn_member(txn, EZ_INDEX_BINDING_BY_NAMESPACE, key, id);
-        if (!entry)
-            break;
-        add_entry(&few, entry, BINDING_MODEL);
-    }
-    few.count = count;
     return ez_error_set(error, EZ_FAILED_PRECONDITION, "NAMESPACE_IN_USE",
-                        "namespace \"%s\" has %zu bindings: %s; delete them first, or set cascade", name, count,
+                        "namespace \"%s\" has %zu bindings: %s; delete them first, or set cascade", name, few.count,
                         ez_few_text(&few));
-}
-
-static ez_status delete_bindings(ez_txn *txn, const char *name, ez_error *error) {
-    const ez_entry *entry;
-    while ((entry = ez_txn_member(txn, EZ_INDEX_BINDING_BY_NAMESPACE, ez_index_text(name), 0))) {
-        ez_status status = ez_txn_delete(txn, KIND_BINDING, ez_entry_id(entry), error);
-        if (status != EZ_OK)
-            return status;
-    }
-    return EZ_OK;
 }
 
 ez_status ez_handle_namespaces_delete(ez_access *self, ez_call *call, ez_txn *txn,
@@ -142,7 +113,7 @@ ez_status ez_handle_namespaces_delete(ez_access *self, ez_call *call, ez_txn *tx
     if (status != EZ_OK)
         return status;
     ez_txn_subject(txn, KIND_NAMESPACE, request->id);
-    status = delete_bindings(txn, name, error);
+    status = ez_txn_delete_members(txn, EZ_INDEX_BINDING_BY_NAMESPACE, ez_index_text(name), error);
     if (status == EZ_OK)
         status = ez_txn_delete(txn, KIND_NAMESPACE, request->id, error);
     return status == EZ_OK ? ez_call_reply(call, &nothing.base) : status;

@@ -8,35 +8,30 @@
 #include <string.h>
 
 #include "ez/handlers.h"
-#include "proto/crypto/token.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/message.h"
 #include "server/domain/fleet/session.h"
+#include "server/state/directory/credential.h"
 #include "server/state/directory/page.h"
 
 ez_status ez_handle_data_planes_create(struct ez_fleet *self, ez_call *call, struct ez_txn *txn,
                                        Ez__V1__CreateDataPlaneRequest *request) {
     (void)self;
     Ez__V1__DataPlane *plane = request->data_plane;
-    char token[EZ_TOKEN_TEXT_MAX];
-    uint8_t hash[EZ_TOKEN_HASH_LEN];
-    if (ez_token_make("ezd_", token) != EZ_OK) {
-        return ez_call_fail(call, EZ_INTERNAL, "NO_RANDOMNESS", "the system gives no random numbers for a token");
-    }
-    size_t len = strlen(token);
-    ez_token_hash(token, len, hash);
-    plane->id = 0;
-    plane->token_sha256 = (ProtobufCBinaryData){.len = sizeof hash, .data = hash};
-    plane->token_prefix = ez_arena_strndup(&call->arena, token, 8);
-    plane->token_last4 = ez_arena_strdup(&call->arena, token + len - 4);
-    if (plane->token_prefix == NULL || plane->token_last4 == NULL) {
-        return ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for this call");
-    }
-    ez_status status = ez_txn_put(txn, EZ__V1__KIND__KIND_DATA_PLANE, &plane->base, &call->error);
+    ez_credential made;
+    ez_status status = ez_credential_mint(txn, "ezd_", &made, &call->error);
     if (status != EZ_OK) {
         return status;
     }
-    plane->token = token;
+    plane->id = 0;
+    plane->token = made.token;
+    plane->token_prefix = made.prefix;
+    plane->token_last4 = made.last4;
+    plane->token_sha256 = made.sha256;
+    status = ez_txn_put(txn, EZ__V1__KIND__KIND_DATA_PLANE, &plane->base, &call->error);
+    if (status != EZ_OK) {
+        return status;
+    }
     plane->state = EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_NEVER_SEEN;
     return ez_call_reply(call, &plane->base);
 }

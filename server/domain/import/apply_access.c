@@ -34,7 +34,7 @@ static ez_status create_master(ez_applying *a, Ez__V1__Master *master) {
         return status;
     }
     ez_wire_field key;
-    char *made = NULL;
+    char *made = ez_txn_is_rehearsal(a->txn) ? (char *)protobuf_c_empty_string : NULL; // a dry run makes none
     if (ez_wire_find(a->call->reply.data, a->call->reply.len, MASTER_KEY, &key)) {
         made = ez_arena_strndup(&a->call->arena, (const char *)key.bytes.data, key.bytes.len);
     }

@@ -9,6 +9,7 @@
 #include "proto/runtime/message.h"
 #include "proto/runtime/wire.h"
 #include "server/domain/import/apply.h"
+#include "server/state/directory/edit.h"
 
 enum { RESOURCE_ID = 1 };
 
@@ -97,6 +98,10 @@ static void run_row(ez_applying *a, Ez__V1__ImportRow *row) {
 
 ez_status ez_handle_import_apply(struct ez_import *self, ez_call *call, struct ez_txn *txn,
                                  Ez__V1__ApplyImportRequest *request) {
+    ez_status status = ez_txn_refuse_match(txn, &call->error);
+    if (status != EZ_OK) {
+        return status;
+    }
     Ez__V1__ApplyImportResponse reply = EZ__V1__APPLY_IMPORT_RESPONSE__INIT;
     Ez__V1__ImportResult *results = ez_arena_alloc(&call->arena, request->n_rows * sizeof *results);
     reply.results = ez_arena_alloc(&call->arena, request->n_rows * sizeof *reply.results);

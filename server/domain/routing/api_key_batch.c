@@ -69,7 +69,9 @@ ez_status ez_handle_api_keys_batch(ez_routing *self, ez_call *call, ez_txn *txn,
     reply.n_results = count;
     if (!results || !touched.groups || !reply.results)
         return ez_no_memory(&call->error);
-    ez_status status = run_all(txn, request, &reply, results, &touched, &call->error);
+    ez_status status = ez_txn_refuse_match(txn, &call->error);
+    if (status == EZ_OK)
+        status = run_all(txn, request, &reply, results, &touched, &call->error);
     for (size_t i = 0; status == EZ_OK && i < touched.count; i++)
         status = ez_compile_group(txn, touched.groups[i], &call->error);
     return status == EZ_OK ? ez_call_reply(call, &reply.base) : status;

@@ -44,10 +44,8 @@ ez_status ez_binding_make(ez_txn *txn, const Ez__V1__Binding *asked, Ez__V1__Bin
 ez_status ez_binding_update(ez_txn *txn, const Ez__V1__UpdateBindingRequest *request, Ez__V1__Binding **out,
                             ez_error *error) {
     ProtobufCMessage *loaded;
-    ez_status status = ez_txn_load(txn, KIND_BINDING, request->id, &loaded, error);
-    if (status == EZ_OK)
-        status = ez_txn_merge(txn, KIND_BINDING, loaded, &request->binding->base, request->n_update_mask,
-                              request->update_mask, error);
+    ez_status status = ez_txn_load_merged(txn, KIND_BINDING, request->id, &request->binding->base,
+                                          request->n_update_mask, request->update_mask, &loaded, error);
     if (status != EZ_OK)
         return status;
     *out = (Ez__V1__Binding *)loaded;

@@ -67,6 +67,8 @@ ez_status ez_handle_bindings_batch(ez_routing *self, ez_call *call, ez_txn *txn,
     reply.n_results = count;
     if (!results || !reply.results)
         return ez_no_memory(&call->error);
-    ez_status status = run_all(txn, request, &reply, results, &call->error);
+    ez_status status = ez_txn_refuse_match(txn, &call->error);
+    if (status == EZ_OK)
+        status = run_all(txn, request, &reply, results, &call->error);
     return status == EZ_OK ? ez_call_reply(call, &reply.base) : status;
 }

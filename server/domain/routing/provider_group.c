@@ -12,7 +12,7 @@
 #include "server/domain/routing/provider_type.h"
 #include "server/domain/routing/upstream.h"
 
-enum { F_NAME = 2, F_TYPE = 3, F_STATUS = 10, F_KEY_COUNT = 16, NAME_OF_POINTER = 3 };
+enum { F_NAME = 2, F_TYPE = 3, F_STATUS = 10, F_KEY_COUNT = 16, API_KEY_NAME = 3, BINDING_MODEL = 3 };
 
 // ---- Rules
 
@@ -181,14 +181,12 @@ ez_status ez_handle_provider_groups_update(ez_routing *self, ez_call *call, ez_t
     (void)self;
     ez_error *error = &call->error;
     ProtobufCMessage *loaded;
-    ez_status status = ez_txn_load(txn, KIND_PROVIDER_GROUP, request->id, &loaded, error);
+    ez_status status = ez_txn_load_merged(txn, KIND_PROVIDER_GROUP, request->id, &request->provider_group->base,
+                                          request->n_update_mask, request->update_mask, &loaded, error);
     if (status != EZ_OK)
         return status;
     Ez__V1__ProviderGroup *group = (Ez__V1__ProviderGroup *)loaded;
-    status = ez_txn_merge(txn, KIND_PROVIDER_GROUP, loaded, &request->provider_group->base, request->n_update_mask,
-                          request->update_mask, error);
-    if (status == EZ_OK)
-        status = check_group(txn, group, false, error);
+    status = check_group(txn, group, false, error);
     if (status == EZ_OK)
         status = ez_txn_put_changed(txn, KIND_PROVIDER_GROUP, request->id, loaded, error);
     if (status == EZ_OK)
@@ -201,40 +199,12 @@ ez_status ez_handle_provider_groups_update(ez_routing *self, ez_call *call, ez_t
 
 // ---- Deletion
 
-static void add_pointers(ez_txn *txn, ez_index index, int64_t group_id, size_t count, ez_few *few) {
-    int64_t id = 0;
-    for (const ez_entry *entry; few->count < EZ_FEW_MAX; id = ez_entry_id(entry)) {
-        entry = ez_txn_member(txn, index, ez_index_id(group_id), id);
-        if (!entry)
-            break;
-        ez_slice data = ez_entry_data(entry); // an API key's name and a binding's public model have the same number
-        ez_wire_field name = {.number = 0};
-        ez_wire_find(data.data, data.len, NAME_OF_POINTER, &name);
-        ez_few_add(few, ez_entry_id(entry), (const char *)name.bytes.data, name.bytes.len);
-    }
-    few->count = count;
-}
-
-static ez_status refuse_in_use(ez_txn *txn, const Ez__V1__ProviderGroup *group, size_t keys, size_t bindings,
-                               ez_error *error) {
-    ez_few key_few = {0}, binding_few = {0};
-    add_pointers(txn, EZ_INDEX_API_KEY_BY_GROUP, group->id, keys, &key_few);
-    add_pointers(txn, EZ_INDEX_BINDING_BY_GROUP, group->id, bindings, &binding_few);
+static ez_status refuse_in_use(const Ez__V1__ProviderGroup *group, ez_few *keys, ez_few *bindings, ez_error *error) {
     return ez_error_set(error, EZ_FAILED_PRECONDITION, "PROVIDER_GROUP_IN_USE",
                         "provider group %lld (%.64s) has %zu API keys%s%.160s and %zu bindings%s%.160s; delete them "
                         "first, or set cascade",
-                        (long long)group->id, group->name, keys, keys ? ": " : "", ez_few_text(&key_few), bindings,
-                        bindings ? ": " : "", ez_few_text(&binding_few));
-}
-
-static ez_status delete_pointers(ez_txn *txn, ez_index index, int kind, int64_t group_id, ez_error *error) {
-    const ez_entry *entry;
-    while ((entry = ez_txn_member(txn, index, ez_index_id(group_id), 0))) {
-        ez_status status = ez_txn_delete(txn, kind, ez_entry_id(entry), error);
-        if (status != EZ_OK)
-            return status;
-    }
-    return EZ_OK;
+                        (long long)group->id, group->name, keys->count, keys->count ? ": " : "", ez_few_text(keys),
+                        bindings->count, bindings->count ? ": " : "", ez_few_text(bindings));
 }
 
 ez_status ez_handle_provider_groups_delete(ez_routing *self, ez_call *call, ez_txn *txn,
@@ -247,14 +217,15 @@ ez_status ez_handle_provider_groups_delete(ez_routing *self, ez_call *call, ez_t
     ez_status status = ez_txn_load(txn, KIND_PROVIDER_GROUP, id, &loaded, error);
     if (status != EZ_OK)
         return status;
-    size_t keys = ez_txn_member_count(txn, EZ_INDEX_API_KEY_BY_GROUP, ez_index_id(id));
-    size_t bindings = ez_txn_member_count(txn, EZ_INDEX_BINDING_BY_GROUP, ez_index_id(id));
-    if ((keys > 0 || bindings > 0) && !request->cascade)
-        return refuse_in_use(txn, (const Ez__V1__ProviderGroup *)loaded, keys, bindings, error);
+    ez_index_key key = ez_index_id(id);
+    ez_few keys = ez_txn_few_members(txn, EZ_INDEX_API_KEY_BY_GROUP, key, API_KEY_NAME);
+    ez_few bindings = ez_txn_few_members(txn, EZ_INDEX_BINDING_BY_GROUP, key, BINDING_MODEL);
+    if ((keys.count > 0 || bindings.count > 0) && !request->cascade)
+        return refuse_in_use((const Ez__V1__ProviderGroup *)loaded, &keys, &bindings, error);
     ez_txn_subject(txn, KIND_PROVIDER_GROUP, id);
-    status = delete_pointers(txn, EZ_INDEX_BINDING_BY_GROUP, KIND_BINDING, id, error);
+    status = ez_txn_delete_members(txn, EZ_INDEX_BINDING_BY_GROUP, key, error);
     if (status == EZ_OK)
-        status = delete_pointers(txn, EZ_INDEX_API_KEY_BY_GROUP, KIND_API_KEY, id, error);
+        status = ez_txn_delete_members(txn, EZ_INDEX_API_KEY_BY_GROUP, key, error);
     if (status == EZ_OK)
         status = ez_txn_delete(txn, KIND_PROVIDER_GROUP, id, error);
     return status == EZ_OK ? ez_call_reply(call, &nothing.base) : status;

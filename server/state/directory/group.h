@@ -37,11 +37,12 @@ struct ez_writer {
     ez_overlay *overlay;
     ez_group_item items[EZ_GROUP_WRITES];
     size_t item_count;
-    uint64_t looked_ms; // when other servers' commits were looked for, monotonic
-    bool more_to_trim;
-    uint64_t trim_from;    // changes of revisions before it may be forgotten
-    uint64_t trim_next;    // what trim_from becomes
-    uint64_t trim_next_ms; // and when, monotonic
+    uint64_t looked_ms;       // when other servers' commits were looked for, monotonic
+    bool has_chores;          // a tick asked for them, or there is more to forget
+    uint64_t chores_since_ms; // when, monotonic
+    uint64_t trim_from;       // changes of revisions before it may be forgotten
+    uint64_t trim_next;       // what trim_from becomes
+    uint64_t trim_next_ms;    // and when, monotonic
     pthread_t thread;
     _Atomic bool is_broken; // the store's state is not known: nothing is accepted
     pthread_mutex_t lock;

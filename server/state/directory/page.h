@@ -8,7 +8,7 @@
 #include "proto/runtime/call.h"
 #include "server/state/directory/directory.h"
 
-#define EZ_PAGE_SCAN_MAX     100000
+#define EZ_PAGE_SCAN_MAX     50000
 #define EZ_PAGE_SIZE_DEFAULT 50
 #define EZ_PAGE_SIZE_MAX     1000
 

@@ -31,6 +31,10 @@ ez_arena *ez_txn_arena(ez_txn *txn) {
     return &txn->call->arena;
 }
 
+bool ez_txn_is_rehearsal(const ez_txn *txn) {
+    return txn->call->header.validate_only;
+}
+
 // ---- Reading
 
 const ez_entry *ez_txn_get(ez_txn *txn, int kind, int64_t id) {

@@ -20,6 +20,7 @@ typedef struct ez_txn ez_txn;
 ez_revision ez_txn_revision(const ez_txn *txn); // the one it will become
 int64_t ez_txn_now_ns(const ez_txn *txn);       // wall clock, the same all through
 ez_arena *ez_txn_arena(ez_txn *txn);            // the call's
+bool ez_txn_is_rehearsal(const ez_txn *txn);    // validate_only: nothing of it will be kept
 
 // Reading, as in directory.h.
 const ez_entry *ez_txn_get(ez_txn *txn, int kind, int64_t id);

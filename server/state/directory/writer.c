@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The writer's queue and thread. Writes wait in a list that is linked through themselves and belong to the writer until
-// they are answered; the thread takes as many as one commit may hold and hands them to the group. Between groups it
-// does the chores a tick asked for, one bounded step at a time, so that no change waits behind a long cleaning.
+// they are answered; the thread takes as many as one commit may hold and hands them to the group. The chores a tick
+// asked for are done one bounded step at a time, when no change waits; under a load that never pauses, one step a
+// second.
 //
 // Awkward: when the store stopped answering in the middle of a commit, what is durable is not known. The writer then
 // refuses everything until the store's feed can be read again and has been caught up with.
@@ -19,6 +20,7 @@
 
 #define TRIM_ROWS     1000
 #define LOOK_MS       1000  // between looks for other servers' commits
+#define CHORES_MS     1000  // chores that were put off so long come between two groups, whoever waits
 #define TRIM_GRACE_MS 60000 // what this server no longer needs is kept that long for others
 
 static ez_revision head_of(const ez_writer *writer) {
@@ -73,6 +75,12 @@ static void run_writes(ez_writer *writer) {
 
 // ---- Chores
 
+static void owe_chores(ez_writer *writer) {
+    if (!writer->has_chores)
+        writer->chores_since_ms = ez_clock_mono_ms();
+    writer->has_chores = true;
+}
+
 static void recover(ez_writer *writer) {
     ez_error error = EZ_ERROR_INIT;
     if (ez_writer_catch_up(writer, &error) != EZ_OK) {
@@ -116,12 +124,15 @@ static void trim(ez_writer *writer) {
     uint64_t keep_from = writer->options.feed_keep ? find_trim_from(writer) : 0;
     int64_t before = ez_clock_wall_ns() - writer->options.idempotency_ns;
     ez_error error = EZ_ERROR_INIT;
-    writer->more_to_trim = false;
-    if (ez_store_trim(writer->options.store, keep_from, before, TRIM_ROWS, &writer->more_to_trim, &error) != EZ_OK)
+    bool has_more = false;
+    if (ez_store_trim(writer->options.store, keep_from, before, TRIM_ROWS, &has_more, &error) != EZ_OK)
         ez_log_warn("old changes were not forgotten", "error", error.message);
+    if (has_more)
+        owe_chores(writer);
 }
 
 static void do_chores(ez_writer *writer) {
+    writer->has_chores = false;
     if (atomic_load(&writer->is_broken)) {
         recover(writer);
         return;
@@ -130,15 +141,26 @@ static void do_chores(ez_writer *writer) {
     trim(writer);
 }
 
+// A change that waits goes first, but not for ever: what is not forgotten fills the disk.
+static bool has_time_for_chores(ez_writer *writer) {
+    if (!writer->has_chores)
+        return false;
+    pthread_mutex_lock(&writer->lock);
+    bool is_idle = !writer->first;
+    pthread_mutex_unlock(&writer->lock);
+    return is_idle || ez_clock_mono_ms() - writer->chores_since_ms >= CHORES_MS;
+}
+
 // ---- The thread
 
 // Waits for something to do, and takes it. False where there is nothing left and the writer stops.
-static bool wait_for_work(ez_writer *writer, bool *has_chores) {
+static bool wait_for_work(ez_writer *writer) {
     pthread_mutex_lock(&writer->lock);
-    while (!writer->first && !writer->is_stopping && !writer->is_ticked && !writer->more_to_trim)
+    while (!writer->first && !writer->is_stopping && !writer->is_ticked && !writer->has_chores)
         pthread_cond_wait(&writer->wake, &writer->lock);
     take_writes(writer);
-    *has_chores = writer->is_ticked || (writer->more_to_trim && writer->item_count == 0);
+    if (writer->is_ticked)
+        owe_chores(writer);
     writer->is_ticked = false;
     bool goes_on = writer->item_count > 0 || !writer->is_stopping;
     pthread_mutex_unlock(&writer->lock);
@@ -147,12 +169,11 @@ static bool wait_for_work(ez_writer *writer, bool *has_chores) {
 
 static void *run_thread(void *user) {
     ez_writer *writer = user;
-    bool has_chores;
-    while (wait_for_work(writer, &has_chores)) {
-        if (has_chores)
-            do_chores(writer);
+    while (wait_for_work(writer)) {
         if (writer->item_count > 0)
             run_writes(writer);
+        if (has_time_for_chores(writer))
+            do_chores(writer);
     }
     return NULL;
 }

@@ -57,5 +57,5 @@ ez_status ez_call_create_system(const char *what, ez_call **out) EZ_MUST_CHECK;
 void ez_call_destroy_system(ez_call *call);
 
 // Asks the writer's thread to do one step of forgetting old changes and idempotency records, and (PostgreSQL) to look
-// whether another server committed. From the timer.
+// whether another server committed: once no change waits, or after a second. From the timer.
 void ez_writer_tick(ez_writer *writer);

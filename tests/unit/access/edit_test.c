@@ -86,3 +86,51 @@ Test(edit, a_deadline_that_passes_gives_the_change_up) {
     cr_assert_str_eq(w->error.reason, "DEADLINE_EXCEEDED");
     end_world(w);
 }
+
+// ---- What points to a resource
+
+enum { KEY_NAME = 3 };
+
+static ez_status name_members(void *self, ez_call *c, void *scene, ProtobufCMessage *request) {
+    (void)request;
+    ez_few few = ez_txn_few_members(scene, EZ_INDEX_KEY_BY_MASTER, ez_index_id(*(int64_t *)self), KEY_NAME);
+    const char *text = ez_few_text(&few);
+    return ez_call_reply_bytes(c, text, strlen(text) + 1);
+}
+
+static ez_status delete_members(void *self, ez_call *c, void *scene, ProtobufCMessage *request) {
+    (void)request;
+    ez_index_key key = ez_index_id(*(int64_t *)self);
+    ez_status status = ez_txn_delete_members(scene, EZ_INDEX_KEY_BY_MASTER, key, &c->error);
+    cr_assert_eq(ez_txn_member_count(scene, EZ_INDEX_KEY_BY_MASTER, key), 0);
+    return status == EZ_OK ? ez_call_reply_bytes(c, "", 1) : status;
+}
+
+static void run_on(world *w, ez_handler *run, int64_t master_id, const char *wanted) {
+    Ez__V1__Empty nothing = EZ__V1__EMPTY__INIT;
+    ez_call *c;
+    cr_assert_eq(ez_call_create_system("test", &c), EZ_OK);
+    ez_error_clear(&w->error);
+    cr_assert_eq(ez_writer_run(w->writer, c, run, &master_id, &nothing.base, &w->error), EZ_OK, "%s", w->error.message);
+    cr_assert_str_eq((const char *)c->reply.data, wanted);
+    ez_call_destroy_system(c);
+}
+
+Test(edit, members_are_named_and_deleted) {
+    world *w = given_world();
+    Ez__V1__Master *acme = given_master(w, "acme"), *other = given_master(w, "other");
+    expect_ok(w, "Masters/Update", "{'id':%lld,'master':{'max_child_keys':9}}", (long long)acme->id);
+    run_on(w, name_members, acme->id, "");
+    const char *const names[] = {"a", "b", "c", "d", "e", "f", "g"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        given_key(w, acme->id, names[i]);
+    Ez__V1__Key *kept = given_key(w, other->id, "kept");
+    run_on(w, name_members, acme->id, "1 (a), 2 (b), 3 (c), 4 (d), 5 (e) and 2 more");
+    uint64_t head = head_of(w);
+    run_on(w, delete_members, acme->id, "");
+    cr_assert_eq(head_of(w), head + 1);
+    Ez__V1__ListKeysResponse *list = expect_ok(w, "Keys/List", "{}");
+    cr_assert_eq(list->n_items, 1);
+    cr_assert_eq(list->items[0]->id, kept->id);
+    end_world(w);
+}

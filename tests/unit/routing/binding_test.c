@@ -149,6 +149,21 @@ Test(binding, lists_by_what_it_binds) {
     end_world(w);
 }
 
+// It could be compared with one item only, and the caller would think that it held for all.
+Test(binding, batch_refuses_if_match) {
+    world *w = given_world();
+    Ez__V1__ProviderGroup *group = given_usable_group(w, "main", "'m','n'");
+    Ez__V1__Binding *one = given_binding(w, "m", group->id), *two = given_binding(w, "n", group->id);
+    w->if_match = one->revision;
+    expect_error(w, EZ_INVALID_ARGUMENT, "IF_MATCH_UNSUPPORTED", "one by one", "Bindings/Batch",
+                 "{'items':[{'delete':{'id':%lld}},{'delete':{'id':%lld}}]}", (long long)one->id, (long long)two->id);
+    read_binding(w, one->id);
+    w->if_match = one->revision;
+    expect_error(w, EZ_INVALID_ARGUMENT, "IF_MATCH_UNSUPPORTED", "one by one", "ApiKeys/Batch",
+                 "{'items':[{'create':{'group_id':%lld,'api_key':'k'}}]}", (long long)group->id);
+    end_world(w);
+}
+
 Test(binding, batch_answers_each_item) {
     world *w = given_world();
     Ez__V1__ProviderGroup *group = given_usable_group(w, "main", "'m','n'");
