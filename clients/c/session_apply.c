@@ -108,6 +108,14 @@ static bool is_superseded(const ez_session *session, const ez_change *change, co
            says_secret(change->resource);
 }
 
+// A change from before what is held. A snapshot shows each row as of its own page, so the deltas that follow it begin
+// with what some rows have behind them: a key that was revoked meanwhile must not work again until they are through. In
+// a snapshot everything is of now, even where the server went back.
+static bool is_older(const ez_session *session, const ez_change *change, const ez_row *row) {
+    return !session->in_snapshot && row != NULL && row->is_held && change->revision < row->revision &&
+           change->revision != 0;
+}
+
 static void apply_put(ez_session *session, const ez_change *change) {
     row_put put = {.change = change};
     ez_row *row = change->kind > UINT8_MAX ? NULL : ez_rows_find(&session->rows, (uint8_t)change->kind, change->id);
@@ -115,6 +123,7 @@ static void apply_put(ez_session *session, const ez_change *change) {
                   put.hash);
     if (same_hash(row, put.hash)) {
         row->seen = session->snapshot;
+        ez_rows_date(row, change->revision);
         ez_rows_accept(&session->rows, row);
         return;
     }
@@ -134,6 +143,7 @@ static void apply_put(ez_session *session, const ez_change *change) {
         return;
     }
     row->seen = session->snapshot;
+    ez_rows_date(row, change->revision);
 }
 
 static void delete_row(ez_session *session, ez_row *row) {
@@ -147,13 +157,14 @@ static void delete_row(ez_session *session, ez_row *row) {
 }
 
 void ez_apply_change(ez_session *session, const ez_change *change) {
+    ez_row *row = change->kind > UINT8_MAX ? NULL : ez_rows_find(&session->rows, (uint8_t)change->kind, change->id);
+    if (is_older(session, change, row)) {
+        return;
+    }
     session->cache.is_dirty = true;
     if (change->op == EZ__V1__OP__OP_PUT) {
         apply_put(session, change);
-        return;
-    }
-    ez_row *row = change->kind > UINT8_MAX ? NULL : ez_rows_find(&session->rows, (uint8_t)change->kind, change->id);
-    if (change->op == EZ__V1__OP__OP_DELETE && row != NULL) {
+    } else if (change->op == EZ__V1__OP__OP_DELETE && row != NULL) {
         delete_row(session, row);
     }
 }

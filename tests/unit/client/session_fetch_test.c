@@ -163,3 +163,60 @@ Test(session_fetch, drift_is_cured_by_a_snapshot) {
     holder_destroy(seen);
     plane_stop(plane);
 }
+
+// Changes rows that the snapshot has yet to come to, as soon as its first page is here.
+typedef struct meddler {
+    holder *seen;
+    fake_plane *plane;
+    bool is_done;
+} meddler;
+
+static bool meddle(void *user, Ez__V1__Kind kind, int64_t id, const ProtobufCMessage *resource,
+                   const Ez__V1__ApiKeySecret *secret, char *reason, size_t reason_size) {
+    meddler *self = user;
+    if (!self->is_done) {
+        self->is_done = true;
+        plane_commit(self->plane, (plane_change){.id = 2, .name = "older", .quiet = true});
+        plane_commit(self->plane, (plane_change){.id = 2, .name = "newer", .quiet = true});
+        plane_commit(self->plane, (plane_change){.id = 4, .is_delete = true, .quiet = true});
+        plane_commit(self->plane, (plane_change){.id = 4, .name = "again", .quiet = true});
+    }
+    return on_put(self->seen, kind, id, resource, secret, reason, reason_size);
+}
+
+static void meddle_delete(void *user, Ez__V1__Kind kind, int64_t id) {
+    const meddler *self = user;
+    on_delete(self->seen, kind, id);
+}
+
+// The deltas behind a snapshot begin with what its later pages had in them already: a key that was disabled meanwhile
+// was given as it had been once more.
+Test(session_fetch, an_older_change_does_not_undo_what_a_snapshot_gave) {
+    fake_plane *plane = plane_start(1, 0, 0);
+    given_rows(plane);
+    plane_commit(plane, (plane_change){.id = 4, .name = "four", .quiet = true});
+    plane_set_page(plane, 1);
+    holder *seen = holder_create();
+    meddler user = {.seen = seen, .plane = plane};
+    ez_session_options options = options_for(plane, seen);
+    options.user = &user;
+    options.on_put = meddle;
+    options.on_delete = meddle_delete;
+    options.on_revision = NULL;
+    options.on_applied = NULL;
+    ez_session *session = session_of(&options);
+    until(is_at(session, 8));
+    cr_assert(holds_space(seen, 2, "newer"));
+    cr_assert(holds_space(seen, 4, "again"));
+    holder copy = look(seen);
+    cr_assert_eq(copy.puts, 4, "each row was given once, as it is now");
+    cr_assert_eq(copy.deletes, 0);
+    expect_same_digest(plane, session);
+    uint64_t n = plane_commit(plane, (plane_change){.id = 2, .name = "newest", .quiet = true});
+    plane_heartbeat(plane);
+    until(is_at(session, n));
+    cr_assert(holds_space(seen, 2, "newest"));
+    ez_session_close(session);
+    holder_destroy(seen);
+    plane_stop(plane);
+}
