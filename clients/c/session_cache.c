@@ -23,8 +23,13 @@
 #define MAGIC     "EZCACHE1"
 #define MAGIC_LEN 8
 #define HEAD_LEN  (MAGIC_LEN + EZ_SHA256_LEN)
-#define CACHE_MAX (256u << 20)
-#define PLACE     "ezplane data plane cache v1"
+// Bytes before sealing. A key takes 145 bytes here with nothing but its name, 310 with limits, scopes, addresses and
+// labels: this has room for a million of 1 KiB, or for all rows that a session may hold where they are plain.
+#define CACHE_MAX (1u << 30)
+#define FILE_MAX  ((size_t)CACHE_MAX + HEAD_LEN + EZ_SEAL_OVERHEAD)
+// Of a row, beside its bytes and its secret: tags, lengths, kind, id, versions.
+#define ROW_HEAD 48
+#define PLACE    "ezplane data plane cache v1"
 
 static bool make_paths(ez_session_cache *cache, const char *dir) {
     cache->directory = strdup(dir);
@@ -79,8 +84,7 @@ void ez_cache_close(ez_session *session) {
 
 static ez_status read_all(int fd, ez_buf *out) {
     struct stat info;
-    if (fstat(fd, &info) != 0 || info.st_size > (off_t)CACHE_MAX ||
-        ez_buf_reserve(out, (size_t)info.st_size) != EZ_OK) {
+    if (fstat(fd, &info) != 0 || info.st_size > (off_t)FILE_MAX || ez_buf_reserve(out, (size_t)info.st_size) != EZ_OK) {
         return EZ_RESOURCE_EXHAUSTED;
     }
     while (out->len < (size_t)info.st_size) {
@@ -153,7 +157,7 @@ void ez_cache_load(ez_session *session) {
         return;
     }
     ez_buf file, plain;
-    ez_buf_init(&file, CACHE_MAX);
+    ez_buf_init(&file, FILE_MAX);
     ez_buf_init(&plain, CACHE_MAX);
     ez_error error;
     ez_error_clear(&error);
@@ -161,6 +165,7 @@ void ez_cache_load(ez_session *session) {
     if (status == EZ_OK) {
         status = unseal(cache, &file, &plain, &error);
     }
+    ez_buf_fini(&file); // hundreds of megabytes, where there are a million keys
     if (status == EZ_OK) {
         status = load_rows(session, (ez_slice){plain.data, plain.len}, &error);
     }
@@ -172,7 +177,6 @@ void ez_cache_load(ez_session *session) {
         ez_wipe(plain.data, plain.len);
     }
     ez_buf_fini(&plain);
-    ez_buf_fini(&file);
 }
 
 // ---- Writing ----
@@ -188,7 +192,12 @@ static ez_status encode_head(const ez_session *session, ez_buf *out) {
 }
 
 static ez_status encode(ez_session *session, ez_buf *out) {
-    ez_status status = encode_head(session, out);
+    // All room at once: the worker has events waiting, and growing would copy most of it again and again.
+    uint64_t room = session->rows.bytes + session->rows.held * ROW_HEAD;
+    ez_status status = ez_buf_reserve(out, room < CACHE_MAX ? (size_t)room : 0);
+    if (status == EZ_OK) {
+        status = encode_head(session, out);
+    }
     for (uint32_t i = 0; i < session->rows.count && status == EZ_OK; i++) {
         const ez_row *row = &session->rows.rows[i];
         if (!row->is_held) {
@@ -322,7 +331,7 @@ ez_status ez_cache_write(ez_session *session, ez_error *error) {
     const ez_session_cache *cache = &session->cache;
     uint8_t head[HEAD_LEN] = MAGIC;
     ez_buf file;
-    ez_buf_init(&file, (size_t)CACHE_MAX + HEAD_LEN + EZ_SEAL_OVERHEAD);
+    ez_buf_init(&file, FILE_MAX);
     ez_status status = ez_buf_append(&file, head, sizeof head);
     if (status == EZ_OK) {
         status = ez_seal(cache->sealer, cache->plain.data, cache->plain.len, PLACE, strlen(PLACE), &file, error);
