@@ -156,10 +156,18 @@ static void delete_row(ez_session *session, ez_row *row) {
     }
 }
 
-void ez_apply_change(ez_session *session, const ez_change *change) {
+// A pushed event has changes of all kinds.
+static bool is_wanted(const ez_session *session, const ez_change *change) {
+    return session->kinds == 0 || (change->kind < 32 && (session->kinds >> change->kind & 1u) != 0);
+}
+
+bool ez_apply_change(ez_session *session, const ez_change *change) {
+    if (!is_wanted(session, change)) {
+        return false;
+    }
     ez_row *row = change->kind > UINT8_MAX ? NULL : ez_rows_find(&session->rows, (uint8_t)change->kind, change->id);
     if (is_older(session, change, row)) {
-        return;
+        return true;
     }
     session->cache.is_dirty = true;
     if (change->op == EZ__V1__OP__OP_PUT) {
@@ -167,10 +175,11 @@ void ez_apply_change(ez_session *session, const ez_change *change) {
     } else if (change->op == EZ__V1__OP__OP_DELETE && row != NULL) {
         delete_row(session, row);
     }
+    return true;
 }
 
 bool ez_apply_has_secret(const ez_session *session, const ez_change *change) {
-    if (change->kind != EZ__V1__KIND__KIND_API_KEY || change->op != EZ__V1__OP__OP_PUT) {
+    if (change->kind != EZ__V1__KIND__KIND_API_KEY || change->op != EZ__V1__OP__OP_PUT || !is_wanted(session, change)) {
         return true;
     }
     const ez_row *row = ez_rows_find(&session->rows, (uint8_t)change->kind, change->id);

@@ -28,8 +28,9 @@
 #define CACHE_MAX (1u << 30)
 #define FILE_MAX  ((size_t)CACHE_MAX + HEAD_LEN + EZ_SEAL_OVERHEAD)
 // Of a row, beside its bytes and its secret: tags, lengths, kind, id, versions.
-#define ROW_HEAD 48
-#define PLACE    "ezplane data plane cache v1"
+#define ROW_HEAD  48
+#define PLACE     "ezplane data plane cache v1"
+#define PLACE_MAX 48
 
 static bool make_paths(ez_session_cache *cache, const char *dir) {
     cache->directory = strdup(dir);
@@ -112,7 +113,16 @@ static ez_status open_file(const ez_session_cache *cache, ez_buf *file, ez_error
     return status == EZ_OK ? EZ_OK : ez_error_set(error, status, "CACHE_READ", "it can't be read, or is too large");
 }
 
-static ez_status unseal(const ez_session_cache *cache, const ez_buf *file, ez_buf *plain, ez_error *error) {
+// What a sealed copy is bound to: one of other kinds would lack rows, or hold ones that nobody keeps up to date.
+static void place_of(const ez_session *session, char out[PLACE_MAX]) {
+    if (session->kinds == 0) {
+        snprintf(out, PLACE_MAX, "%s", PLACE);
+    } else {
+        snprintf(out, PLACE_MAX, "%s kinds %x", PLACE, session->kinds);
+    }
+}
+
+static ez_status unseal(const ez_session *session, const ez_buf *file, ez_buf *plain, ez_error *error) {
     uint8_t sum[EZ_SHA256_LEN];
     if (file->len < HEAD_LEN || memcmp(file->data, MAGIC, MAGIC_LEN) != 0) {
         return ez_error_set(error, EZ_DATA_LOSS, "CACHE_INVALID", "it is no cache of this version");
@@ -121,9 +131,11 @@ static ez_status unseal(const ez_session_cache *cache, const ez_buf *file, ez_bu
     if (memcmp(sum, file->data + MAGIC_LEN, sizeof sum) != 0) {
         return ez_error_set(error, EZ_DATA_LOSS, "CACHE_DAMAGED", "its checksum is wrong: the file is damaged");
     }
-    if (ez_unseal(cache->sealer, file->data + HEAD_LEN, file->len - HEAD_LEN, PLACE, strlen(PLACE), plain, NULL) !=
-        EZ_OK) {
-        return ez_error_set(error, EZ_DATA_LOSS, "CACHE_TOKEN", "it was sealed with another token");
+    char place[PLACE_MAX];
+    place_of(session, place);
+    if (ez_unseal(session->cache.sealer, file->data + HEAD_LEN, file->len - HEAD_LEN, place, strlen(place), plain,
+                  NULL) != EZ_OK) {
+        return ez_error_set(error, EZ_DATA_LOSS, "CACHE_TOKEN", "it was sealed with another token, or for other kinds");
     }
     return EZ_OK;
 }
@@ -163,7 +175,7 @@ void ez_cache_load(ez_session *session) {
     ez_error_clear(&error);
     ez_status status = open_file(cache, &file, &error);
     if (status == EZ_OK) {
-        status = unseal(cache, &file, &plain, &error);
+        status = unseal(session, &file, &plain, &error);
     }
     ez_buf_fini(&file); // hundreds of megabytes, where there are a million keys
     if (status == EZ_OK) {
@@ -334,7 +346,9 @@ ez_status ez_cache_write(ez_session *session, ez_error *error) {
     ez_buf_init(&file, FILE_MAX);
     ez_status status = ez_buf_append(&file, head, sizeof head);
     if (status == EZ_OK) {
-        status = ez_seal(cache->sealer, cache->plain.data, cache->plain.len, PLACE, strlen(PLACE), &file, error);
+        char place[PLACE_MAX];
+        place_of(session, place);
+        status = ez_seal(cache->sealer, cache->plain.data, cache->plain.len, place, strlen(place), &file, error);
     }
     if (status == EZ_OK) {
         ez_sha256(file.data + HEAD_LEN, file.len - HEAD_LEN, file.data + MAGIC_LEN);

@@ -163,6 +163,24 @@ Test(session_cache, another_tokens_cache_is_ignored_and_replaced) {
     cache_remove(&dir);
 }
 
+// It would lack rows, and nothing would ever say so.
+Test(session_cache, of_other_kinds_is_ignored) {
+    cache_dir dir = cache_make();
+    given_cache(&dir);
+    ez_session_options options;
+    ez_session_options_init(&options);
+    options.client_options = (ez_client_options){
+        .servers = {"tcp://127.0.0.1:1"}, .server_count = 1, .token = TOKEN, .connect_timeout_ms = 100};
+    options.cache_dir = dir.path;
+    options.kinds[0] = EZ__V1__KIND__KIND_NAMESPACE;
+    options.kind_count = 1;
+    ez_session *session = session_of(&options);
+    cr_assert_eq(info_of(session).rows, 0);
+    cr_assert_eq(info_of(session).at.epoch, 0);
+    ez_session_close(session);
+    cache_remove(&dir);
+}
+
 // ---- A large one ----
 
 #define MILLION 1000000

@@ -129,6 +129,32 @@ Test(session, several_share_a_group_and_a_client) {
     plane_stop(plane);
 }
 
+// The plane ignores what kinds are asked for, as its pushed events do.
+Test(session, holds_the_kinds_it_wants) {
+    fake_plane *plane = plane_start(1, 0, 0);
+    given_rows(plane);
+    holder *seen = holder_create();
+    ez_session_options options = options_for(plane, seen);
+    options.kinds[0] = EZ__V1__KIND__KIND_NAMESPACE;
+    options.kind_count = 1;
+    ez_session *session = session_of(&options);
+    given_joined(plane, session);
+    cr_assert_eq(plane_look(plane).hello_kinds, 1);
+    cr_assert_eq(plane_look(plane).fetch_kinds, 1);
+    unsigned fetches = plane_look(plane).fetches;
+    plane_commit(plane, (plane_change){.id = 3, .name = "key", .secret_version = 2, .secret = "sk-2"});
+    uint64_t n = plane_commit(plane, (plane_change){.id = 2, .name = "dos"});
+    until(is_at(session, n));
+    cr_assert_eq(plane_look(plane).fetches, fetches, "a secret that nobody wants is not fetched");
+    cr_assert(holds_space(seen, 2, "dos"));
+    holder copy = look(seen);
+    cr_assert_eq(row_at(&copy, EZ__V1__KIND__KIND_API_KEY, 3), copy.count);
+    cr_assert_eq(info_of(session).rows, copy.count);
+    ez_session_close(session);
+    holder_destroy(seen);
+    plane_stop(plane);
+}
+
 Test(session, refuses_bad_options) {
     ez_session *session = NULL;
     ez_error error = EZ_ERROR_INIT;
@@ -137,6 +163,11 @@ Test(session, refuses_bad_options) {
     cr_assert_eq(ez_session_open(&options, &session, &error), EZ_INVALID_ARGUMENT);
     cr_assert_str_eq(error.reason, "CLIENT_MISSING");
     options.client_options = (ez_client_options){.servers = {"tcp://127.0.0.1:1"}, .server_count = 1};
+    options.kind_count = 1;
+    options.kinds[0] = EZ__V1__KIND__KIND_ADMIN_TOKEN;
+    cr_assert_eq(ez_session_open(&options, &session, &error), EZ_INVALID_ARGUMENT);
+    cr_assert_str_eq(error.reason, "KINDS_INVALID");
+    options.kind_count = 0;
     options.cache_dir = "/tmp";
     cr_assert_eq(ez_session_open(&options, &session, &error), EZ_INVALID_ARGUMENT);
     cr_assert_str_eq(error.reason, "TOKEN_MISSING");
