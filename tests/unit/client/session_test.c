@@ -3,6 +3,7 @@
 // ez_session as its control plane sees it: Hello, acknowledgements, rejected rows, restarts, Goodbye; and what it can't
 // be opened with.
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "tests/unit/client/holder.h"
@@ -153,6 +154,53 @@ Test(session, holds_the_kinds_it_wants) {
     ez_session_close(session);
     holder_destroy(seen);
     plane_stop(plane);
+}
+
+static ez_session *follow_two(const char *first, const char *second, holder *seen, fake_plane *plane) {
+    ez_session_options options = options_for(plane, seen);
+    options.client_options.servers[0] = first;
+    options.client_options.servers[1] = second;
+    options.client_options.server_count = 2;
+    return session_of(&options);
+}
+
+Test(session, follows_the_second_server_where_the_first_is_down) {
+    fake_plane *gone = plane_start(1, 0, 0);
+    char dead[64];
+    snprintf(dead, sizeof dead, "%s", plane_rpc_url(gone));
+    plane_stop(gone);
+    fake_plane *plane = plane_start(1, 0, 0);
+    given_rows(plane);
+    holder *seen = holder_create();
+    ez_session *session = follow_two(dead, plane_rpc_url(plane), seen, plane);
+    given_joined(plane, session);
+    cr_assert_eq(plane_look(plane).hellos, 1, "the first Hello went there: nothing was waited for in vain");
+    expect_same_digest(plane, session);
+    ez_session_close(session);
+    holder_destroy(seen);
+    plane_stop(plane);
+}
+
+Test(session, moves_to_the_second_server_when_the_first_dies) {
+    fake_plane *first = plane_start(1, 0, 0), *second = plane_start(1, 0, 0);
+    plane_set_heartbeat(first, 100);
+    plane_set_heartbeat(second, 100);
+    given_rows(first);
+    given_rows(second);
+    holder *seen = holder_create();
+    ez_session *session = follow_two(plane_rpc_url(first), plane_rpc_url(second), seen, first);
+    until(is_at(session, 3));
+    cr_assert_eq(plane_look(second).hellos, 0);
+    plane_stop(first);
+    until(plane_look(second).hellos == 1);
+    uint64_t pushed = info_of(session).pushed;
+    until((plane_commit(second, (plane_change){.id = 4, .name = "four"}), info_of(session).pushed > pushed));
+    until(is_at(session, plane_revision(second)));
+    cr_assert_eq(plane_look(second).snapshots, 0, "it goes on where it stood");
+    expect_same_digest(second, session);
+    ez_session_close(session);
+    holder_destroy(seen);
+    plane_stop(second);
 }
 
 Test(session, refuses_bad_options) {
