@@ -35,6 +35,12 @@ const ez_setting ez_server_settings[] = {
      "Calls one connection may have in flight; more are refused.", "N"},
     {"EZ_INSECURE_LISTEN", EZ_SETTING_BOOL, "false", 0, 0,
      "Allow listening off loopback without TLS. /status then says so.", NULL},
+    {"EZ_OUTBOUND_ALLOW", EZ_SETTING_TEXT, NULL, 0, 0,
+     "What webhooks may reach beside https on the Internet: hosts, host:port, addresses or ranges with commas in "
+     "between; they may be http and private.",
+     "LIST"},
+    {"EZ_CA_FILE", EZ_SETTING_TEXT, NULL, 0, 0, "Certificates (PEM) that calls out trust instead of the system's.",
+     "FILE"},
     {"EZ_LOG_LEVEL", EZ_SETTING_TEXT, "info", 0, 0, "debug, info, warn or error.", "LEVEL"},
 };
 const size_t ez_server_setting_count = sizeof ez_server_settings / sizeof ez_server_settings[0];
