@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Arithmetic on what a rollup's row holds. Sums stay at EZ_USAGE_SUM_MAX rather than wrap: what a data plane says is not
-// trusted that far. Pure.
+// Arithmetic on what a rollup's row holds. Sums stay at EZ_USAGE_SUM_MAX rather than wrap: what a data plane says is
+// not trusted that far. Pure.
 //
 // Awkward: the last bucket has no end to interpolate to, so a percentile in it is its beginning, as Prometheus has it.
 #include "server/state/store/latency.h"
