@@ -53,8 +53,9 @@ const char *const ez_migration_0002[] = {
     "h0 @INT@ NOT NULL, h1 @INT@ NOT NULL, h2 @INT@ NOT NULL, h3 @INT@ NOT NULL, h4 @INT@ NOT NULL, h5 @INT@ NOT NULL, "
     "h6 @INT@ NOT NULL, h7 @INT@ NOT NULL, h8 @INT@ NOT NULL, h9 @INT@ NOT NULL, h10 @INT@ NOT NULL, h11 @INT@ NOT "
     "NULL, h12 @INT@ NOT NULL, h13 @INT@ NOT NULL, h14 @INT@ NOT NULL, h15 @INT@ NOT NULL, "
-    "PRIMARY KEY (step, level, time_s, a, b, model)) @CLUSTERED@",
-    "CREATE TABLE rollup_stale (step @INT@ NOT NULL, time_s @INT@ NOT NULL, PRIMARY KEY (step, time_s)) @CLUSTERED@",
+    "PRIMARY KEY (step, level, time_s, a, b, model)) @CLUSTERED_ROOMY@",
+    "CREATE TABLE rollup_stale (step @INT@ NOT NULL, time_s @INT@ NOT NULL, touched_s @INT@ NOT NULL, folded @INT@ NOT "
+    "NULL, PRIMARY KEY (step, time_s)) @CLUSTERED@",
     // What was sent to webhooks, or given up.
     "CREATE TABLE deliveries (id @KEY@, created_ns @INT@ NOT NULL, kind TEXT NOT NULL, url TEXT NOT NULL, status @INT@ "
     "NOT NULL, attempts @INT@ NOT NULL, http_status @INT@ NOT NULL, error TEXT NOT NULL, finished_ns @INT@ NOT NULL) "
