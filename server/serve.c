@@ -22,6 +22,7 @@
 #include "server/core.h"
 #include "server/domain/audit/audit.h"
 #include "server/domain/import/import.h"
+#include "server/domain/logs/logs.h"
 #include "server/domain/routing/routing.h"
 #include "server/jobs/bans.h"
 #include "server/jobs/timer.h"
@@ -38,6 +39,9 @@ typedef struct server {
     ez_publish *events;
     ez_routing *routing;
     ez_audit *audit;
+    ez_outbound_allow *outbound_allow;
+    ez_logs *logs;
+    ez_appender *logs_appender;
     ez_import *import;
     ez_fleet *fleet;
     ez_system *system;
@@ -85,6 +89,30 @@ static ez_status make_id(server *s, ez_error *error) {
     return EZ_OK;
 }
 
+static ez_status open_logs(server *s, const ez_settings *settings, ez_error *error) {
+    ez_status status =
+        ez_outbound_allow_create(ez_settings_text(settings, "EZ_OUTBOUND_ALLOW"), &s->outbound_allow, error);
+    ez_logs_options logs = {.directory = s->core.directory,
+                            .feed = s->core.feed,
+                            .store = s->core.store,
+                            .sealer = s->core.sealer,
+                            .allow = s->outbound_allow,
+                            .events = s->events,
+                            .retention_days = ez_settings_int(settings, "EZ_LOG_RETENTION_DAYS"),
+                            .max_records = ez_settings_int(settings, "EZ_LOG_MAX_RECORDS"),
+                            .sample_per_second = ez_settings_int(settings, "EZ_LOG_SAMPLE_PER_SECOND")};
+    status = status != EZ_OK ? status : ez_logs_create(&logs, &s->logs, error);
+    if (status != EZ_OK) {
+        return status;
+    }
+    ez_appender_options appender = {.store = s->core.store,
+                                    .stream = EZ_STREAM_LOGS,
+                                    .queue = (size_t)ez_settings_int(settings, "EZ_RPC_CALLS"),
+                                    .chore = ez_logs_chore,
+                                    .chore_user = s->logs};
+    return ez_appender_create(&appender, &s->logs_appender, error);
+}
+
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
     ez_routing_options routing = {.directory = s->core.directory};
     ez_audit_options audit = {.feed = s->core.feed};
@@ -99,6 +127,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     ez_import_options import = {.access = s->core.access, .routing = s->routing};
     status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
     status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
+    status = status != EZ_OK ? status : open_logs(s, settings, error);
     if (status != EZ_OK) {
         return status;
     }
@@ -125,9 +154,11 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                           .selves = {[EZ_SLOT_ACCESS] = s->core.access,
                                      [EZ_SLOT_ROUTING] = s->routing,
                                      [EZ_SLOT_AUDIT] = s->audit,
+                                     [EZ_SLOT_LOGS] = s->logs,
                                      [EZ_SLOT_FLEET] = s->fleet,
                                      [EZ_SLOT_IMPORT] = s->import,
-                                     [EZ_SLOT_SYSTEM] = s->system}};
+                                     [EZ_SLOT_SYSTEM] = s->system},
+                          .appenders = {[EZ_SLOT_LOGS] = s->logs_appender}};
     ez_status status = ez_rpc_open(&rpc, &s->rpc, error);
     if (status == EZ_OK) {
         ez_system_watch(s->system, s->rpc);
@@ -151,6 +182,10 @@ static void tick_bans(void *user) {
     ez_bans_tick(user);
 }
 
+static void tick_logs(void *user) {
+    ez_logs_tick(user);
+}
+
 static ez_status open_timer(server *s, ez_error *error) {
     ez_status status = ez_bans_create(s->core.writer, s->routing, &s->bans, error);
     if (status != EZ_OK) {
@@ -161,6 +196,7 @@ static ez_status open_timer(server *s, ez_error *error) {
         {"data planes", 20, tick_fleet, s->fleet},
         {"writer", 1000, tick_writer, s->core.writer},
         {"bans", 1000, tick_bans, s->bans},
+        {"counts", 50, tick_logs, s->logs},
     };
     return ez_timer_create(jobs, sizeof jobs / sizeof jobs[0], &s->timer, error);
 }
@@ -185,12 +221,15 @@ static void close_server(server *s, int exit_status) {
         ez_log_warn("some calls were not answered in time and are dropped");
     }
     ez_timer_destroy(s->timer);
+    ez_appender_destroy(s->logs_appender);
     ez_core_stop(&s->core);
     ez_exit_guard(CLOSE_MS, exit_status);
     ez_rpc_close(s->rpc);
     ez_bans_destroy(s->bans);
     ez_system_destroy(s->system);
     ez_fleet_destroy(s->fleet);
+    ez_logs_destroy(s->logs);
+    ez_outbound_allow_destroy(s->outbound_allow);
     ez_import_destroy(s->import);
     ez_audit_destroy(s->audit);
     ez_routing_destroy(s->routing);
