@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A query whose rows are handed on one at a time (libpq's single-row mode), so memory holds one row whatever the table's
-// size. What row gets points into that row.
+// A query whose rows are handed on one at a time (libpq's single-row mode), so memory holds one row whatever the
+// table's size. What row gets points into that row.
 #pragma once
 
 #include "server/state/store/postgres/db.h"
