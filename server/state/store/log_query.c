@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which index: of a request id there are few records; a key, an API key or a master have their records in order of time.
-// Everything else goes by time. In SQLite the index is named, and what it is not to use an index for has a + before it;
-// PostgreSQL finds it by itself, because the range that is left is short.
+// Which index: of a request id there are few records; a key, an API key or a master have their records in order of
+// time. Everything else goes by time. In SQLite the index is named, and what it is not to use an index for has a +
+// before it; PostgreSQL finds it by itself, because the range that is left is short.
 //
 // Awkward: PostgreSQL does not leave partitions out for a comparison of two columns, so the time is compared alone too.
 #include "server/state/store/log_query.h"

@@ -18,10 +18,10 @@ typedef enum ez_log_dialect { EZ_LOG_SQLITE, EZ_LOG_POSTGRES } ez_log_dialect;
 typedef struct ez_log_page {
     const ez_log_filter *filter;
     ez_log_dialect dialect;
-    size_t limit, look_max;   // within their bounds, at least 1
-    const char *index;        // the index that finds the records; NULL: the one by time
-    bool has_rest;            // some of the filter is not answered by that index
-    bool has_end;             // set by the caller: end_ns and end_id are the last record that may be looked at
+    size_t limit, look_max; // within their bounds, at least 1
+    const char *index;      // the index that finds the records; NULL: the one by time
+    bool has_rest;          // some of the filter is not answered by that index
+    bool has_end;           // set by the caller: end_ns and end_id are the last record that may be looked at
     int64_t end_ns, end_id;
     const char *texts[EZ_LOG_TEXTS]; // $1 … of the statement that was written last
     int text_count;

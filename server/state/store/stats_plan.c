@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The plan goes from coarse to fine: the whole steps of a range, without those that are stale, are one or more segments;
-// what is left at the ends and in the stale parts is planned with the next finer step. Before an edge there is no finer
-// step: its rows are taken as they are, stale or not.
+// The plan goes from coarse to fine: the whole steps of a range, without those that are stale, are one or more
+// segments; what is left at the ends and in the stale parts is planned with the next finer step. Before an edge there
+// is no finer step: its rows are taken as they are, stale or not.
 #include "server/state/store/stats_plan.h"
 
 #include <assert.h>
@@ -78,8 +78,9 @@ static void cover(ez_stats_plan *plan, const ez_stats_marks *marks, int unit, in
 
 // The finest step there is at a time.
 static int kept_at(const ez_stats_marks *marks, int64_t time_s) {
-    return time_s < marks->hours_from_s ? EZ_ROLLUP_DAY
-                                        : time_s < marks->minutes_from_s ? EZ_ROLLUP_HOUR : EZ_ROLLUP_MINUTE;
+    return time_s < marks->hours_from_s     ? EZ_ROLLUP_DAY
+           : time_s < marks->minutes_from_s ? EZ_ROLLUP_HOUR
+                                            : EZ_ROLLUP_MINUTE;
 }
 
 void ez_stats_plan_build(ez_stats_plan *plan, int64_t since_s, int64_t until_s, int coarsest,

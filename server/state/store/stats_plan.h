@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Which rollup rows answer a range of time, so that every record counts once and as few rows as can be are read: whole
-// days from rows of days, whole hours from rows of hours, the rest from rows of minutes; what a mark says is stale, from
-// the next finer step (rollup.h has the rules). Pure: what the database's edges and marks say comes in, segments come
-// out.
+// days from rows of days, whole hours from rows of hours, the rest from rows of minutes; what a mark says is stale,
+// from the next finer step (rollup.h has the rules). Pure: what the database's edges and marks say comes in, segments
+// come out.
 #pragma once
 
 #include "server/state/store/rollup.h"

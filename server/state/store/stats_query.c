@@ -13,9 +13,10 @@
 #define TIMES_MAX 4000 // 31 days of hours are 744, ten years of days 3,653
 
 const char *const ez_stats_columns[EZ_STATS_SUMS] = {
-    "requests", "errors", "rate_limited", "tokens_in", "tokens_out", "cost_nano_usd", "latency_ms", "h0",
-    "h1",       "h2",     "h3",           "h4",        "h5",         "h6",            "h7",         "h8",
-    "h9",       "h10",    "h11",          "h12",       "h13",        "h14",           "h15"};
+    "requests",   "errors", "rate_limited", "tokens_in", "tokens_out", "cost_nano_usd",
+    "latency_ms", "h0",     "h1",           "h2",        "h3",         "h4",
+    "h5",         "h6",     "h7",           "h8",        "h9",         "h10",
+    "h11",        "h12",    "h13",          "h14",       "h15"};
 
 const char ez_sql_log_edges[] = "SELECT minutes_from_s, hours_from_s FROM log_head WHERE one = 1";
 const char ez_sql_stale_steps[] = "SELECT step, time_s FROM rollup_stale ORDER BY step, time_s";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a statistics query asks of the table rollups: the level that tells enough apart and no more, and the SQL text for
-// a plan. Pure.
+// What a statistics query asks of the table rollups: the level that tells enough apart and no more, and the SQL text
+// for a plan. Pure.
 #pragma once
 
 #include "proto/runtime/buf.h"

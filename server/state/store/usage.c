@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Merging usage rows before a database sees them: data planes count the same keys, so that there are fewer rows to
-// write than were sent, and a statement that updates from a list may name a row but once. Pointers are sorted, not rows.
+// write than were sent, and a statement that updates from a list may name a row but once. Pointers are sorted, not
+// rows.
 #include "server/state/store/usage.h"
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A query whose rows are handed on one at a time (libpq's single-row mode), so memory holds one row whatever the table's
-// size. What row gets points into that row.
+// A query whose rows are handed on one at a time (libpq's single-row mode), so memory holds one row whatever the
+// table's size. What row gets points into that row.
 #pragma once
 
 #include "server/state/store/postgres/db.h"
@@ -20,3 +20,5 @@ typedef struct ez_pg_stream {
 
 // A stream that breaks before its first row is started again once, on a new connection.
 ez_status ez_pg_stream_run(ez_pg_conn *conn, ez_pg_stream *run, ez_error *error) EZ_MUST_CHECK;
+// On a connection that is ready, within whatever transaction is open; never again.
+ez_status ez_pg_stream_within(ez_pg_conn *conn, ez_pg_stream *run, uint64_t deadline, ez_error *error) EZ_MUST_CHECK;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage counters in PostgreSQL. One transaction, three round trips: the lock and the marks; one UPDATE … FROM unnest for
-// each table (10,000 rows at most each), which returns the new totals, and the marks; COMMIT. Rows that are not there
-// yet, which the UPDATE did not return, are inserted in one more.
+// Usage counters in PostgreSQL. One transaction, three round trips: the lock and the marks; one UPDATE … FROM unnest
+// for each table (10,000 rows at most each), which returns the new totals, and the marks; COMMIT. Rows that are not
+// there yet, which the UPDATE did not return, are inserted in one more.
 //
 // Awkward: an UPDATE that joins a list locks rows in whatever order the plan has, so two servers could wait for each
 // other crosswise, and a mark that has no row yet can't be locked. An advisory lock of the transaction lets one flush
@@ -74,7 +74,7 @@ static ez_usage_sums sums_at(const PGresult *result, int row) {
 #define ADD(column) #column " = least(u." #column " + d." #column ", 4000000000000000000)"
 #define SET                                                                                                            \
     ADD(requests)                                                                                                      \
-    ", " ADD(success) ", " ADD(failure) ", " ADD(tokens_in) ", " ADD(tokens_out) ", " ADD(quota_used) ", " ADD(       \
+    ", " ADD(success) ", " ADD(failure) ", " ADD(tokens_in) ", " ADD(tokens_out) ", " ADD(quota_used) ", " ADD(        \
         rate_limited) ", last_used_ns = greatest(u.last_used_ns, d.last_used_ns)"
 #define ALL                                                                                                            \
     "u.id, u.requests, u.success, u.failure, u.tokens_in, u.tokens_out, u.quota_used, u.rate_limited, u.last_used_ns"
@@ -82,7 +82,8 @@ _Static_assert(EZ_USAGE_SUM_MAX == 4000000000000000000, "the statement's bound")
 
 static ez_status push_update(ez_pg_attempt *try, ez_usage_table table, ez_pg_arrays *arrays, ez_error *error) {
     char text[1024];
-    snprintf(text, sizeof text, "UPDATE %s u SET " SET " FROM " UNNEST " d (id, " SUMS ") WHERE u.id = d.id RETURNING " ALL,
+    snprintf(text, sizeof text,
+             "UPDATE %s u SET " SET " FROM " UNNEST " d (id, " SUMS ") WHERE u.id = d.id RETURNING " ALL,
              ez_usage_tables[table]);
     return ez_pg_push_arrays(try, text, arrays, error);
 }

@@ -44,8 +44,9 @@ static ez_log_row row_at(sqlite3_stmt *statement, bool with_body) {
                           &row.master_id, &row.key_id,  &row.group_id,    &row.api_key_id};
     ez_slice *texts[] = {&row.request_id,    &row.namespace, &row.model,        &row.upstream_model,
                          &row.provider_type, &row.client_ip, &row.error_message};
-    int64_t *more[] = {&row.latency_ms,       &row.ttft_ms,       &row.tokens_in,     &row.tokens_out,    &row.cached_tokens,
-                       &row.reasoning_tokens, &row.cost_nano_usd, &row.request_bytes, &row.response_bytes};
+    int64_t *more[] = {&row.latency_ms,    &row.ttft_ms,       &row.tokens_in,
+                       &row.tokens_out,    &row.cached_tokens, &row.reasoning_tokens,
+                       &row.cost_nano_usd, &row.request_bytes, &row.response_bytes};
     for (int i = 0; i < 8; i++)
         *numbers[i] = sqlite3_column_int64(statement, i);
     for (int i = 0; i < 7; i++)

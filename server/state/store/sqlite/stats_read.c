@@ -56,8 +56,8 @@ static ez_status take_sums(void *user, sqlite3_stmt *row, ez_error *error) {
         numbers[i] = sqlite3_column_int64(row, i + 1);
     ez_slice model = run->is_by_model ? ez_sqlite_bytes(row, 0) : (ez_slice){0};
     ez_stats_row *group = NULL;
-    ez_status status = ez_stats_groups_get(&run->groups, run->is_by_model ? 0 : sqlite3_column_int64(row, 0), model,
-                                           &group, error);
+    ez_status status =
+        ez_stats_groups_get(&run->groups, run->is_by_model ? 0 : sqlite3_column_int64(row, 0), model, &group, error);
     if (!status)
         ez_rollup_sums_add(&group->sums, &sums);
     return status;

@@ -5,9 +5,9 @@
 // program does.
 //
 // Awkward: totals are told after the commit only, so they are kept in the merged rows until then.
+#include "server/state/store/usage.h"
 #include "proto/runtime/cleanup.h"
 #include "server/state/store/sqlite/meter.h"
-#include "server/state/store/usage.h"
 
 static ez_usage_sums sums_at(sqlite3_stmt *statement, int column) {
     return (ez_usage_sums){
