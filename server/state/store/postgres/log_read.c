@@ -62,9 +62,9 @@ static ez_status give(void *user, const PGresult *row, ez_error *error) {
                           &record.master_id, &record.key_id,  &record.group_id,    &record.api_key_id};
     ez_slice *texts[] = {&record.request_id,    &record.namespace, &record.model,        &record.upstream_model,
                          &record.provider_type, &record.client_ip, &record.error_message};
-    int64_t *others[] = {&record.latency_ms,    &record.ttft_ms,          &record.tokens_in,
-                         &record.tokens_out,    &record.cached_tokens,    &record.reasoning_tokens,
-                         &record.cost_nano_usd, &record.request_bytes,    &record.response_bytes};
+    int64_t *others[] = {&record.latency_ms,    &record.ttft_ms,       &record.tokens_in,
+                         &record.tokens_out,    &record.cached_tokens, &record.reasoning_tokens,
+                         &record.cost_nano_usd, &record.request_bytes, &record.response_bytes};
     for (int i = 0; i < 8; i++)
         *numbers[i] = ez_pg_int(row, 0, i);
     for (int i = 0; i < 7; i++)
