@@ -278,14 +278,15 @@ static void stop_transfer(ez_transfer *transfer) {
     ez_transfer_finish(transfer, CURLE_OK, &error);
 }
 
-void ez_outbound_destroy(ez_outbound *outbound) {
-    if (outbound == NULL) {
-        return;
-    }
+void ez_outbound_stop(ez_outbound *outbound) {
     pthread_mutex_lock(&outbound->lock);
+    bool was_stopping = outbound->stopping;
     outbound->stopping = true;
     curl_multi_wakeup(outbound->multi);
     pthread_mutex_unlock(&outbound->lock);
+    if (was_stopping) {
+        return;
+    }
     pthread_join(outbound->thread, NULL);
     while (outbound->flown != NULL) {
         ez_transfer *transfer = outbound->flown;
@@ -295,6 +296,13 @@ void ez_outbound_destroy(ez_outbound *outbound) {
     for (ez_transfer *transfer; (transfer = take_waiting(outbound)) != NULL;) {
         stop_transfer(transfer);
     }
+}
+
+void ez_outbound_destroy(ez_outbound *outbound) {
+    if (outbound == NULL) {
+        return;
+    }
+    ez_outbound_stop(outbound);
     pthread_mutex_destroy(&outbound->lock);
     release(outbound);
 }
