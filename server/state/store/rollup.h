@@ -12,11 +12,11 @@
 //   looked at. (The first records of a store place both.) ez_store_add_logs reads them in its own transaction, with
 //   next_id in one UPDATE, and places by them, not by its clock, because servers' clocks differ.
 // - (3600, h) in rollup_stale: the rows of hour h may lack what its minutes have. (86400, d): likewise a day and its
-//   hours, stale ones included. Whoever adds to minutes marks hour and day, whoever adds to hours marks the day; folding
-//   puts a step's rows in place of the old ones (the finer rows are all there: an edge has not passed them), one level
-//   after the other ("folded" of them are done), and removes the mark with the last, in one transaction; a day when
-//   none of its hours is marked. A mark that was touched starts again. What is not yet over, or was touched within the
-//   last minute, is left for later, so that nothing is folded for each late record.
+//   hours, stale ones included. Whoever adds to minutes marks hour and day, whoever adds to hours marks the day;
+//   folding puts a step's rows in place of the old ones (the finer rows are all there: an edge has not passed them),
+//   one level after the other ("folded" of them are done), and removes the mark with the last, in one transaction; a
+//   day when none of its hours is marked. A mark that was touched starts again. What is not yet over, or was touched
+//   within the last minute, is left for later, so that nothing is folded for each late record.
 #pragma once
 
 #include "server/state/store/meter.h"
