@@ -4,6 +4,19 @@
 // which are added to the table in the transaction that stores the records; hours and days are folded from minutes later
 // (docs/adr/0009). A level says what its rows tell apart, so that every question is answered from as few rows as can
 // be.
+//
+// What readers rely on, so that each record counts once (log_head's edges, table rollup_stale):
+// - minutes_from_s, a multiple of 3600: every record from there on is in a row of its minute; what is older is added to
+//   its hour. hours_from_s, a multiple of 86400 and never later: likewise hours and days. Only trimming moves an edge
+//   forward, when nothing before it is stale any more, and deletes the rows before it then or later: they are not to be
+//   looked at. (The first records of a store place both.) ez_store_add_logs reads them in its own transaction, with
+//   next_id in one UPDATE, and places by them, not by its clock, because servers' clocks differ.
+// - (3600, h) in rollup_stale: the rows of hour h may lack what its minutes have. (86400, d): likewise a day and its
+//   hours, stale ones included. Whoever adds to minutes marks hour and day, whoever adds to hours marks the day;
+//   folding puts a step's rows in place of the old ones (the finer rows are all there: an edge has not passed them),
+//   one level after the other ("folded" of them are done), and removes the mark with the last, in one transaction; a
+//   day when none of its hours is marked. A mark that was touched starts again. What is not yet over, or was touched
+//   within the last minute, is left for later, so that nothing is folded for each late record.
 #pragma once
 
 #include "server/state/store/meter.h"
@@ -42,7 +55,8 @@ typedef struct ez_rollup ez_rollup;
 ez_status ez_rollup_create(ez_rollup **out, ez_error *error) EZ_MUST_CHECK;
 void ez_rollup_destroy(ez_rollup *rollup);
 void ez_rollup_clear(ez_rollup *rollup);
-// The record's texts must live until the rows were read. now_s: records older than minutes are kept go to their hour.
-ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, int64_t now_s, ez_error *error) EZ_MUST_CHECK;
+// The record's texts must live until the rows were read. The edges as above: which step its rows are of.
+ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, int64_t minutes_from_s, int64_t hours_from_s,
+                        ez_error *error) EZ_MUST_CHECK;
 // Sorted by the table's key, so that every server locks rows in one order.
 const ez_rollup_row *ez_rollup_rows(ez_rollup *rollup, size_t *count);

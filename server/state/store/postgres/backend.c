@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PostgreSQL as a backend: opening, closing, and the table of operations. An ez_pg owns the URL and the writer's
-// connection. Readers connect when they are first used, and again when they must: a server that is down for a while
+// PostgreSQL as a backend: opening, closing, and the table of operations. An ez_pg owns the URL and the writing
+// connections. Readers connect when they are first used, and again when they must: a server that is down for a while
 // fails queries, not the program.
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +18,8 @@ static void backend_close(void *db) {
     if (!store)
         return;
     ez_pg_drop(&store->conn);
+    ez_pg_drop(&store->usage);
+    ez_pg_drop(&store->logs);
     if (store->url)
         explicit_bzero(store->url, strlen(store->url));
     free(store->url);
@@ -27,6 +29,8 @@ static void backend_close(void *db) {
 static ez_status start(ez_pg *store, const ez_store_options *options, ez_error *error) {
     uint64_t deadline = ez_clock_mono_ms() + options->connect_timeout_ms;
     ez_pg_init(&store->conn, store->url, store->where);
+    ez_pg_init(&store->usage, store->url, store->where);
+    ez_pg_init(&store->logs, store->url, store->where);
     ez_status status = ez_pg_ready(&store->conn, true, deadline, error);
     // A server that was just reached gets its time for the schema, whatever connecting took.
     return status ? status : ez_pg_migrate(&store->conn, options, ez_clock_mono_ms() + EZ_PG_IDLE_MS, error);

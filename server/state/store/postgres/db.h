@@ -41,7 +41,9 @@ typedef struct ez_pg_conn {
 } ez_pg_conn;
 
 typedef struct ez_pg {
-    ez_pg_conn conn; // the writer's
+    ez_pg_conn conn;  // the writer's
+    ez_pg_conn usage; // what adds to counters; made when first used, as the next
+    ez_pg_conn logs;  // what adds, folds and forgets log records
     char *url;
     char where[EZ_PG_WHERE_MAX];
     int64_t next_id[EZ_KIND_COUNT]; // as last committed by us; 0: not known

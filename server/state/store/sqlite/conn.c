@@ -12,6 +12,9 @@
 #include <string.h>
 
 #include "server/state/store/sqlite/db.h"
+#include "server/state/store/usage.h"
+
+#define SUMS "requests, success, failure, tokens_in, tokens_out, quota_used, rate_limited, last_used_ns"
 
 static const char *const fixed_texts[EZ_SQLITE_PUT_ROW] = {
     [EZ_SQLITE_BEGIN] = "BEGIN IMMEDIATE",
@@ -42,6 +45,9 @@ static const char *const fixed_texts[EZ_SQLITE_PUT_ROW] = {
                                "ORDER BY n, seq LIMIT $2)",
     [EZ_SQLITE_TRIM_OLDEST] = "UPDATE feed_head SET oldest = max(oldest, $1) WHERE one = 1",
     [EZ_SQLITE_PING] = "SELECT 1 FROM feed_head WHERE one = 1",
+    [EZ_SQLITE_READ_MARK] = "SELECT sequence FROM marks WHERE data_plane_id = $1 AND stream = $2 AND epoch = $3",
+    [EZ_SQLITE_PUT_MARK] = "INSERT OR REPLACE INTO marks (data_plane_id, stream, epoch, sequence, time_ns) "
+                           "VALUES ($1, $2, $3, $4, $5)",
 };
 
 // errno of the last fault of the database's file or its log: sqlite3_system_errno has been overwritten by then.
@@ -174,8 +180,15 @@ static const char *slot_text(ez_sqlite_slot slot, char *room, size_t size) {
                  "ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, "
                  "secret_version = excluded.secret_version, sealed = excluded.sealed, data = excluded.data",
                  ez_sql_table((int)(slot - EZ_SQLITE_PUT_ROW)));
-    else
+    else if (slot < EZ_SQLITE_READ_USAGE)
         snprintf(room, size, "DELETE FROM %s WHERE id = $1", ez_sql_table((int)(slot - EZ_SQLITE_DELETE_ROW)));
+    else if (slot < EZ_SQLITE_PUT_USAGE)
+        snprintf(room, size, "SELECT " SUMS " FROM %s WHERE id = $1", ez_usage_tables[slot - EZ_SQLITE_READ_USAGE]);
+    else if (slot < EZ_SQLITE_EACH_USAGE)
+        snprintf(room, size, "INSERT OR REPLACE INTO %s (id, " SUMS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                 ez_usage_tables[slot - EZ_SQLITE_PUT_USAGE]);
+    else
+        snprintf(room, size, "SELECT id, " SUMS " FROM %s", ez_usage_tables[slot - EZ_SQLITE_EACH_USAGE]);
     return room;
 }
 

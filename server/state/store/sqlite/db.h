@@ -36,9 +36,14 @@ typedef enum ez_sqlite_slot {
     EZ_SQLITE_TRIM_CHANGES,
     EZ_SQLITE_TRIM_OLDEST,
     EZ_SQLITE_PING,
-    EZ_SQLITE_PUT_ROW,                                        // + kind
-    EZ_SQLITE_DELETE_ROW = EZ_SQLITE_PUT_ROW + EZ_KIND_COUNT, // + kind
-    EZ_SQLITE_SLOTS = EZ_SQLITE_DELETE_ROW + EZ_KIND_COUNT,
+    EZ_SQLITE_READ_MARK,
+    EZ_SQLITE_PUT_MARK,
+    EZ_SQLITE_PUT_ROW,                                           // + kind
+    EZ_SQLITE_DELETE_ROW = EZ_SQLITE_PUT_ROW + EZ_KIND_COUNT,    // + kind
+    EZ_SQLITE_READ_USAGE = EZ_SQLITE_DELETE_ROW + EZ_KIND_COUNT, // + ez_usage_table, as the next two
+    EZ_SQLITE_PUT_USAGE = EZ_SQLITE_READ_USAGE + EZ_USAGE_TABLES,
+    EZ_SQLITE_EACH_USAGE = EZ_SQLITE_PUT_USAGE + EZ_USAGE_TABLES,
+    EZ_SQLITE_SLOTS = EZ_SQLITE_EACH_USAGE + EZ_USAGE_TABLES,
 } ez_sqlite_slot;
 
 typedef struct ez_sqlite_conn {
