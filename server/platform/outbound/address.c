@@ -18,7 +18,8 @@ typedef struct range {
     const char *kind;
 } range;
 
-#define V4(a, b, c, d) {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}
+#define V4(a, b, c, d)                                                                                                 \
+    { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d }
 
 static const range special[] = {
     {V4(0, 0, 0, 0), 96 + 8, "unspecified"},
@@ -42,8 +43,8 @@ static const range special[] = {
     {{0}, 96, "reserved (IPv4-compatible)"},
     {{[8] = 0xff, 0xff}, 96, "reserved (IPv4-translated)"},
     {{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, "private (NAT64)"},
-    {{0x01, 0x00}, 64, "reserved"},         // discard
-    {{0x20, 0x01}, 23, "reserved"},         // protocols, Teredo among them
+    {{0x01, 0x00}, 64, "reserved"}, // discard
+    {{0x20, 0x01}, 23, "reserved"}, // protocols, Teredo among them
     {{0x20, 0x01, 0x0d, 0xb8}, 32, "reserved for documentation"},
     {{0x3f, 0xff}, 20, "reserved for documentation"},
     {{0xfc}, 7, "private (unique local)"},

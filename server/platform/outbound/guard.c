@@ -238,8 +238,7 @@ static const char *host_kind(const ez_outbound_target *target, ez_address *addre
         return ez_address_kind(address);
     }
     size_t len = strlen(host);
-    bool is_local =
-        strcmp(host, "localhost") == 0 || (len > 10 && strcmp(host + len - 10, ".localhost") == 0);
+    bool is_local = strcmp(host, "localhost") == 0 || (len > 10 && strcmp(host + len - 10, ".localhost") == 0);
     return is_local ? "loopback" : NULL;
 }
 
@@ -251,9 +250,10 @@ ez_status ez_outbound_check_target(const ez_outbound_allow *allow, const ez_outb
         return EZ_OK;
     }
     if (kind != NULL) {
-        return ez_error_set(error, EZ_INVALID_ARGUMENT, "URL_NOT_ALLOWED",
-                            "%.100s is not on the Internet (%s): the server's EZ_OUTBOUND_ALLOW does not let it through",
-                            target->host, kind);
+        return ez_error_set(
+            error, EZ_INVALID_ARGUMENT, "URL_NOT_ALLOWED",
+            "%.100s is not on the Internet (%s): the server's EZ_OUTBOUND_ALLOW does not let it through", target->host,
+            kind);
     }
     if (!target->is_https) {
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "URL_NOT_HTTPS",
@@ -296,5 +296,6 @@ void ez_outbound_show_url(const char *url, char *out, size_t size) {
         }
     }
     size_t path_len = strcspn(host + host_len, "?#");
-    snprintf(out, size, "%.*s%.*s", scheme != NULL ? (int)(scheme + 3 - url) : 0, url, (int)(host_len + path_len), host);
+    snprintf(out, size, "%.*s%.*s", scheme != NULL ? (int)(scheme + 3 - url) : 0, url, (int)(host_len + path_len),
+             host);
 }

@@ -8,7 +8,7 @@
 //
 // Threads. Submit: any, done callbacks included. done: outbound's thread, with no lock held; it must not block, and it
 // is called exactly once for each request that was taken. Locking: one mutex guards the queue of waiting requests.
-// Teardown: destroy refuses new requests, calls done with CANCELLED for all that are not finished, ends the thread.
+// Teardown: stop refuses new requests, ends the thread and calls done with CANCELLED for all that are not finished.
 #pragma once
 
 #include <stddef.h>
@@ -77,7 +77,9 @@ typedef struct ez_outbound_options {
 
 // INVALID_ARGUMENT (OUTBOUND_ALLOW_INVALID), FAILED_PRECONDITION (CA_FILE_INVALID).
 ez_status ez_outbound_create(const ez_outbound_options *options, ez_outbound **out, ez_error *error) EZ_MUST_CHECK;
-void ez_outbound_destroy(ez_outbound *outbound); // NULL is fine
+// When it returns, done was called for every request that was taken. Once.
+void ez_outbound_stop(ez_outbound *outbound);
+void ez_outbound_destroy(ez_outbound *outbound); // stops it where that was not done; NULL is fine
 
 // For ez_outbound_check_url. Lives as long as outbound.
 const ez_outbound_allow *ez_outbound_allowed(const ez_outbound *outbound);
