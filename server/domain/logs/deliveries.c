@@ -32,8 +32,8 @@ static ez_status fill(const ez_delivery *delivery, ez_arena *arena, Ez__V1__Deli
     out->http_status = delivery->http_status;
     out->error = copy(delivery->error, arena);
     out->finished_at = delivery->finished_ns ? ez_stamp_make(delivery->finished_ns, arena) : NULL;
-    bool has_all = out->created_at && out->kind && out->url && out->error &&
-                   (out->finished_at || !delivery->finished_ns);
+    bool has_all =
+        out->created_at && out->kind && out->url && out->error && (out->finished_at || !delivery->finished_ns);
     return has_all ? EZ_OK : ez_no_memory(error);
 }
 
