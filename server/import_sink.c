@@ -59,8 +59,7 @@ static ez_status open_handlers(ez_import_sink *sink, ez_error *error) {
     if (status != EZ_OK) {
         return status;
     }
-    ez_import_options import = {
-        .access = sink->core.access, .routing = sink->routing, .counters = sink->core.counters};
+    ez_import_options import = {.access = sink->core.access, .routing = sink->routing, .counters = sink->core.counters};
     return ez_import_create(&import, &sink->import, error);
 }
 

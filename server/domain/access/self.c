@@ -18,8 +18,8 @@ static bool is_own(const ez_entry *entry, const ez_call *call) {
 ez_status ez_handle_self_get_key(ez_access *self, ez_call *call, Ez__V1__GetKeyRequest *request) {
     ez_directory_enter();
     const ez_entry *entry = ez_directory_get(self->directory, KIND_KEY, request->id);
-    ez_status status =
-        entry && is_own(entry, call) ? ez_key_reply(self, call, entry) : ez_kind_missing(KIND_KEY, request->id, &call->error);
+    ez_status status = entry && is_own(entry, call) ? ez_key_reply(self, call, entry)
+                                                    : ez_kind_missing(KIND_KEY, request->id, &call->error);
     ez_directory_leave();
     return status;
 }

@@ -11,8 +11,8 @@
 typedef struct ez_import ez_import;
 
 typedef struct ez_import_options {
-    struct ez_access *access;   // whose handlers make masters, keys and namespaces
-    struct ez_routing *routing; // whose handlers make provider groups, API keys and bindings
+    struct ez_access *access;    // whose handlers make masters, keys and namespaces
+    struct ez_routing *routing;  // whose handlers make provider groups, API keys and bindings
     const ez_counters *counters; // NULL: all are zero
 } ez_import_options;
 

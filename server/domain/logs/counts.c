@@ -55,9 +55,9 @@ struct ez_counts {
     ez_counts_values sums;
     size_t at_kind; // KINDS: none is on its way
     int64_t after;
-    uint64_t busy_ns;  // counting, of this pass
-    uint64_t next_ms;  // no pass begins before
-    uint64_t stale_ms; // one begins then in any case
+    uint64_t busy_ns;   // counting, of this pass
+    uint64_t next_ms;   // no pass begins before
+    uint64_t stale_ms;  // one begins then in any case
     uint64_t counted_n; // the revision the last one began at
 };
 

@@ -96,8 +96,7 @@ static ez_status reply(ez_logs *self, ez_call *call, int64_t since_s, int64_t un
 
 ez_status ez_handle_logs_get_dashboard(ez_logs *self, ez_call *call, ez_reader *reader,
                                        Ez__V1__GetDashboardRequest *request) {
-    Ez__V1__DashboardPeriod period =
-        request->period ? request->period : EZ__V1__DASHBOARD_PERIOD__DASHBOARD_PERIOD_24H;
+    Ez__V1__DashboardPeriod period = request->period ? request->period : EZ__V1__DASHBOARD_PERIOD__DASHBOARD_PERIOD_24H;
     int64_t since_s, until_s;
     find_period(period, call->time_ns / NS_PER_S, &since_s, &until_s);
     ez_top now, before = {0}, models, keys;

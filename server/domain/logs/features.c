@@ -57,8 +57,7 @@ static ez_status reply(ez_call *call, const Ez__V1__Setting *setting) {
 ez_status ez_handle_settings_get_features(ez_logs *self, ez_call *call, Ez__V1__GetFeaturesRequest *request) {
     (void)request;
     Ez__V1__Setting *setting;
-    ez_status status =
-        ez_setting_read(self->options.directory, SETTING_FEATURES, &call->arena, &setting, &call->error);
+    ez_status status = ez_setting_read(self->options.directory, SETTING_FEATURES, &call->arena, &setting, &call->error);
     return status == EZ_OK ? reply(call, setting) : status;
 }
 
@@ -132,8 +131,8 @@ ez_status ez_handle_settings_update_features(ez_logs *self, ez_call *call, ez_tx
         features = *setting->features;
     const ez_message_rule *rule = ez_message_rule_find(&ez__v1__features__descriptor);
     status = merge_rest(&call->arena, &features, request, &call->error);
-    if (status == EZ_OK && ez_message_mask_has(rule, &request->features->base, request->n_update_mask,
-                                               request->update_mask, "flags"))
+    if (status == EZ_OK &&
+        ez_message_mask_has(rule, &request->features->base, request->n_update_mask, request->update_mask, "flags"))
         status = merge_flags(&call->arena, &features, request->features, &call->error);
     if (status != EZ_OK)
         return status;

@@ -22,9 +22,9 @@
 typedef struct ez_retention {
     ez_log_limits limits;    // as they were when forgetting began last
     int64_t purge_before_ns; // likewise
-    uint64_t trim_ms;     // monotonic: when it begins again
-    uint64_t look_ms;     // when the number of records is looked at again
-    uint64_t fold_ms;     // when rollups are folded again
+    uint64_t trim_ms;        // monotonic: when it begins again
+    uint64_t look_ms;        // when the number of records is looked at again
+    uint64_t fold_ms;        // when rollups are folded again
     bool is_trimming, is_folding;
     bool folds_next; // of two things to do, which one is next
 } ez_retention;

@@ -127,8 +127,8 @@ static ez_status list(const ez_logs *self, ez_call *call, ez_reader *reader, con
     int64_t at_ns = 0, at_id = 0;
     // Deleted up to where the list would begin at the latest: nothing is left to look at.
     bool is_empty = filter->until_ns && filter->since_ns >= filter->until_ns;
-    ez_status status = is_empty ? EZ_OK
-                                : ez_reader_each_log(reader, filter, add, p, &more, &at_ns, &at_id, &call->error);
+    ez_status status =
+        is_empty ? EZ_OK : ez_reader_each_log(reader, filter, add, p, &more, &at_ns, &at_id, &call->error);
     if (status != EZ_OK)
         return status;
     Ez__V1__ListLogsResponse reply = EZ__V1__LIST_LOGS_RESPONSE__INIT;

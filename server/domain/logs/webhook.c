@@ -38,9 +38,10 @@ ez_status ez_handle_settings_get_error_webhook(ez_logs *self, ez_call *call, Ez_
 static bool is_same_secret(const ez_logs *logs, const Ez__V1__Setting *setting, const char *given) {
     char held[EZ_WEBHOOK_SECRET_MAX + 1];
     ez_slice sealed = {setting->sealed_secret.data, setting->sealed_secret.len};
-    bool is_same = sealed.len > 0 &&
-                   ez_webhook_secret_unseal(logs->options.sealer, setting->secret_version, sealed, held, NULL) == EZ_OK &&
-                   strcmp(held, given) == 0;
+    bool is_same =
+        sealed.len > 0 &&
+        ez_webhook_secret_unseal(logs->options.sealer, setting->secret_version, sealed, held, NULL) == EZ_OK &&
+        strcmp(held, given) == 0;
     ez_wipe(held, sizeof held);
     return is_same;
 }
@@ -72,7 +73,8 @@ static ez_status check(const ez_logs *logs, const Ez__V1__Setting *setting, bool
     if (webhook->enabled && !webhook->url[0])
         return ez_error_violation(error, "webhook.url", "is required where the webhook is enabled");
     if (webhook->enabled && setting->sealed_secret.len == 0)
-        return ez_error_violation(error, "webhook.secret", "is required where the webhook is enabled: 16 bytes or more");
+        return ez_error_violation(error, "webhook.secret",
+                                  "is required where the webhook is enabled: 16 bytes or more");
     // What is not allowed any more must not keep an admin from disabling it.
     return webhook->url[0] && (webhook->enabled || names_url)
                ? ez_outbound_check_url(logs->options.allow, webhook->url, error)
@@ -93,8 +95,7 @@ ez_status ez_handle_settings_set_error_webhook(ez_logs *self, ez_call *call, ez_
     status = ez_message_merge(rule(), &webhook.base, patch, request->n_update_mask, request->update_mask, error);
     if (status == EZ_OK && ez_message_defaults(rule(), &webhook.base, &call->arena) != EZ_OK)
         status = ez_no_memory(error);
-    if (status == EZ_OK &&
-        ez_message_mask_has(rule(), patch, request->n_update_mask, request->update_mask, "secret"))
+    if (status == EZ_OK && ez_message_mask_has(rule(), patch, request->n_update_mask, request->update_mask, "secret"))
         status = put_secret(self, &call->arena, setting, request->webhook->secret, error);
     if (status != EZ_OK)
         return status;

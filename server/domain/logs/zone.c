@@ -14,25 +14,25 @@
 #include "server/domain/logs/zone_rule.h"
 #include "server/state/directory/edit.h"
 
-#define FOLDER      "/usr/share/zoneinfo/"
-#define NAME_MAX_   64
-#define FILE_MAX    (64u << 10)
-#define HEADER_LEN  44
-#define COUNTS      6 // isutc, isstd, leap, transitions, types, characters
-#define TYPE_LEN    6
-#define OFFSET_MAX  (26 * 3600) // as RFC 8536 recommends to expect
-#define DAY_S       86400
-#define HOUR_S      3600
+#define FOLDER     "/usr/share/zoneinfo/"
+#define NAME_MAX_  64
+#define FILE_MAX   (64u << 10)
+#define HEADER_LEN 44
+#define COUNTS     6 // isutc, isstd, leap, transitions, types, characters
+#define TYPE_LEN   6
+#define OFFSET_MAX (26 * 3600) // as RFC 8536 recommends to expect
+#define DAY_S      86400
+#define HOUR_S     3600
 
 enum { ISUTC, ISSTD, LEAP, TRANSITIONS, TYPES, CHARACTERS };
 
 struct ez_zone {
     bool is_utc;
-    uint32_t count;        // transitions
-    const int64_t *times;  // ascending
-    const int32_t *after;  // the offset from each on
-    int32_t before;        // the offset before the first
-    bool has_rule;         // for what is after the last
+    uint32_t count;       // transitions
+    const int64_t *times; // ascending
+    const int32_t *after; // the offset from each on
+    int32_t before;       // the offset before the first
+    bool has_rule;        // for what is after the last
     ez_zone_rule rule;
 };
 
@@ -195,7 +195,8 @@ bool ez_zone_has_whole_hours(const ez_zone *zone, int64_t since_s, int64_t until
         if (zone->times[i] > since_s && zone->times[i] < until_s && zone->after[i] % HOUR_S != 0)
             return false;
     bool has_rule = zone->has_rule && (zone->count == 0 || until_s > zone->times[zone->count - 1]);
-    return !has_rule || (zone->rule.standard % HOUR_S == 0 && (!zone->rule.has_summer || zone->rule.summer % HOUR_S == 0));
+    return !has_rule ||
+           (zone->rule.standard % HOUR_S == 0 && (!zone->rule.has_summer || zone->rule.summer % HOUR_S == 0));
 }
 
 static int64_t day_of(int64_t local_s) {

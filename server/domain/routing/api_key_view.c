@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // API keys as they are read: packed bytes, without secrets by construction, and behind them the counters, and the
-// status where time has changed it. A ban that has an end is over when it has passed; an access token that has ended without a refresh token
-// makes the key expired.
+// status where time has changed it. A ban that has an end is over when it has passed; an access token that has ended
+// without a refresh token makes the key expired.
 #include <string.h>
 
 #include "proto/runtime/wire.h"
@@ -87,7 +87,8 @@ static ez_status reply_entry(const ez_routing *routing, ez_call *call, const ez_
 ez_status ez_handle_api_keys_get(ez_routing *self, ez_call *call, Ez__V1__GetApiKeyRequest *request) {
     ez_directory_enter();
     const ez_entry *entry = ez_directory_get(self->directory, KIND_API_KEY, request->id);
-    ez_status status = entry ? reply_entry(self, call, entry) : ez_kind_missing(KIND_API_KEY, request->id, &call->error);
+    ez_status status =
+        entry ? reply_entry(self, call, entry) : ez_kind_missing(KIND_API_KEY, request->id, &call->error);
     ez_directory_leave();
     return status;
 }

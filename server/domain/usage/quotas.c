@@ -18,11 +18,11 @@
 #include "proto/runtime/log.h"
 #include "server/domain/usage/due.h"
 
-#define KIND_KEY      EZ__V1__KIND__KIND_KEY
-#define TIMEOUT_NS    60000000000ull
-#define SCAN_STEP     20000 // keys looked at in one step
-#define FEED_STEP     20000 // changes
-#define DUE_SPARE     100000
+#define KIND_KEY   EZ__V1__KIND__KIND_KEY
+#define TIMEOUT_NS 60000000000ull
+#define SCAN_STEP  20000 // keys looked at in one step
+#define FEED_STEP  20000 // changes
+#define DUE_SPARE  100000
 
 typedef struct job {
     ez_quotas *quotas;
@@ -243,7 +243,8 @@ static bool follow(ez_quotas *q) {
 
 static bool needs_scan(ez_quotas *q) {
     pthread_mutex_lock(&q->lock);
-    bool needs = (q->wants_scan && q->over_count <= EZ_QUOTA_WAITING_MAX / 2) || q->due.count > 2 * q->due_after_scan + DUE_SPARE;
+    bool needs = (q->wants_scan && q->over_count <= EZ_QUOTA_WAITING_MAX / 2) ||
+                 q->due.count > 2 * q->due_after_scan + DUE_SPARE;
     pthread_mutex_unlock(&q->lock);
     return needs;
 }

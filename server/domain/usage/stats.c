@@ -25,7 +25,8 @@ static int64_t plus(int64_t a, int64_t b) {
 static void add_counters(const struct ez_usage *usage, Ez__V1__ApiKeyStats *stats) {
     int64_t id = 0;
     ez_directory_enter();
-    for (const ez_entry *entry; (entry = ez_directory_next(usage->options.directory, KIND_PROVIDER_GROUP, id, false));) {
+    for (const ez_entry *entry;
+         (entry = ez_directory_next(usage->options.directory, KIND_PROVIDER_GROUP, id, false));) {
         id = ez_entry_id(entry);
         ez_usage_sums sums;
         ez_counters_get(usage->options.counters, EZ_USAGE_GROUPS, id, &sums);

@@ -183,8 +183,7 @@ static bool wait_for_work(ez_appender *appender) {
             continue;
         }
         struct timespec until = at_ms(appender->chore_next_ms);
-        if (appender->has_more_chores ||
-            pthread_cond_timedwait(&appender->wake, &appender->lock, &until) == ETIMEDOUT)
+        if (appender->has_more_chores || pthread_cond_timedwait(&appender->wake, &appender->lock, &until) == ETIMEDOUT)
             break;
     }
     bool goes_on = appender->first || appender->held || !appender->is_stopping;
