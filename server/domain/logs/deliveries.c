@@ -2,6 +2,7 @@
 //
 // What was sent to webhooks, newest first. A page asks the store for one more than it shows; its token is the last id
 // shown.
+#include "server/domain/logs/delivery.h"
 #include "server/domain/logs/inside.h"
 
 #define PAGE_DEFAULT 50
@@ -13,6 +14,7 @@ typedef struct page {
     ez_arena *arena;
     Ez__V1__Delivery **items;
     size_t count, size;
+    int64_t now_ns;
     bool has_more;
 } page;
 
@@ -47,13 +49,17 @@ static ez_status add(void *user, const ez_delivery *delivery, ez_error *error) {
     if (!item)
         return ez_no_memory(error);
     p->items[p->count++] = item;
-    return fill(delivery, p->arena, item, error);
+    ez_delivery shown = *delivery;
+    ez_delivery_shown(&shown, p->now_ns);
+    return fill(&shown, p->arena, item, error);
 }
 
 ez_status ez_handle_settings_list_deliveries(ez_logs *self, ez_call *call, ez_reader *reader,
                                              Ez__V1__ListDeliveriesRequest *request) {
     (void)self;
-    page p = {.arena = &call->arena, .size = request->page_size > 0 ? (size_t)request->page_size : PAGE_DEFAULT};
+    page p = {.arena = &call->arena,
+              .now_ns = call->time_ns,
+              .size = request->page_size > 0 ? (size_t)request->page_size : PAGE_DEFAULT};
     uint64_t before = 0;
     if (request->page_token[0] && !ez_page_token_read(TOKEN_DELIVERY, request->page_token, &before, 1))
         return ez_call_fail(call, EZ_INVALID_ARGUMENT, "PAGE_TOKEN_INVALID",

@@ -241,8 +241,7 @@ static bool sign(const entry *at, const char *timestamp, char *out) {
     size_t len = strlen(timestamp) + 1 + at->body_len;
     ez_buf_init(&signed_text, len);
     bool ok = ez_buf_reserve(&signed_text, len) == EZ_OK && ez_buf_puts(&signed_text, timestamp) == EZ_OK &&
-              ez_buf_putc(&signed_text, '.') == EZ_OK &&
-              ez_buf_append(&signed_text, at->body, at->body_len) == EZ_OK;
+              ez_buf_putc(&signed_text, '.') == EZ_OK && ez_buf_append(&signed_text, at->body, at->body_len) == EZ_OK;
     if (ok) {
         ez_hmac_sha256(at->secret, strlen(at->secret), signed_text.data, signed_text.len, mac);
         memcpy(out, "sha256=", 7);

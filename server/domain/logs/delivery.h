@@ -19,9 +19,9 @@
 #include "server/platform/outbound/outbound.h"
 #include "server/state/store/meter.h"
 
-#define EZ_DELIVERY_WAITING_MAX 100  // messages waiting, first attempts included; the oldest is dropped for a new one
-#define EZ_DELIVERY_FLYING_MAX  4    // in flight
-#define EZ_DELIVERY_KEPT_MAX    256  // in memory, with outcomes the store has not yet taken
+#define EZ_DELIVERY_WAITING_MAX 100 // messages waiting, first attempts included; the oldest is dropped for a new one
+#define EZ_DELIVERY_FLYING_MAX  4   // in flight
+#define EZ_DELIVERY_KEPT_MAX    256 // in memory, with outcomes the store has not yet taken
 #define EZ_DELIVERY_ATTEMPTS    6
 #define EZ_DELIVERY_FIRST_MS    5000 // pause after the first attempt, give or take a fifth; three times as long each time
 #define EZ_DELIVERY_SPAN_NS     INT64_C(3600000000000) // nobody is at it for longer, whoever hangs: an hour

@@ -15,14 +15,14 @@
 #include "server/domain/logs/record.h"
 #include "server/domain/logs/webhook_secret.h"
 
-#define NAME         "error_webhook"
-#define NS_PER_S     INT64_C(1000000000)
-#define SETTING_MAX  (64u << 10) // bytes of the setting, unpacked
-#define REPORT_MAX   (64u << 10) // bytes of a report, unpacked or as JSON
-#define MESSAGE_MAX  4096        // bytes of an error message that are looked through
-#define SEALED_MAX   1024
-#define URL_MAX      1024
-#define MATCH_MAX    255
+#define NAME        "error_webhook"
+#define NS_PER_S    INT64_C(1000000000)
+#define SETTING_MAX (64u << 10) // bytes of the setting, unpacked
+#define REPORT_MAX  (64u << 10) // bytes of a report, unpacked or as JSON
+#define MESSAGE_MAX 4096        // bytes of an error message that are looked through
+#define SEALED_MAX  1024
+#define URL_MAX     1024
+#define MATCH_MAX   255
 
 // The setting as it was read last.
 typedef struct config {
@@ -121,9 +121,9 @@ static bool matches(const char *wanted, ez_slice message) {
     return memmem(text, len, wanted, wanted_len) != NULL;
 }
 
-static bool is_error(const config *config, const ez_log_row *row) {
-    return (row->status_code == 0 || row->status_code >= config->status_code_threshold) &&
-           matches(config->match, row->error_message);
+static bool is_error(const config *setting, const ez_log_row *row) {
+    return (row->status_code == 0 || row->status_code >= setting->status_code_threshold) &&
+           matches(setting->match, row->error_message);
 }
 
 // ---- The report
@@ -152,13 +152,14 @@ static ez_status write_report(const ez_error_webhook *webhook, const ez_log_row 
 }
 
 static ez_status send_report(const ez_error_webhook *webhook, const ez_buf *body, ez_error *error) {
-    const config *config = &webhook->config;
+    const config *setting = &webhook->config;
     char secret[EZ_WEBHOOK_SECRET_MAX + 1];
-    ez_slice sealed = {config->sealed, config->sealed_len};
-    ez_status status = ez_webhook_secret_unseal(webhook->options.sealer, config->secret_version, sealed, secret, error);
+    ez_slice sealed = {setting->sealed, setting->sealed_len};
+    ez_status status =
+        ez_webhook_secret_unseal(webhook->options.sealer, setting->secret_version, sealed, secret, error);
     if (status == EZ_OK) {
         ez_delivery_message message = {.kind = NAME,
-                                       .url = config->url,
+                                       .url = setting->url,
                                        .content_type = "application/json",
                                        .body = body->data,
                                        .body_len = body->len,

@@ -8,9 +8,9 @@
 #define EZ_ERROR_WINDOW_MAX 3600 // seconds
 
 typedef struct ez_error_window {
-    int32_t seconds; // 1 … EZ_ERROR_WINDOW_MAX
-    int64_t at_s;    // the newest second
-    uint64_t sum;    // of the buckets
+    int32_t seconds;                       // 1 … EZ_ERROR_WINDOW_MAX
+    int64_t at_s;                          // the newest second
+    uint64_t sum;                          // of the buckets
     uint32_t buckets[EZ_ERROR_WINDOW_MAX]; // by second modulo seconds
 } ez_error_window;
 

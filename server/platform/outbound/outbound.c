@@ -18,8 +18,8 @@
 #include "proto/runtime/version.h"
 #include "server/platform/outbound/transfer.h"
 
-#define IDLE_MS    60000
-#define WAITING_MS 250 // how late a waiting request may learn that its time is over
+#define IDLE_MS          60000
+#define WAITING_MS       250 // how late a waiting request may learn that its time is over
 #define IDLE_CONNECTIONS 16
 
 struct ez_outbound {
@@ -214,10 +214,8 @@ static ez_status fill(ez_outbound *outbound, const ez_outbound_options *options,
         return no_memory(error);
     }
     snprintf(outbound->agent, sizeof outbound->agent, "ezplane/%s", ez_version);
-    outbound->rules = (ez_transfer_rules){.allow = outbound->allow,
-                                          .ca_file = outbound->ca_file,
-                                          .agent = outbound->agent,
-                                          .resolve = outbound->resolve};
+    outbound->rules = (ez_transfer_rules){
+        .allow = outbound->allow, .ca_file = outbound->ca_file, .agent = outbound->agent, .resolve = outbound->resolve};
     outbound->queue_max = options->queue != 0 ? options->queue : EZ_OUTBOUND_QUEUE;
     outbound->concurrency = options->concurrency != 0 ? options->concurrency : EZ_OUTBOUND_CONCURRENCY;
     outbound->last = &outbound->first;
@@ -318,7 +316,8 @@ ez_status ez_outbound_submit(ez_outbound *outbound, const ez_outbound_request *r
         return status;
     }
     uint32_t timeout = request->timeout_ms != 0 ? request->timeout_ms : EZ_OUTBOUND_TIMEOUT_MS;
-    transfer->deadline_ms = ez_clock_mono_ms() + (timeout < EZ_OUTBOUND_TIMEOUT_MAX ? timeout : EZ_OUTBOUND_TIMEOUT_MAX);
+    transfer->deadline_ms =
+        ez_clock_mono_ms() + (timeout < EZ_OUTBOUND_TIMEOUT_MAX ? timeout : EZ_OUTBOUND_TIMEOUT_MAX);
     pthread_mutex_lock(&outbound->lock);
     if (outbound->stopping) {
         status = ez_error_set(error, EZ_UNAVAILABLE, "STOPPING", "the server is stopping");

@@ -162,9 +162,18 @@ Test(guard, fault_51_judges_the_address_not_the_name) {
 }
 
 Test(guard, refuses_a_list_it_can_not_read) {
-    static const char *const bad[] = {"http://hooks.internal", "10.0.0.0/33", "hooks.internal:0", "hooks.internal:99999",
-                                      "*.internal",            "0x7f.1",      "a b",              "[::1",
-                                      "[hooks.internal]",      "10.0.0.0/8/8", "hooks.internal:", ".internal"};
+    static const char *const bad[] = {"http://hooks.internal",
+                                      "10.0.0.0/33",
+                                      "hooks.internal:0",
+                                      "hooks.internal:99999",
+                                      "*.internal",
+                                      "0x7f.1",
+                                      "a b",
+                                      "[::1",
+                                      "[hooks.internal]",
+                                      "10.0.0.0/8/8",
+                                      "hooks.internal:",
+                                      ".internal"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         ez_outbound_allow *allow = NULL;
         ez_error error = EZ_ERROR_INIT;

@@ -90,7 +90,8 @@ static ez_status submit_bad(ez_outbound *outbound, ez_outbound_request request, 
 Test(outbound, refuses_requests_that_are_none) {
     ez_outbound *outbound = given_outbound("127.0.0.1");
     const char *url = "http://127.0.0.1/";
-    static const ez_outbound_field broken[] = {{"X-A", "b\r\nX-C: d"}}, named[] = {{"X A", "b"}}, nameless[] = {{"", "b"}};
+    static const ez_outbound_field broken[] = {{"X-A", "b\r\nX-C: d"}}, named[] = {{"X A", "b"}},
+                                   nameless[] = {{"", "b"}};
     static char large[EZ_OUTBOUND_HEADER_MAX + 1];
     memset(large, 'a', EZ_OUTBOUND_HEADER_MAX);
     const ez_outbound_field long_one[] = {{"X-A", large}};

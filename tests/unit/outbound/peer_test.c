@@ -41,8 +41,9 @@ Test(peer, fault_50_a_redirect_is_a_reply_like_any_other, .timeout = 60) {
 Test(peer, fault_51_a_name_that_resolves_inside_is_not_connected_to, .timeout = 60) {
     static const ez_test_answer ok[] = {{.data = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}};
     ez_test_receiver *receiver = given_receiver(ok, 1);
-    static const char *const inside[] = {"127.0.0.1",        "[::1]",           "[::ffff:127.0.0.1]", "169.254.169.254",
-                                         "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "0.0.0.0",            "10.0.0.1"};
+    static const char *const inside[] = {
+        "127.0.0.1", "[::1]",   "[::ffff:127.0.0.1]", "169.254.169.254", "[64:ff9b::7f00:1]", "[2002:7f00:1::]",
+        "0.0.0.0",   "10.0.0.1"};
     char url[96];
     snprintf(url, sizeof url, "https://127.0.0.1.nip.example:%u/?token=s3cret", receiver_port(receiver));
     for (size_t i = 0; i < sizeof inside / sizeof inside[0]; i++) {
@@ -142,8 +143,8 @@ Test(peer, fault_53_headers_without_end_are_cut, .timeout = 60) {
 Test(peer, fault_54_a_gzip_bomb_is_not_unpacked, .timeout = 60) {
     char answer[256];
     static const char gzip[] = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xed\xc1\x01\x0d\x00\x00\x00\xc2\xa0";
-    int head = snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
-                        sizeof gzip - 1);
+    int head = snprintf(answer, sizeof answer,
+                        "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", sizeof gzip - 1);
     memcpy(answer + head, gzip, sizeof gzip - 1);
     ez_test_answer bomb = {.data = answer, .len = (size_t)head + sizeof gzip - 1};
     kept reply;
