@@ -7,4 +7,7 @@ const ez_meter_ops ez_meter_sqlite = {
     .has_one_writer = true,
     .add_usage = ez_sqlite_add_usage,
     .each_usage = ez_sqlite_each_usage,
+    .add_logs = ez_sqlite_add_logs,
+    .fold_rollups = ez_sqlite_fold_rollups,
+    .count_logs = ez_sqlite_count_logs,
 };
