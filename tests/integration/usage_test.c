@@ -374,9 +374,9 @@ Test(usage, flushes_and_live_numbers_are_published) {
 
 Test(usage, bad_numbers_add_nothing) {
     static const char *const bad[] = {
-        "'requests':-1",           "'tokens_in':-5",
-        "'quota_used':-1",         "'requests':1000000000001",
-        "'rate_limited':-1",       "'failure':9223372036854775807",
+        "'requests':-1",     "'tokens_in':-5",
+        "'quota_used':-1",   "'requests':1000000000001",
+        "'rate_limited':-1", "'failure':9223372036854775807",
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         expect_refused(&plane, EZ_INVALID_ARGUMENT, NULL, "Usage/Flush",
