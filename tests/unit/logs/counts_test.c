@@ -41,8 +41,7 @@ Test(counts, statuses_are_told_apart) {
     Ez__V1__ApiKey *banned = given_api_key(w, group->id, "banned");
     expect_ok(w, "ApiKeys/Ban", "{'id':%lld,'until':'2100-01-01T00:00:00Z'}", (long long)banned->id);
     Ez__V1__ApiKey *token = given_api_key(w, group->id, "token");
-    expect_ok(w, "ApiKeys/Update", "{'id':%lld,'api_key':{'expires_at':'2100-01-01T00:00:00Z'}}",
-              (long long)token->id);
+    expect_ok(w, "ApiKeys/Update", "{'id':%lld,'api_key':{'expires_at':'2100-01-01T00:00:00Z'}}", (long long)token->id);
     ez_counts_values now;
     ez_counts_read(counts, now_ns, &now);
     cr_assert_eq(now.masters.total, 2);

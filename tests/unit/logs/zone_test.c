@@ -35,10 +35,11 @@ static int64_t utc(int year, int month, int day, int hour, int minute) {
 }
 
 Test(zone, says_what_the_c_library_says) {
-    static const char *const names[] = {"Europe/Berlin",    "America/New_York", "America/Sao_Paulo",  "Asia/Kolkata",
-                                        "Asia/Tokyo",       "Australia/Sydney", "Australia/Lord_Howe", "Pacific/Apia",
-                                        "Africa/Casablanca", "Asia/Kathmandu",  "America/St_Johns",    "Etc/GMT+5",
-                                        "Europe/Dublin",    "Africa/Johannesburg", "Pacific/Chatham",  "EST5EDT"};
+    static const char *const names[] = {
+        "Europe/Berlin",     "America/New_York",    "America/Sao_Paulo",   "Asia/Kolkata",
+        "Asia/Tokyo",        "Australia/Sydney",    "Australia/Lord_Howe", "Pacific/Apia",
+        "Africa/Casablanca", "Asia/Kathmandu",      "America/St_Johns",    "Etc/GMT+5",
+        "Europe/Dublin",     "Africa/Johannesburg", "Pacific/Chatham",     "EST5EDT"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const ez_zone *zone = given_zone(names[i]);
         setenv("TZ", names[i], 1);
@@ -99,10 +100,11 @@ Test(zone, whole_hours_are_told_from_others) {
 }
 
 Test(zone, names_that_are_none_are_refused) {
-    static const char *const names[] = {"Europe/Nowhere", "../../etc/passwd", "/etc/passwd", "Europe/../Europe/Berlin",
-                                        "Europe/",        "Europe",           "Europe//Berlin", ".",
-                                        "tzdata.zi",      "zone1970.tab",     "leapseconds",    "Europe/Berlin ",
-                                        "a\x01b"};
+    static const char *const names[] = {
+        "Europe/Nowhere", "../../etc/passwd", "/etc/passwd",    "Europe/../Europe/Berlin",
+        "Europe/",        "Europe",           "Europe//Berlin", ".",
+        "tzdata.zi",      "zone1970.tab",     "leapseconds",    "Europe/Berlin ",
+        "a\x01b"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const ez_zone *zone = NULL;
         ez_error_clear(&error);
@@ -123,9 +125,17 @@ Test(zone, rules_are_read_or_refused) {
     cr_assert(ez_zone_rule_read("XXX5YYY,J60/0,J300", &rule));
     cr_assert_eq(ez_zone_rule_offset(&rule, utc(2024, 3, 1, 5, 0)), -4 * 3600, "J60 is 1 March in every year");
     cr_assert_eq(ez_zone_rule_offset(&rule, utc(2024, 3, 1, 4, 59)), -5 * 3600);
-    static const char *const bad[] = {"", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0",
-                                      "CET-1CEST,M3.0.0,M10.5.0", "CET-1CEST,M3.5.0,M10.5.0x", "<CET-1", "CET-999",
-                                      "CET-1CEST,J0,J5", "CET-1CEST,400,5"};
+    static const char *const bad[] = {"",
+                                      "CET",
+                                      "CET-1CEST",
+                                      "CET-1CEST,M3.5.0",
+                                      "CET-1CEST,M13.5.0,M10.5.0",
+                                      "CET-1CEST,M3.0.0,M10.5.0",
+                                      "CET-1CEST,M3.5.0,M10.5.0x",
+                                      "<CET-1",
+                                      "CET-999",
+                                      "CET-1CEST,J0,J5",
+                                      "CET-1CEST,400,5"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_assert_not(ez_zone_rule_read(bad[i], &rule), "%s", bad[i]);
 }

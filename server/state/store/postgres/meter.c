@@ -11,4 +11,7 @@ const ez_meter_ops ez_meter_postgres = {
     .reader_each_log = ez_pg_reader_each_log,
     .reader_each_stat = ez_pg_reader_each_stat,
     .reader_each_delivery = ez_pg_reader_each_delivery,
+    .add_logs = ez_pg_add_logs,
+    .fold_rollups = ez_pg_fold_rollups,
+    .count_logs = ez_pg_count_logs,
 };

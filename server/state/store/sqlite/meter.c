@@ -11,4 +11,7 @@ const ez_meter_ops ez_meter_sqlite = {
     .reader_each_log = ez_sqlite_reader_each_log,
     .reader_each_stat = ez_sqlite_reader_each_stat,
     .reader_each_delivery = ez_sqlite_reader_each_delivery,
+    .add_logs = ez_sqlite_add_logs,
+    .fold_rollups = ez_sqlite_fold_rollups,
+    .count_logs = ez_sqlite_count_logs,
 };
