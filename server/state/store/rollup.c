@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Rollup rows in memory: an array, and a hash table of indexes into it. Texts are copied into an arena when their row
-// is made. Sorting for ez_rollup_rows moves the rows, so that nothing may be added after it until the rollup is cleared.
+// is made. Sorting for ez_rollup_rows moves the rows, so that nothing may be added after it until the rollup is
+// cleared.
 //
 // Awkward: every record is in a row of every level, also where it names no key or model, so that each level's sums are
 // those of all records.
@@ -184,10 +185,11 @@ static ez_rollup_sums sums_of(const ez_log_row *record) {
     return sums;
 }
 
-ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, const ez_rollup_edges *edges,
-                        ez_error *error) {
+ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, const ez_rollup_edges *edges, ez_error *error) {
     int64_t second = ez_rollup_floor(record->time_ns, 1000000000) / 1000000000;
-    int step = second >= edges->minutes_from_s ? EZ_ROLLUP_MINUTE : second >= edges->hours_from_s ? EZ_ROLLUP_HOUR : EZ_ROLLUP_DAY;
+    int step = second >= edges->minutes_from_s ? EZ_ROLLUP_MINUTE
+               : second >= edges->hours_from_s ? EZ_ROLLUP_HOUR
+                                               : EZ_ROLLUP_DAY;
     int64_t time_s = ez_rollup_floor(second, step);
     int64_t master = record->master_id, key = record->key_id, group = record->group_id, api_key = record->api_key_id;
     ez_slice none = {0}, model = record->model;
@@ -206,8 +208,12 @@ ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, const ez_ro
     };
     ez_rollup_sums sums = sums_of(record);
     for (int level = EZ_ROLLUP_TOTAL; level < EZ_ROLLUP_LEVELS; level++) {
-        ez_rollup_row key_row = {.step = step, .level = level, .time_s = time_s, .a = keys[level].a,
-                                 .b = keys[level].b, .model = keys[level].model};
+        ez_rollup_row key_row = {.step = step,
+                                 .level = level,
+                                 .time_s = time_s,
+                                 .a = keys[level].a,
+                                 .b = keys[level].b,
+                                 .model = keys[level].model};
         ez_rollup_row *row = find_or_make(rollup, &key_row);
         if (!row)
             return no_memory(error);

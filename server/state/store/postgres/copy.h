@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// COPY … FROM STDIN in PostgreSQL's binary form, within a transaction and outside of pipeline mode. Rows leave in pieces
-// while they are made, so that the server works meanwhile. After an error the transaction is to be rolled back. Owned by
-// one thread.
+// COPY … FROM STDIN in PostgreSQL's binary form, within a transaction and outside of pipeline mode. Rows leave in
+// pieces while they are made, so that the server works meanwhile. After an error the transaction is to be rolled back.
+// Owned by one thread.
 #pragma once
 
 #include "proto/runtime/buf.h"

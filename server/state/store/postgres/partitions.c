@@ -36,8 +36,7 @@ static int compare_days(const void *left, const void *right) {
 }
 
 static bool has(const ez_pg_partitions *partitions, int64_t day) {
-    return partitions->count &&
-           bsearch(&day, partitions->days, partitions->count, sizeof day, compare_days);
+    return partitions->count && bsearch(&day, partitions->days, partitions->count, sizeof day, compare_days);
 }
 
 static ez_status reserve(ez_pg_partitions *partitions, size_t room, ez_error *error) {

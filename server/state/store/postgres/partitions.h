@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The daily partitions of log_records and log_bodies: made and dropped in transactions that hold log_head's row, so that
-// servers never make or drop one at the same time. What is known of them is remembered; another server may drop one, so
-// that what is remembered may be wrong, and the COPY that finds it out forgets it all.
+// The daily partitions of log_records and log_bodies: made and dropped in transactions that hold log_head's row, so
+// that servers never make or drop one at the same time. What is known of them is remembered; another server may drop
+// one, so that what is remembered may be wrong, and the COPY that finds it out forgets it all.
 #pragma once
 
 #include "server/state/store/postgres/attempt.h"

@@ -3,9 +3,10 @@
 // Rollups in PostgreSQL: adding to them as arrays, and folding minutes into hours and hours into days, one level of one
 // hour or day at a time, on the server.
 //
-// Awkward: folding does not lock log_head, so that records come in meanwhile. It locks its mark instead. Whoever adds to
-// that hour or day touches the mark last: before the lock, then its rows are seen; or after the commit, then the mark is
-// there again. A day's hours may have been marked while its own mark was waited for, so they are looked at once more.
+// Awkward: folding does not lock log_head, so that records come in meanwhile. It locks its mark instead. Whoever adds
+// to that hour or day touches the mark last: before the lock, then its rows are seen; or after the commit, then the
+// mark is there again. A day's hours may have been marked while its own mark was waited for, so they are looked at once
+// more.
 
 #include "proto/runtime/cleanup.h"
 #include "server/state/store/postgres/meter.h"
@@ -15,13 +16,17 @@
 _Static_assert(sizeof(ez_rollup_sums) == EZ_SQL_SUM_COUNT * sizeof(int64_t), "sums are sent as an array");
 
 static ez_status push_rows(ez_pg_attempt *try, ez_rollup *rollup, ez_error *error) {
-    static const char text[] =
-        "INSERT INTO rollups (step, level, time_s, a, b, model, " EZ_SQL_EACH_SUM(EZ_SQL_NAME) ") SELECT * FROM unnest("
-        "$1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::text[], $7::int8[], $8::int8[], $9::int8[], "
-        "$10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::int8[], $16::int8[], $17::int8[], "
-        "$18::int8[], $19::int8[], $20::int8[], $21::int8[], $22::int8[], $23::int8[], $24::int8[], $25::int8[], "
-        "$26::int8[], $27::int8[], $28::int8[], $29::int8[]) ON CONFLICT (step, level, time_s, a, b, model) DO UPDATE "
-        "SET " EZ_SQL_EACH_SUM(ADD);
+    static const char text[] = "INSERT INTO rollups (step, level, time_s, a, b, model, " EZ_SQL_EACH_SUM(
+        EZ_SQL_NAME) ") SELECT * FROM unnest("
+                     "$1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::text[], $7::int8[], $8::int8[], "
+                     "$9::int8[], "
+                     "$10::int8[], $11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::int8[], $16::int8[], "
+                     "$17::int8[], "
+                     "$18::int8[], $19::int8[], $20::int8[], $21::int8[], $22::int8[], $23::int8[], $24::int8[], "
+                     "$25::int8[], "
+                     "$26::int8[], $27::int8[], $28::int8[], $29::int8[]) ON CONFLICT (step, level, time_s, a, b, "
+                     "model) DO UPDATE "
+                     "SET " EZ_SQL_EACH_SUM(ADD);
     ez_auto(ez_pg_arrays) arrays;
     ez_pg_arrays_init(&arrays, "iiiiitiiiiiiiiiiiiiiiiiiiiiii");
     size_t count = 0;
@@ -45,7 +50,8 @@ static ez_status push_rows(ez_pg_attempt *try, ez_rollup *rollup, ez_error *erro
 // Every record is in one row of the total.
 static ez_status push_days(ez_pg_attempt *try, ez_rollup *rollup, ez_error *error) {
     static const char text[] =
-        "INSERT INTO log_days (day, records) SELECT day, sum(n)::int8 FROM unnest($1::int8[], $2::int8[]) AS d (day, n) "
+        "INSERT INTO log_days (day, records) SELECT day, sum(n)::int8 FROM unnest($1::int8[], $2::int8[]) AS d (day, "
+        "n) "
         "GROUP BY day ORDER BY day ON CONFLICT (day) DO UPDATE SET records = log_days.records + excluded.records";
     ez_auto(ez_pg_arrays) arrays;
     ez_pg_arrays_init(&arrays, "ii");
@@ -63,11 +69,11 @@ static ez_status push_days(ez_pg_attempt *try, ez_rollup *rollup, ez_error *erro
 }
 
 static ez_status push_stale(ez_pg_attempt *try, ez_rollup *rollup, int64_t now_ns, ez_error *error) {
-    static const char text[] =
-        "INSERT INTO rollup_stale (step, time_s, touched_s, folded) "
-        "SELECT step, time_s, touched_s, 0 FROM unnest($1::int8[], $2::int8[], $3::int8[]) AS s (step, time_s, touched_s) "
-        "ON CONFLICT (step, time_s) DO UPDATE SET "
-        "touched_s = greatest(rollup_stale.touched_s, excluded.touched_s), folded = 0";
+    static const char text[] = "INSERT INTO rollup_stale (step, time_s, touched_s, folded) "
+                               "SELECT step, time_s, touched_s, 0 FROM unnest($1::int8[], $2::int8[], $3::int8[]) AS s "
+                               "(step, time_s, touched_s) "
+                               "ON CONFLICT (step, time_s) DO UPDATE SET "
+                               "touched_s = greatest(rollup_stale.touched_s, excluded.touched_s), folded = 0";
     ez_auto(ez_pg_arrays) arrays;
     ez_pg_arrays_init(&arrays, "iii");
     const ez_rollup_mark *marks = NULL;
@@ -107,13 +113,14 @@ static const char find_stale[] =
     "SELECT step, time_s, folded FROM rollup_stale AS s WHERE time_s + step <= $1 AND touched_s <= $1 AND (step = 3600 "
     "OR NOT EXISTS (SELECT 1 FROM rollup_stale AS h WHERE h.step = 3600 AND h.time_s >= s.time_s AND h.time_s < "
     "s.time_s + 86400)) ORDER BY step, time_s LIMIT 1 FOR UPDATE OF s SKIP LOCKED";
-static const char find_hours[] =
-    "SELECT 1::int8 FROM rollup_stale WHERE step = 3600 AND $1 = 86400 AND time_s >= $2 AND time_s < $2 + 86400 LIMIT 1";
+static const char find_hours[] = "SELECT 1::int8 FROM rollup_stale WHERE step = 3600 AND $1 = 86400 AND time_s >= $2 "
+                                 "AND time_s < $2 + 86400 LIMIT 1";
 static const char delete_coarse[] = "DELETE FROM rollups WHERE step = $1 AND level = $2 AND time_s = $3";
-static const char insert_coarse[] =
-    "INSERT INTO rollups (step, level, time_s, a, b, model, " EZ_SQL_EACH_SUM(EZ_SQL_NAME) ") SELECT $1::int8, "
-    "$2::int8, $3::int8, a, b, model, " EZ_SQL_EACH_SUM(SUM) " FROM rollups WHERE step = $4 AND level = $2 AND time_s "
-    ">= $3 AND time_s < $3 + $1 GROUP BY a, b, model";
+static const char insert_coarse[] = "INSERT INTO rollups (step, level, time_s, a, b, model, " EZ_SQL_EACH_SUM(
+    EZ_SQL_NAME) ") SELECT $1::int8, "
+                 "$2::int8, $3::int8, a, b, model, " EZ_SQL_EACH_SUM(
+                     SUM) " FROM rollups WHERE step = $4 AND level = $2 AND time_s "
+                          ">= $3 AND time_s < $3 + $1 GROUP BY a, b, model";
 
 static ez_status take_stale(void *user, unsigned at, const PGresult *result, ez_error *error) {
     (void)error;
@@ -186,8 +193,8 @@ static ez_status fold_one(void *user, ez_pg_attempt *try, ez_error *error) {
 ez_status ez_pg_fold_rollups(void *db, int64_t now_ns, bool *more, ez_error *error) {
     fold work = {.now_s = now_ns / 1000000000};
     bool is_unknown = false;
-    ez_status status = ez_pg_transact(&((ez_pg *)db)->logs, fold_one, &work, "a rollup: it is folded again", &is_unknown,
-                                      error);
+    ez_status status =
+        ez_pg_transact(&((ez_pg *)db)->logs, fold_one, &work, "a rollup: it is folded again", &is_unknown, error);
     if (work.is_early) {
         status = EZ_OK;
         if (error)

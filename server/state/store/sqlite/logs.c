@@ -46,10 +46,9 @@ static ez_status take_ids(add *work, size_t rows, ez_error *error) {
         work->edges.minutes_from_s = sqlite3_column_int64(statement, 1);
         work->edges.hours_from_s = sqlite3_column_int64(statement, 2);
     } else {
-        status = code == SQLITE_DONE
-                     ? ez_error_set(error, EZ_DATA_LOSS, "STORE_CORRUPT", "%s has no log head: restore it from a backup",
-                                    work->conn->path)
-                     : ez_sqlite_fail(work->conn, code, error);
+        status = code == SQLITE_DONE ? ez_error_set(error, EZ_DATA_LOSS, "STORE_CORRUPT",
+                                                    "%s has no log head: restore it from a backup", work->conn->path)
+                                     : ez_sqlite_fail(work->conn, code, error);
     }
     sqlite3_reset(statement);
     return status;

@@ -10,12 +10,14 @@
 
 #define ADD(column) #column " = min(" #column " + excluded." #column ", " EZ_SQL_SUM_MAX ")"
 
-const char ez_sqlite_add_rollup[] =
-    "INSERT INTO rollups (step, level, time_s, a, b, model, " EZ_SQL_EACH_SUM(EZ_SQL_NAME) ") VALUES ($1, $2, $3, $4, "
-    "$5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, "
-    "$28, $29) ON CONFLICT (step, level, time_s, a, b, model) DO UPDATE SET " EZ_SQL_EACH_SUM(ADD);
-const char ez_sqlite_read_rollups[] = "SELECT a, b, model, " EZ_SQL_EACH_SUM(EZ_SQL_NAME) " FROM rollups "
-                                      "WHERE step = $1 AND level = $2 AND time_s >= $3 AND time_s < $4";
+const char ez_sqlite_add_rollup[] = "INSERT INTO rollups (step, level, time_s, a, b, model, " EZ_SQL_EACH_SUM(
+    EZ_SQL_NAME) ") VALUES ($1, $2, $3, $4, "
+                 "$5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, "
+                 "$26, $27, "
+                 "$28, $29) ON CONFLICT (step, level, time_s, a, b, model) DO UPDATE SET " EZ_SQL_EACH_SUM(ADD);
+const char ez_sqlite_read_rollups[] = "SELECT a, b, model, " EZ_SQL_EACH_SUM(
+    EZ_SQL_NAME) " FROM rollups "
+                 "WHERE step = $1 AND level = $2 AND time_s >= $3 AND time_s < $4";
 // Over and quiet since $1 and $2; a day only when none of its hours waits.
 const char ez_sqlite_find_stale[] =
     "SELECT step, time_s, folded FROM rollup_stale AS s WHERE time_s + step <= $1 AND touched_s <= $2 AND (step = 3600 "
