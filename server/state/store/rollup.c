@@ -168,7 +168,8 @@ ez_rollup_edges ez_rollup_edges_at(int64_t now_ns) {
     int64_t now_s = now_ns / 1000000000;
     int64_t minutes = ez_rollup_floor(now_s - EZ_ROLLUP_MINUTES_KEEP_S, EZ_ROLLUP_HOUR);
     int64_t hours = ez_rollup_floor(now_s - EZ_ROLLUP_HOURS_KEEP_S, EZ_ROLLUP_DAY);
-    return (ez_rollup_edges){minutes > 0 ? minutes : 0, hours > 0 ? hours : 0};
+    return (ez_rollup_edges){minutes > EZ_ROLLUP_DAY ? minutes : EZ_ROLLUP_DAY,
+                             hours > EZ_ROLLUP_DAY ? hours : EZ_ROLLUP_DAY};
 }
 
 static ez_rollup_sums sums_of(const ez_log_row *record) {

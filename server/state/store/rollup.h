@@ -45,7 +45,7 @@ typedef struct ez_rollup_edges {
     int64_t minutes_from_s, hours_from_s;
 } ez_rollup_edges;
 
-// Where they are to be by the clock; never negative.
+// Where they are to be by the clock; never before 1970-01-02, for in log_head 0 stands for none.
 ez_rollup_edges ez_rollup_edges_at(int64_t now_ns);
 
 typedef struct ez_rollup_row {

@@ -25,6 +25,7 @@ extern const char
 extern const char ez_sql_page_change[];     // (n, seq) > ($1, $2), $3 rows: the same without the last two
 extern const char ez_sql_find_idempotent[]; // $1 key: request_hash, revision, time_ns, reply
 extern const char ez_sql_trim_idempotent[]; // $1 time_ns, $2 rows
+extern const char ez_sql_each_log_day[];    // day, records, ascending
 extern const char ez_sql_count_logs[];      // records, time_ns of the oldest or 0
 
 // The audit query for a filter: id < $1, time_ns >= $2, time_ns < $3, then the texts that are given, in order, then

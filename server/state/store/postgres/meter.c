@@ -10,5 +10,7 @@ const ez_meter_ops ez_meter_postgres = {
     .usage_since = ez_pg_usage_since,
     .add_logs = ez_pg_add_logs,
     .fold_rollups = ez_pg_fold_rollups,
+    .trim_logs = ez_pg_trim_logs,
     .count_logs = ez_pg_count_logs,
+    .put_delivery = ez_pg_put_delivery,
 };

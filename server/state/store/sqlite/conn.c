@@ -59,10 +59,25 @@ static const char *const fixed_texts[EZ_SQLITE_PUT_ROW] = {
                             "ON CONFLICT (step, time_s) DO UPDATE SET touched_s = max(touched_s, excluded.touched_s), "
                             "folded = 0",
     [EZ_SQLITE_FIND_STALE] = ez_sqlite_find_stale,
-    [EZ_SQLITE_MOVE_STALE] = "UPDATE rollup_stale SET folded = $3 WHERE step = $1 AND time_s = $2",
+    [EZ_SQLITE_MOVE_STALE] = "UPDATE rollup_stale SET folded = ?3 WHERE step = ?1 AND time_s = ?2",
     [EZ_SQLITE_DELETE_STALE] = "DELETE FROM rollup_stale WHERE step = $1 AND time_s = $2",
     [EZ_SQLITE_READ_ROLLUPS] = ez_sqlite_read_rollups,
     [EZ_SQLITE_DELETE_ROLLUPS] = "DELETE FROM rollups WHERE step = $1 AND level = $2 AND time_s = $3",
+    [EZ_SQLITE_EACH_LOG_DAY] = ez_sql_each_log_day,
+    [EZ_SQLITE_LOG_BOUND] = "SELECT time_ns, id FROM log_records WHERE time_ns < $1 ORDER BY time_ns, id LIMIT 1 "
+                            "OFFSET $2",
+    [EZ_SQLITE_DELETE_LOGS] = "DELETE FROM log_records WHERE (time_ns, id) < ($1, $2)",
+    [EZ_SQLITE_DELETE_LOG_BODIES] = "DELETE FROM log_bodies WHERE (time_ns, id) < ($1, $2)",
+    [EZ_SQLITE_TAKE_LOG_DAY] = "UPDATE log_days SET records = records - ?2 WHERE day = ?1",
+    [EZ_SQLITE_DELETE_LOG_DAY] = "DELETE FROM log_days WHERE day = $1",
+    [EZ_SQLITE_MOVE_EDGES] = ez_sqlite_move_edges,
+    [EZ_SQLITE_TRIM_ROLLUPS] = ez_sqlite_trim_rollups,
+    [EZ_SQLITE_TRIM_MARKS] = "DELETE FROM marks WHERE (data_plane_id, stream, epoch) IN (SELECT data_plane_id, stream, "
+                             "epoch FROM marks WHERE time_ns < $1 ORDER BY time_ns LIMIT $2)",
+    [EZ_SQLITE_PUT_DELIVERY] = "INSERT OR REPLACE INTO deliveries (id, created_ns, kind, url, status, attempts, "
+                               "http_status, error, finished_ns) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    [EZ_SQLITE_TRIM_DELIVERIES] = "DELETE FROM deliveries WHERE id <= (SELECT id FROM deliveries ORDER BY id DESC "
+                                  "LIMIT 1 OFFSET $1)",
 };
 
 // errno of the last fault of the database's file or its log: sqlite3_system_errno has been overwritten by then.

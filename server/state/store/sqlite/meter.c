@@ -9,5 +9,7 @@ const ez_meter_ops ez_meter_sqlite = {
     .each_usage = ez_sqlite_each_usage,
     .add_logs = ez_sqlite_add_logs,
     .fold_rollups = ez_sqlite_fold_rollups,
+    .trim_logs = ez_sqlite_trim_logs,
     .count_logs = ez_sqlite_count_logs,
+    .put_delivery = ez_sqlite_put_delivery,
 };
