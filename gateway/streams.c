@@ -136,7 +136,10 @@ static void look_for_expected(ez_stream *stream, uint64_t now) {
         tell_gap(stream, topics, false);
 }
 
+// What is expected already is looked for first.
 static void expect(ez_stream *stream, const ez_event_position *now) {
+    if (stream->expected_ms != 0)
+        return;
     memcpy(stream->expected, now->sequence, sizeof stream->expected);
     stream->expected_ms = ez_clock_mono_ms();
 }
