@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clients/ctl/table.h"
 #include "clients/ctl/text.h"
 #include "clients/ctl/view.h"
 #include "clients/ctl/watch.h"
@@ -20,6 +21,8 @@
 #define EVENT_MEMORY_MAX (16u << 20)
 #define CLEAR_SCREEN     "\033[H\033[J"
 #define TIME_WIDTH       24
+#define SCREEN_ROWS      18 // masters of a report on a terminal
+#define REPORT_COLUMNS   7
 
 static void put_time(const Google__Protobuf__Timestamp *time, ez_buf *out) {
     char text[EZ_CLOCK_TEXT_MAX] = "-";
@@ -40,7 +43,7 @@ static void put_log(const Ez__V1__LogRecord *log, ez_buf *out) {
     (void)ez_buf_printf(out, "  %6d  %8" PRId64 "  %6" PRId64 "  %6" PRId64 "  ", log->status_code, log->latency_ms,
                         log->master_id, log->key_id);
     put_text(*log->model ? log->model : "-", 24, out);
-    (void)ez_buf_printf(out, "  %8" PRId64 "  %8" PRId64, log->tokens_in, log->tokens_out);
+    (void)ez_buf_printf(out, "  %9" PRId64 "  %10" PRId64, log->tokens_in, log->tokens_out);
     if (*log->error_message) {
         (void)ez_buf_puts(out, "  ");
         put_text(log->error_message, 0, out);
@@ -56,15 +59,40 @@ static void put_logs(const Ez__V1__EventHeader *header, const ProtobufCMessage *
         put_log(logs->records[i], out);
 }
 
+static void add_stats(ez_ctl_table *table, ez_arena *arena, const char *name, const Ez__V1__RealtimeStats *stats) {
+    const char **cells = stats && name ? ez_ctl_table_add_row(table) : NULL;
+    if (!cells)
+        return;
+    const int64_t numbers[] = {stats->requests, stats->tokens, stats->errors, stats->rate_limited};
+    const char *texts[REPORT_COLUMNS] = {name, ez_arena_printf(arena, "%.1f", stats->qps_10s),
+                                         ez_arena_printf(arena, "%.1f", stats->qps_60s)};
+    for (unsigned i = 3; i < REPORT_COLUMNS; i++)
+        texts[i] = ez_arena_printf(arena, "%" PRId64, numbers[i - 3]);
+    for (unsigned i = 0; i < REPORT_COLUMNS; i++)
+        cells[i] = texts[i] ? texts[i] : "";
+}
+
 static void put_report(const Ez__V1__EventHeader *header, const ProtobufCMessage *message,
                        const ez_ctl_watch_form *form, ez_arena *arena, ez_buf *out) {
-    const ez_message_rule *rule = ez_message_rule_find(message->descriptor);
-    (void)header;
+    static const char *const titles[REPORT_COLUMNS] = {"MASTER", "QPS_10S", "QPS_60S",     "REQUESTS",
+                                                       "TOKENS", "ERRORS",  "RATE_LIMITED"};
+    const Ez__V1__RealtimeReport *report = (const Ez__V1__RealtimeReport *)message;
+    size_t shown = report->n_masters;
+    ez_ctl_table table;
+    ez_ctl_table_init(&table, arena);
+    for (unsigned i = 0; i < REPORT_COLUMNS; i++)
+        (void)ez_ctl_table_add_column(&table, titles[i], i > 0);
+    if (form->is_screen && shown > SCREEN_ROWS)
+        shown = SCREEN_ROWS;
+    add_stats(&table, arena, "all", report->system);
+    for (size_t i = 0; i < shown; i++)
+        add_stats(&table, arena, ez_arena_printf(arena, "%" PRId64, report->masters[i]->master_id),
+                  report->masters[i]->stats);
     (void)ez_buf_puts(out, form->is_screen ? CLEAR_SCREEN : "");
-    if (ez_ctl_view_write(rule, message, false, form->width, arena, out) != EZ_OK)
-        (void)ez_buf_puts(out, "the report is too large to be shown\n");
-    if (!form->is_screen)
-        (void)ez_buf_putc(out, '\n');
+    put_time(header->time, out);
+    (void)ez_buf_printf(out, "  the last 60 seconds; masters with requests: %" PRId32 "\n", report->active_masters);
+    ez_ctl_table_write(&table, form->width, out);
+    (void)ez_buf_puts(out, form->is_screen ? "" : "\n");
 }
 
 static void put_alert(const Ez__V1__EventHeader *header, const ProtobufCMessage *message, const ez_ctl_watch_form *form,
@@ -146,7 +174,7 @@ static void put_notes(ez_ctl_followed *followed, const Ez__V1__EventHeader *head
     if (followed->has_begun && !is_same)
         (void)ez_buf_puts(notes, "another server, or one that was started anew: what came in between is missed\n");
     else if (followed->has_begun && header->sequence > followed->sequence + 1)
-        (void)ez_buf_printf(notes, "missed %" PRIu64 " events\n", header->sequence - followed->sequence - 1);
+        (void)ez_buf_printf(notes, "missed events: %" PRIu64 "\n", header->sequence - followed->sequence - 1);
     *followed = (ez_ctl_followed){.sequence = header->sequence, .has_begun = true};
     (void)snprintf(followed->server_id, sizeof followed->server_id, "%.63s", header->server_id);
 }

@@ -134,7 +134,7 @@ Test(watch_topic, what_did_not_come_is_told) {
     read_event("alerts", "s1", 4, NULL);
     cr_assert_eq(notes.len, 0);
     read_event("alerts", "s1", 8, NULL);
-    cr_assert_str_eq(ez_buf_cstr(&notes), "missed 3 events\n");
+    cr_assert_str_eq(ez_buf_cstr(&notes), "missed events: 3\n");
     read_event("alerts", "s2", 1, NULL);
     cr_assert_not_null(strstr(ez_buf_cstr(&notes), "another server"));
     read_event("alerts", "s2", 2, NULL);
