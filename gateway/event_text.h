@@ -8,7 +8,7 @@
 #include "proto/runtime/error.h"
 #include "proto/runtime/frame.h"
 
-#define EZ_EVENT_TEXT_MAX (1u << 20) // bytes of one event as text
+#define EZ_EVENT_TEXT_MAX (2u << 20) // bytes of one event as text
 
 typedef struct ez_event_text {
     unsigned holders;

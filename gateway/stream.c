@@ -117,5 +117,5 @@ bool ez_stream_is_stuck(ez_stream *stream, uint64_t now_ms, uint64_t limit_ms) {
         stream->progress = progress;
         stream->progress_ms = now_ms;
     }
-    return stream->is_broken || now_ms - stream->progress_ms > limit_ms;
+    return stream->is_broken || ez_stream_elapsed(now_ms, stream->progress_ms) > limit_ms;
 }

@@ -38,6 +38,11 @@ struct ez_stream {
     uint64_t checked_ms;         // when the answer last was yes
 };
 
+// Milliseconds from since to now, which may have been taken a little before it.
+static inline uint64_t ez_stream_elapsed(uint64_t now_ms, uint64_t since_ms) {
+    return now_ms > since_ms ? now_ms - since_ms : 0;
+}
+
 // The first bytes: how soon to come again, and the id to come with.
 void ez_stream_greet(ez_stream *stream);
 // An event, with the id of stream->at.

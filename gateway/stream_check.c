@@ -125,6 +125,11 @@ static void take_answer(ez_stream_checks *checks, ez_stream *stream, const void 
     checks->allowed(stream, &position);
 }
 
+static void end_if_unchecked(ez_stream_checks *checks, ez_stream *stream, uint64_t now) {
+    if (!stream->is_ending && ez_stream_elapsed(now, stream->checked_ms) > PERIODS * checks->every_ms)
+        checks->refused(stream, "CORE_UNAVAILABLE", "the core has not said for long whether you may watch");
+}
+
 static void on_answer(void *arg, const void *frame, size_t len, const ez_error *error) {
     ez_stream *stream = arg;
     ez_stream_checks *checks = stream->checks;
@@ -141,8 +146,7 @@ static void on_answer(void *arg, const void *frame, size_t len, const ez_error *
     if (!error)
         take_answer(checks, stream, frame, len);
     ez_arena_reset(&checks->arena);
-    if (!stream->is_ending && now - stream->checked_ms > PERIODS * checks->every_ms)
-        checks->refused(stream, "CORE_UNAVAILABLE", "the core has not said for long whether you may watch");
+    end_if_unchecked(checks, stream, now);
 }
 
 static void ask(ez_stream_checks *checks, ez_stream *stream, uint64_t now) {
@@ -151,8 +155,7 @@ static void ask(ez_stream_checks *checks, ez_stream *stream, uint64_t now) {
     if (ez_backend_start(checks->backend, stream->frame.data, stream->frame.len, stream->is_safe, stream->timeout_ms,
                          on_answer, stream, &error) != EZ_OK) {
         stream->check_ms = now + AGAIN_MS;
-        if (now - stream->checked_ms > PERIODS * checks->every_ms)
-            checks->refused(stream, "CORE_UNAVAILABLE", "the core has not said for long whether you may watch");
+        end_if_unchecked(checks, stream, now);
         return;
     }
     stream->is_checking = true;

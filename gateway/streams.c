@@ -119,7 +119,7 @@ static void pump(ez_stream *stream) {
 
 // Of what the server had published a while ago, what has not even come.
 static void look_for_expected(ez_stream *stream, uint64_t now) {
-    if (stream->expected_ms == 0 || now - stream->expected_ms < SETTLE_MS)
+    if (stream->expected_ms == 0 || ez_stream_elapsed(now, stream->expected_ms) < SETTLE_MS)
         return;
     const ez_event_ring *ring = ez_events_ring(stream->owner->events);
     unsigned topics = 0;
@@ -347,16 +347,16 @@ void ez_streams_start(ez_streams *streams, const ez_stream_start *start) {
 // Returns whether the stream is to be cut.
 static bool tick(ez_stream *stream, uint64_t now) {
     if (stream->is_ending)
-        return now - stream->ending_ms > END_MS;
+        return ez_stream_elapsed(now, stream->ending_ms) > END_MS;
     if (ez_stream_is_stuck(stream, now, STUCK_MS))
         return true;
-    if (stream->is_adrift && now - stream->adrift_ms > ADRIFT_MS) {
+    if (stream->is_adrift && ez_stream_elapsed(now, stream->adrift_ms) > ADRIFT_MS) {
         ez_stream_end(stream, "EVENTS_UNAVAILABLE", "the gateway has no connection to the events of the core it calls");
         return false;
     }
     pump(stream);
     look_for_expected(stream, now);
-    if (now - stream->wrote_ms >= BEAT_MS && ez_stream_unsent(stream) == 0)
+    if (ez_stream_elapsed(now, stream->wrote_ms) >= BEAT_MS && ez_stream_unsent(stream) == 0)
         ez_stream_beat(stream);
     return false;
 }
