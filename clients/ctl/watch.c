@@ -150,12 +150,14 @@ int ez_ctl_watch(const ez_ctl_arguments *arguments, const ez_settings *settings)
     const char *word = arguments->operands[0];
     const ez_ctl_watch_topic *topic = ez_ctl_watch_topic_find(word);
     bool is_json = !ez_ctl_wants_table(arguments);
+    ez_ctl_live live = {0};
     watch w = {.in = arguments,
                .topic = topic,
                .url = ez_settings_text(settings, topic ? "EZ_EVENTS_URL" : "EZ_CONFIG_URL"),
                .form = {.is_json = is_json,
                         .is_screen = !is_json && isatty(STDOUT_FILENO) == 1,
-                        .width = ez_ctl_terminal_width()},
+                        .width = ez_ctl_terminal_width(),
+                        .live = &live},
                .give_up_ms = ez_clock_mono_ms() + patience};
     if (!topic && strcmp(word, "config") != 0) {
         (void)ez_error_set(&error, EZ_INVALID_ARGUMENT, EZ_CTL_USAGE,

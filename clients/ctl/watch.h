@@ -4,6 +4,7 @@
 #pragma once
 
 #include "clients/ctl/arguments.h"
+#include "clients/ctl/watch_report.h"
 #include "proto/runtime/buf.h"
 #include "proto/runtime/error.h"
 #include "proto/runtime/frame.h"
@@ -29,6 +30,7 @@ typedef struct ez_ctl_watch_form {
     bool is_json;
     bool is_screen; // a report takes the place of the one before
     size_t width;   // of the terminal; 0: no limit
+    ez_ctl_live *live;
 } ez_ctl_watch_form;
 
 // A topic that can be watched, by what it is called here.

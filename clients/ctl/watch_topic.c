@@ -7,13 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clients/ctl/table.h"
 #include "clients/ctl/text.h"
 #include "clients/ctl/view.h"
 #include "clients/ctl/watch.h"
 #include "ez/v1/data_plane.pb-c.h"
 #include "ez/v1/log.pb-c.h"
-#include "ez/v1/realtime.pb-c.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/json.h"
 #include "proto/runtime/message.h"
@@ -22,7 +20,6 @@
 #define CLEAR_SCREEN     "\033[H\033[J"
 #define TIME_WIDTH       24
 #define SCREEN_ROWS      18 // masters of a report on a terminal
-#define REPORT_COLUMNS   7
 
 static void put_time(const Google__Protobuf__Timestamp *time, ez_buf *out) {
     char text[EZ_CLOCK_TEXT_MAX] = "-";
@@ -59,39 +56,14 @@ static void put_logs(const Ez__V1__EventHeader *header, const ProtobufCMessage *
         put_log(logs->records[i], out);
 }
 
-static void add_stats(ez_ctl_table *table, ez_arena *arena, const char *name, const Ez__V1__RealtimeStats *stats) {
-    const char **cells = stats && name ? ez_ctl_table_add_row(table) : NULL;
-    if (!cells)
-        return;
-    const int64_t numbers[] = {stats->requests, stats->tokens, stats->errors, stats->rate_limited};
-    const char *texts[REPORT_COLUMNS] = {name, ez_arena_printf(arena, "%.1f", stats->qps_10s),
-                                         ez_arena_printf(arena, "%.1f", stats->qps_60s)};
-    for (unsigned i = 3; i < REPORT_COLUMNS; i++)
-        texts[i] = ez_arena_printf(arena, "%" PRId64, numbers[i - 3]);
-    for (unsigned i = 0; i < REPORT_COLUMNS; i++)
-        cells[i] = texts[i] ? texts[i] : "";
-}
-
 static void put_report(const Ez__V1__EventHeader *header, const ProtobufCMessage *message,
                        const ez_ctl_watch_form *form, ez_arena *arena, ez_buf *out) {
-    static const char *const titles[REPORT_COLUMNS] = {"MASTER", "QPS_10S", "QPS_60S",     "REQUESTS",
-                                                       "TOKENS", "ERRORS",  "RATE_LIMITED"};
     const Ez__V1__RealtimeReport *report = (const Ez__V1__RealtimeReport *)message;
-    size_t shown = report->n_masters;
-    ez_ctl_table table;
-    ez_ctl_table_init(&table, arena);
-    for (unsigned i = 0; i < REPORT_COLUMNS; i++)
-        (void)ez_ctl_table_add_column(&table, titles[i], i > 0);
-    if (form->is_screen && shown > SCREEN_ROWS)
-        shown = SCREEN_ROWS;
-    add_stats(&table, arena, "all", report->system);
-    for (size_t i = 0; i < shown; i++)
-        add_stats(&table, arena, ez_arena_printf(arena, "%" PRId64, report->masters[i]->master_id),
-                  report->masters[i]->stats);
+    ez_ctl_live_take(form->live, report);
     (void)ez_buf_puts(out, form->is_screen ? CLEAR_SCREEN : "");
     put_time(header->time, out);
     (void)ez_buf_printf(out, "  the last 60 seconds; masters with requests: %" PRId32 "\n", report->active_masters);
-    ez_ctl_table_write(&table, form->width, out);
+    ez_ctl_live_put(form->live, report, form->is_screen ? SCREEN_ROWS : EZ_CTL_LIVE_MAX, form->width, arena, out);
     (void)ez_buf_puts(out, form->is_screen ? "" : "\n");
 }
 
@@ -193,6 +165,8 @@ ez_status ez_ctl_watch_topic_event(ez_ctl_followed *followed, const ez_ctl_watch
                                          &message, error);
     if (status == EZ_OK) {
         put_notes(followed, header, notes);
+        if (notes->len > 0 && form->live)
+            form->live->count = 0; // what it was told may be old
         if (form->is_json)
             put_objects(topic, header, message, out);
         else

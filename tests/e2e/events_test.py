@@ -607,6 +607,22 @@ class EventsTest(unittest.TestCase):
                 self.assertIn(stream.ended(), ("TOKEN_INVALID", "TOKEN_UNKNOWN"))
             self.assertNotIn(made["token"], plane.gateway.log_text() + plane.server.log_text())
 
+    def test_live_numbers(self):
+        with ezplane.Plane() as plane:
+            master = plane.post("/admin/masters", {"name": "acme"}).json
+            key = plane.post(f"/admin/masters/{master['id']}/keys", {"name": "web"}).json
+            token = plane.post("/admin/data-planes", {"name": "edge"}).json["token"]
+            with self.watch(plane, "?topics=stats.realtime,stats.flush") as stream:
+                flush = {"keys": [{"id": key["id"], "requests": 5, "tokens_in": 7}]}
+                ezplane.expect_code(plane.post("/internal/stats/flush", flush, token=token), 200)
+                flushed = stream.event("stats.flush")["data"]["data"]
+                self.assertEqual((flushed["requests"], flushed["tokens_in"]), (5, 7))
+                report = stream.event("stats.realtime")["data"]["data"]
+                while report["system"]["requests"] == 0:
+                    report = stream.event("stats.realtime")["data"]["data"]
+                self.assertEqual(report["masters"][0]["master_id"], master["id"])
+                self.assertEqual(report["masters"][0]["stats"]["requests"], 5)
+
     def test_a_core_that_is_started_anew(self):
         with ezplane.Plane() as plane:
             with self.watch(plane, "?topics=dataplanes") as stream:

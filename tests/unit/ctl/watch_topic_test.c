@@ -8,11 +8,11 @@
 #include "clients/ctl/watch.h"
 #include "ez/v1/data_plane.pb-c.h"
 #include "ez/v1/log.pb-c.h"
-#include "ez/v1/realtime.pb-c.h"
 
 static ez_buf event, out, notes;
 static ez_ctl_followed followed;
-static ez_ctl_watch_form form;
+static ez_ctl_live live;
+static ez_ctl_watch_form form = {.live = &live};
 
 static void begin(void) {
     ez_ctl_text_init();
@@ -114,10 +114,40 @@ Test(watch_topic, a_report_takes_the_place_of_the_one_before) {
     form.is_screen = true;
     read_event("stats", "s1", 2, &message.base);
     cr_assert_eq(out.data[0], '\033');
-    form = (ez_ctl_watch_form){.is_json = true};
+    form = (ez_ctl_watch_form){.is_json = true, .live = &live};
     read_event("stats", "s1", 3, &message.base);
     cr_assert_eq(strncmp(ez_buf_cstr(&out), "{\"time\":\"2023-11-14T22:13:20Z\",\"system\":{\"requests\":4711", 55), 0,
                  "%s", ez_buf_cstr(&out));
+}
+
+Test(watch_topic, masters_stay_until_they_are_idle) {
+    Ez__V1__RealtimeStats all = EZ__V1__REALTIME_STATS__INIT, one = EZ__V1__REALTIME_STATS__INIT,
+                          two = EZ__V1__REALTIME_STATS__INIT;
+    Ez__V1__MasterRealtime first = EZ__V1__MASTER_REALTIME__INIT, second = EZ__V1__MASTER_REALTIME__INIT,
+                           *masters[] = {&first, &second};
+    Ez__V1__RealtimeReport message = EZ__V1__REALTIME_REPORT__INIT;
+    message.system = &all;
+    message.masters = masters;
+    message.n_masters = 2;
+    first.master_id = 111;
+    first.stats = &one;
+    one.requests = 5;
+    second.master_id = 222;
+    second.stats = &two;
+    two.requests = 9;
+    read_event("stats", "s1", 1, &message.base);
+    cr_assert_lt(strstr(ez_buf_cstr(&out), "222"), strstr(ez_buf_cstr(&out), "111"), "the busiest is first");
+    message.n_masters = 0; // nothing changed
+    read_event("stats", "s1", 2, &message.base);
+    cr_assert_not_null(strstr(ez_buf_cstr(&out), "111"));
+    message.n_masters = 1;
+    one.requests = 0;
+    read_event("stats", "s1", 3, &message.base);
+    cr_assert_null(strstr(ez_buf_cstr(&out), "111"));
+    cr_assert_not_null(strstr(ez_buf_cstr(&out), "222"));
+    message.n_masters = 0;
+    read_event("stats", "s1", 5, &message.base);
+    cr_assert_null(strstr(ez_buf_cstr(&out), "222"), "after a loss nobody knows");
 }
 
 Test(watch_topic, an_alert_without_its_message) {
