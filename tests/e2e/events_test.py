@@ -9,7 +9,6 @@ import json
 import os
 import socket
 import struct
-import subprocess
 import threading
 import time
 import unittest
@@ -108,6 +107,7 @@ class Core:
 
     def __init__(self):
         self.server_id, self.sequences, self.refused, self.is_away = "server.1", {}, set(), False
+        self.said_id = None  # another than that of its events
         self.lock = threading.Lock()
         self.subscribers, self.calls = [], 0
         self.rpc_port, self.events_port = ezplane.free_port(), ezplane.free_port()
@@ -154,7 +154,7 @@ class Core:
                     continue
                 refused = any(f"Bearer {token}".encode() in request for token in self.refused)
                 header = number_field(1, 16) + text_field(2, "no") + text_field(3, "TOKEN_INVALID") if refused else b""
-                message = text_field(2, self.server_id)
+                message = text_field(2, self.said_id or self.server_id)
                 for topic, sequence in self.sequences.items():
                     message += text_field(3, text_field(1, topic) + number_field(2, sequence))
             reply = request[:4] + frame(header, b"" if refused else message)
@@ -363,6 +363,20 @@ class StreamTest(unittest.TestCase):
             self.assertEqual((event["data"]["reason"], event["id"]), ("OTHER_SERVER", "server.2/f5/l0"))
             self.core.publish()
             self.assertEqual(stream.event()["id"], "server.2/f6/l0")
+
+    def test_calls_and_events_of_different_servers(self):
+        gateway = self.given_gateway()
+        with Stream(gateway.port, "?topics=stats.flush") as stream:
+            self.core.said_id = "server.1"
+            self.core.server_id, self.core.sequences = "server.2", {}
+            self.core.publish()
+            calls = self.core.calls
+            wait_until(lambda: self.core.calls >= calls + 2, "it to be asked again and again; nothing comes of it")
+            self.core.said_id = None
+            event = stream.event()
+            self.assertEqual((event["data"]["reason"], event["id"]), ("OTHER_SERVER", "server.2/f1"))
+            self.core.publish()
+            self.assertEqual(stream.event()["id"], "server.2/f2")
 
     def test_who_is_refused_later(self):
         gateway = self.given_gateway()
