@@ -352,6 +352,16 @@ class StreamTest(unittest.TestCase):
             self.core.publish()
             self.assertEqual(stream.event()["data"]["sequence"], 4)
 
+    def test_a_message_that_is_too_long(self):
+        gateway = self.given_gateway()
+        with Stream(gateway.port, "?topics=stats.flush") as stream:
+            with self.core.lock:
+                before = list(self.core.subscribers)
+                before[0].sendall(struct.pack(">Q", 1 << 30) + b"x" * 100)
+            wait_until(lambda: self.core.subscribers and before[0] not in self.core.subscribers, "another connection")
+            self.core.publish()
+            self.assertEqual(stream.event()["data"]["sequence"], 1)
+
     def test_another_server(self):
         gateway = self.given_gateway()
         with Stream(gateway.port, "?topics=stats.flush,logs") as stream:
