@@ -50,8 +50,8 @@ static key_facts read_facts(const ez_access *access, const ez_entry *entry) {
     ez_slice data = ez_entry_data(entry);
     size_t at = 0;
     ez_wire_field field;
-    // Fields are in ascending order: nothing past the status matters.
-    while (ez_wire_next(data.data, data.len, &at, &field) && field.number <= F_STATUS) {
+    // Fields are in ascending order: nothing past quota_carried matters.
+    while (ez_wire_next(data.data, data.len, &at, &field) && field.number <= F_CARRIED) {
         switch (field.number) {
         case F_EXPIRES:
             facts.expires_ns = ez_stamp_read(field.bytes);
