@@ -108,7 +108,7 @@ Test(store_logs, days_are_kept_apart) {
     expect_count(5, midnight - 40 * DAY_NS);
     if (is_postgres()) {
         expect_rows("SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'log_records'::regclass ORDER BY 1",
-                    "log_records_p20240826\nlog_records_p20241003\nlog_records_p20241004\n");
+                    "log_records_p20240825\nlog_records_p20241003\nlog_records_p20241004\n");
         cr_assert_eq(number_of(&at, "SELECT count(*) FROM log_bodies_p20241004"), 3);
         cr_assert_eq(number_of(&at, "SELECT count(*) FROM pg_indexes WHERE tablename = 'log_records_p20241004'"), 5);
     }
@@ -224,7 +224,11 @@ Test(store_logs, old_marks_are_forgotten) {
 // ---- Deliveries
 
 Test(store_logs, deliveries_are_replaced_and_bounded) {
-    ez_delivery one = {.id = 5, .created_ns = 5, .kind = "error", .url = "https://example.com", .error = NULL,
+    ez_delivery one = {.id = 5,
+                       .created_ns = 5,
+                       .kind = "error",
+                       .url = "https://example.com",
+                       .error = NULL,
                        .status = EZ_DELIVERY_WAITING};
     ez_error error = EZ_ERROR_INIT;
     cr_assert_eq(ez_store_put_delivery(store, &one, &error), EZ_OK, "%s", error.message);
