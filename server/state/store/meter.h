@@ -91,7 +91,10 @@ typedef struct ez_log_batch {
     size_t row_count;
 } ez_log_batch;
 
-// As ez_store_add_usage: records, bodies, rollups and marks in one transaction.
+// As ez_store_add_usage: records, bodies, rollups and marks in one transaction. INVALID_ARGUMENT (LOG_TIME): a record
+// of before 1970 or after EZ_LOG_DAY_MAX. Each day that has records costs PostgreSQL two tables: how old a record may
+// be is the caller's to say.
+#define EZ_LOG_DAY_MAX 106750 // days since 1970: what fits 64 bits of nanoseconds
 ez_status ez_store_add_logs(ez_store *store, ez_log_batch *batches, size_t count, int64_t now_ns,
                             ez_error *error) EZ_MUST_CHECK;
 

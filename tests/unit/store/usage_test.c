@@ -109,13 +109,13 @@ Test(store_usage, a_gap_adds_nothing_and_says_what_is_expected) {
 Test(store_usage, batches_of_one_call_follow_each_other) {
     ez_usage_batch first = batch(mark(7, 99, 1));
     expect_add(&first, 1, NULL);
-    ez_usage_batch all[] = {batch(mark(7, 99, 2)), batch(mark(7, 99, 2)), batch(mark(8, 99, 1)), batch(mark(7, 99, 4)),
-                            batch(mark(7, 99, 3)), batch(mark(7, 99, 4)), batch(mark(7, 98, 1)), batch(mark(0, 0, 0)),
-                            batch(mark(0, 0, 0))};
+    ez_usage_batch all[] = {batch(mark(7, 99, 2)), batch(mark(7, 99, 2)), batch(mark(8, 99, 1)),
+                            batch(mark(7, 99, 4)), batch(mark(7, 99, 3)), batch(mark(7, 99, 4)),
+                            batch(mark(7, 98, 1)), batch(mark(0, 0, 0)),  batch(mark(0, 0, 0))};
     static const struct {
         ez_mark_outcome outcome;
         uint64_t expected;
-    } want[] = {{EZ_MARK_TAKEN, 0}, {EZ_MARK_REPEATED, 0}, {EZ_MARK_TAKEN, 0}, {EZ_MARK_GAP, 3}, {EZ_MARK_TAKEN, 0},
+    } want[] = {{EZ_MARK_TAKEN, 0}, {EZ_MARK_REPEATED, 0}, {EZ_MARK_TAKEN, 0}, {EZ_MARK_GAP, 3},  {EZ_MARK_TAKEN, 0},
                 {EZ_MARK_TAKEN, 0}, {EZ_MARK_TAKEN, 0},    {EZ_MARK_TAKEN, 0}, {EZ_MARK_TAKEN, 0}};
     expect_add(all, 9, NULL);
     for (size_t i = 0; i < 9; i++)

@@ -7,7 +7,8 @@
 #include <string.h>
 
 #include "proto/runtime/clock.h"
-#include "server/state/store/postgres/db.h"
+#include "server/state/store/postgres/partitions.h"
+#include "server/state/store/rollup.h"
 
 static ez_status no_memory(ez_error *error) {
     return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory to open the store");
@@ -20,6 +21,10 @@ static void backend_close(void *db) {
     ez_pg_drop(&store->conn);
     ez_pg_drop(&store->usage);
     ez_pg_drop(&store->logs);
+    ez_rollup_destroy(store->rollup);
+    if (store->partitions)
+        ez_pg_partitions_fini(store->partitions);
+    free(store->partitions);
     if (store->url)
         explicit_bzero(store->url, strlen(store->url));
     free(store->url);
@@ -41,7 +46,8 @@ static ez_status backend_open(const ez_store_options *options, const char *url, 
     if (!store)
         return no_memory(error);
     store->url = strdup(url);
-    ez_status status = store->url ? ez_pg_url_check(url, store->where, error) : no_memory(error);
+    store->partitions = calloc(1, sizeof *store->partitions);
+    ez_status status = store->url && store->partitions ? ez_pg_url_check(url, store->where, error) : no_memory(error);
     if (!status)
         status = start(store, options, error);
     if (status)
