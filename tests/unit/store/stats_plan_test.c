@@ -22,10 +22,12 @@ static const char *plan_text(int64_t since_s, int64_t until_s, int coarsest, con
     text[0] = 0;
     for (size_t i = 0; i < plan.count; i++) {
         const ez_stats_segment *segment = &plan.segments[i];
-        len += (size_t)snprintf(text + len, sizeof text - len, "%s%c%lld-%lld", i ? " " : "",
-                                segment->step == D ? 'd' : segment->step == H ? 'h' : 'm',
-                                (long long)(segment->from_s / segment->step),
-                                (long long)(segment->to_s / segment->step));
+        len +=
+            (size_t)snprintf(text + len, sizeof text - len, "%s%c%lld-%lld", i ? " " : "",
+                             segment->step == D   ? 'd'
+                             : segment->step == H ? 'h'
+                                                  : 'm',
+                             (long long)(segment->from_s / segment->step), (long long)(segment->to_s / segment->step));
     }
     return text;
 }
