@@ -151,7 +151,8 @@ static ez_status make_id(server *s, ez_error *error) {
 }
 
 static ez_status open_usage(server *s, const ez_settings *settings, ez_error *error) {
-    ez_usage_options usage = {.directory = s->core.directory,
+    ez_usage_options usage = {.store = s->core.store,
+                              .directory = s->core.directory,
                               .feed = s->core.feed,
                               .writer = s->core.writer,
                               .counters = s->core.counters,

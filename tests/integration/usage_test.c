@@ -425,3 +425,28 @@ Test(usage, what_is_only_tried_adds_nothing) {
     cr_assert_eq(key_now()->request_count, 0);
     cr_assert_not(flush(&plane, 1, 1, 5)->repeated);
 }
+
+// ---- Several servers
+
+Test(usage, servers_on_one_store_know_of_each_others_counts) {
+    if (!w.server.is_postgres)
+        return;
+    ez_world second = {0};
+    given_second_server(&second.server, &w.server);
+    given_callers(&second);
+    ez_caller far = caller_with(&second, other.token);
+    flush(&plane, 1, 1, 3);
+    flush(&far, 1, 1, 4);
+    cr_assert(flush(&far, 1, 1, 4)->repeated);
+    plane.world = &w;
+    ez_caller moved = caller_with(&second, plane.token);
+    cr_assert(flush(&moved, 1, 1, 3)->repeated, "a data plane may go to any of them");
+    expect_soon(master_now()->request_count == 7);
+    expect_soon(master_now()->realtime->requests == 7);
+    expect_soon(key_now()->request_count == 7);
+    update_key("'quota_limit':10");
+    flush(&far, 1, 2, 3);
+    expect_soon(status_in(&plane) == EXHAUSTED);
+    end_callers(&second);
+    end_server(&second.server);
+}

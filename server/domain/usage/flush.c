@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage.Flush: from a message to rows, and after the commit to live numbers, an event and the reply. An API key's
+// Usage.Flush: from a message to rows, and after the commit to an event and the reply. An API key's
 // numbers are its group's too; a key's are its master's, unless the flush speaks of masters itself.
 //
 // Awkward: which numbers are the system's. API keys tell of attempts at providers, keys and masters of clients'
@@ -50,8 +50,18 @@ static int64_t plus(int64_t a, int64_t b) {
     return b > EZ_USAGE_SUM_MAX - a ? EZ_USAGE_SUM_MAX : a + b;
 }
 
-static bool is_used(const ez_usage_sums *sums) {
-    return sums->requests || sums->failure || sums->tokens_in || sums->tokens_out || sums->quota_used;
+// What says nothing but zeros is no use.
+static bool is_nothing(const ez_usage_sums *sums) {
+    return !sums->requests && !sums->success && !sums->failure && !sums->tokens_in && !sums->tokens_out &&
+           !sums->quota_used && !sums->rate_limited;
+}
+
+static void add_row(flush *f, ez_usage_table table, int64_t id, const ez_usage_sums *sums) {
+    if (is_nothing(sums))
+        return;
+    ez_usage_sums dated = *sums;
+    dated.last_used_ns = f->now_ns;
+    ez_flush_rows_add(&f->rows, table, id, &dated);
 }
 
 // ---- From the request to rows
@@ -65,9 +75,8 @@ static void add_api_keys(flush *f) {
             continue;
         }
         ez_usage_sums sums = {.requests = said->requests, .success = said->success, .failure = said->failure};
-        sums.last_used_ns = sums.requests || sums.success || sums.failure ? f->now_ns : 0;
-        ez_flush_rows_add(&f->rows, EZ_USAGE_API_KEYS, said->id, &sums);
-        ez_flush_rows_add(&f->rows, EZ_USAGE_GROUPS, number_of(entry, F_API_KEY_GROUP), &sums);
+        add_row(f, EZ_USAGE_API_KEYS, said->id, &sums);
+        add_row(f, EZ_USAGE_GROUPS, number_of(entry, F_API_KEY_GROUP), &sums);
     }
 }
 
@@ -85,7 +94,7 @@ static int64_t quota_of(const ez_entry *key, const Ez__V1__KeyUsage *said) {
 static void add_master(flush *f, int64_t id, const ez_usage_sums *sums) {
     ez_usage_sums own = *sums;
     own.quota_used = 0; // keys have quotas, in units of their own
-    ez_flush_rows_add(&f->rows, EZ_USAGE_MASTERS, id, &own);
+    add_row(f, EZ_USAGE_MASTERS, id, &own);
     f->told.requests = plus(f->told.requests, own.requests);
     f->told.failure = plus(f->told.failure, own.failure);
     f->told.tokens_in = plus(f->told.tokens_in, own.tokens_in);
@@ -109,8 +118,7 @@ static void add_keys(flush *f) {
                               .tokens_out = said->tokens_out,
                               .quota_used = quota_of(entry, said),
                               .rate_limited = said->rate_limited};
-        sums.last_used_ns = is_used(&sums) ? f->now_ns : 0;
-        ez_flush_rows_add(&f->rows, EZ_USAGE_KEYS, said->id, &sums);
+        add_row(f, EZ_USAGE_KEYS, said->id, &sums);
         if (adds_masters)
             add_master(f, number_of(entry, F_KEY_MASTER), &sums);
     }
@@ -129,7 +137,6 @@ static void add_masters(flush *f) {
                               .tokens_in = said->tokens_in,
                               .tokens_out = said->tokens_out,
                               .rate_limited = said->rate_limited};
-        sums.last_used_ns = is_used(&sums) ? f->now_ns : 0;
         add_master(f, said->id, &sums);
     }
 }
@@ -160,25 +167,6 @@ static void count_rows(flush *f) {
     }
 }
 
-static void go_live(ez_usage *usage, const flush *f) {
-    uint64_t now_s = ez_clock_mono_ms() / 1000;
-    for (size_t i = 0; i < f->rows.count; i++) {
-        const ez_usage_row *row = &f->rows.rows[i];
-        if (row->table != EZ_USAGE_MASTERS)
-            continue;
-        ez_realtime_sums sums = {.requests = row->add.requests,
-                                 .tokens = plus(row->add.tokens_in, row->add.tokens_out),
-                                 .errors = row->add.failure,
-                                 .rate_limited = row->add.rate_limited};
-        ez_realtime_add_master(usage->options.realtime, row->id, &sums, now_s);
-    }
-    ez_realtime_sums all = {.requests = f->told.requests,
-                            .tokens = plus(f->told.tokens_in, f->told.tokens_out),
-                            .errors = f->told.failure,
-                            .rate_limited = f->told.rate_limited};
-    ez_realtime_add_system(usage->options.realtime, &all, now_s);
-}
-
 // Of a flush that has API keys only: their attempts.
 static void tell_attempts(flush *f) {
     for (size_t i = 0; i < f->rows.count; i++) {
@@ -195,7 +183,6 @@ static ez_status committed(void *self, ez_append *append) {
     flush *f = append->note;
     f->reply.repeated = append->mark.epoch && append->mark.outcome == EZ_MARK_REPEATED;
     if (!f->reply.repeated) {
-        go_live(usage, f);
         count_rows(f);
         if (f->told.keys == 0 && f->request->n_masters == 0)
             tell_attempts(f);
@@ -218,7 +205,7 @@ ez_status ez_handle_usage_flush(struct ez_usage *self, ez_call *call, struct ez_
     f->directory = self->options.directory;
     f->call = call;
     f->request = request;
-    f->now_ns = call->time_ns;
+    f->now_ns = ez_clock_wall_ns();
     ez__v1__flush_usage_response__init(&f->reply);
     ez__v1__usage_flushed__init(&f->told);
     f->reply.unknown_api_keys = f->unknown_api_keys;

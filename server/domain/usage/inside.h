@@ -4,6 +4,7 @@
 #pragma once
 
 #include "ez/handlers.h"
+#include "server/domain/usage/others.h"
 #include "server/domain/usage/quotas.h"
 #include "server/domain/usage/usage.h"
 #include "server/state/directory/edit.h"
@@ -28,6 +29,7 @@ typedef struct live_report {
 struct ez_usage {
     ez_usage_options options;
     ez_quotas *quotas;
+    ez_others others;
     live_report report;
 };
 

@@ -16,6 +16,12 @@ ez_status ez_usage_create(const ez_usage_options *options, ez_usage **out, ez_er
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for usage");
     usage->options = *options;
     ez_buf_init(&usage->report.packed, EZ_EVENT_MAX);
+    usage->others = (ez_others){.store = options->store,
+                                .directory = options->directory,
+                                .counters = options->counters,
+                                .total = ez_usage_counted,
+                                .user = usage};
+    ez_others_init(&usage->others);
     ez_quotas_options quotas = {.directory = options->directory,
                                 .feed = options->feed,
                                 .writer = options->writer,
@@ -37,8 +43,23 @@ void ez_usage_destroy(ez_usage *usage) {
     free(usage);
 }
 
+// What a master's total rose by since it was seen last, here or on another server.
+static void go_live(ez_usage *usage, int64_t master_id, const ez_usage_sums *total) {
+    ez_usage_sums known;
+    ez_counters_get(usage->options.counters, EZ_USAGE_MASTERS, master_id, &known);
+    ez_realtime_sums more = {.requests = total->requests - known.requests,
+                             .tokens = total->tokens_in - known.tokens_in + (total->tokens_out - known.tokens_out),
+                             .errors = total->failure - known.failure,
+                             .rate_limited = total->rate_limited - known.rate_limited};
+    uint64_t now_s = ez_clock_mono_ms() / 1000;
+    ez_realtime_add_master(usage->options.realtime, master_id, &more, now_s);
+    ez_realtime_add_system(usage->options.realtime, &more, now_s);
+}
+
 void ez_usage_counted(void *user, ez_usage_table table, int64_t id, const ez_usage_sums *total) {
     ez_usage *usage = user;
+    if (table == EZ_USAGE_MASTERS)
+        go_live(usage, id, total);
     ez_counters_note(usage->options.counters, table, id, total);
     if (table == EZ_USAGE_KEYS)
         ez_quotas_counted(usage->quotas, id);
@@ -46,7 +67,10 @@ void ez_usage_counted(void *user, ez_usage_table table, int64_t id, const ez_usa
 
 void ez_usage_chore(void *user, bool *more) {
     ez_usage *usage = user;
+    bool more_of_others;
+    ez_others_step(&usage->others, &more_of_others);
     ez_quotas_step(usage->quotas, more);
+    *more = *more || more_of_others;
 }
 
 void ez_usage_publish(ez_usage *usage, const char *topic, const ProtobufCMessage *message, ez_buf *room) {

@@ -13,7 +13,8 @@
 typedef struct ez_usage ez_usage;
 
 typedef struct ez_usage_options {
-    const ez_directory *directory; // all must outlive the object
+    ez_store *store; // all must outlive the object
+    const ez_directory *directory;
     ez_feed *feed;
     ez_writer *writer;
     ez_counters *counters; // loaded

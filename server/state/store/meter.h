@@ -44,7 +44,7 @@ typedef enum ez_usage_table {
 
 typedef struct ez_usage_sums {
     int64_t requests, success, failure, tokens_in, tokens_out, quota_used, rate_limited;
-    int64_t last_used_ns; // the latest, not a sum
+    int64_t last_used_ns; // the latest, not a sum; never 0 in what is added
 } ez_usage_sums;
 
 typedef struct ez_usage_row {
@@ -70,6 +70,11 @@ ez_status ez_store_add_usage(ez_store *store, ez_usage_batch *batches, size_t co
 // Every row of a table, any order; at start. As ez_store_each_row.
 ez_status ez_store_each_usage(ez_store *store, ez_usage_table table, ez_usage_total_fn *each, void *user,
                               ez_error *error) EZ_MUST_CHECK;
+
+// Of ids after < id <= until those that were added to at or after since_ns, which others may have done: rows carry the
+// time of their last addition. Nothing where this server is the only one. As ez_store_add_usage.
+ez_status ez_store_usage_since(ez_store *store, ez_usage_table table, int64_t since_ns, int64_t after, int64_t until,
+                               ez_usage_total_fn *each, void *user, ez_error *error) EZ_MUST_CHECK;
 
 // ---- Logs
 

@@ -8,6 +8,7 @@ const ez_meter_ops ez_meter_postgres = {
     .has_one_writer = false,
     .add_usage = ez_pg_add_usage,
     .each_usage = ez_pg_each_usage,
+    .usage_since = ez_pg_usage_since,
     .reader_each_log = ez_pg_reader_each_log,
     .reader_each_stat = ez_pg_reader_each_stat,
     .reader_each_delivery = ez_pg_reader_each_delivery,

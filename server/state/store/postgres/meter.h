@@ -19,6 +19,8 @@ ez_status ez_pg_push_write_marks(ez_pg_attempt *try, ez_stream stream, const ez_
 ez_status ez_pg_add_usage(void *db, ez_usage_batch *batches, size_t count, int64_t now_ns, ez_usage_total_fn *total,
                           void *user, ez_error *error);
 ez_status ez_pg_each_usage(void *db, ez_usage_table table, ez_usage_total_fn *each, void *user, ez_error *error);
+ez_status ez_pg_usage_since(void *db, ez_usage_table table, int64_t since_ns, int64_t after, int64_t until,
+                            ez_usage_total_fn *each, void *user, ez_error *error);
 
 // ---- logs.c: operations of backend.h
 // next_id, minutes_from_s, hours_from_s: one transaction at a time that adds or forgets records, across servers.

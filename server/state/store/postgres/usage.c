@@ -251,3 +251,17 @@ ez_status ez_pg_each_usage(void *db, ez_usage_table table, ez_usage_total_fn *ea
     ez_pg_stream query = {.text = text, .params = &none, .row = give_row, .user = &run};
     return ez_pg_stream_run(&((ez_pg *)db)->usage, &query, error);
 }
+
+ez_status ez_pg_usage_since(void *db, ez_usage_table table, int64_t since_ns, int64_t after, int64_t until,
+                            ez_usage_total_fn *each, void *user, ez_error *error) {
+    char text[240];
+    ez_pg_params params = {0};
+    each_run run = {.table = table, .each = each, .user = user};
+    snprintf(text, sizeof text, "SELECT id, " SUMS " FROM %s WHERE id > $1 AND id <= $2 AND last_used_ns >= $3",
+             ez_usage_tables[table]);
+    ez_pg_put_int(&params, after);
+    ez_pg_put_int(&params, until);
+    ez_pg_put_int(&params, since_ns);
+    ez_pg_stream query = {.text = text, .params = &params, .row = give_row, .user = &run};
+    return ez_pg_stream_run(&((ez_pg *)db)->usage, &query, error);
+}
