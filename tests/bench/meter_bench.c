@@ -5,11 +5,11 @@
 // PATH must not exist, the PostgreSQL database must be empty; both are left filled. Store and bare database take turns
 // with the same rows; one line of JSON with the median of the turns' ratios comes out.
 //
-// flush: 32 batches of 1,000 rows over 100,000 keys, durable. Bare: one UPDATE … FROM unnest, or prepared UPDATEs in one
-// transaction, of the rows as they are after merging, which the bare side gets for nothing. one_by_one: a transaction a
-// row. ingest: a batch of 5,000 records, with rollups. Bare: COPY, or prepared INSERTs in one transaction, into the same
-// table with the same indexes, without rollups, marks or ids. 2,000 keys, chosen unevenly, use three models each of
-// 20; ten groups serve two models each, with 50 API keys.
+// flush: 32 batches of 1,000 rows over 100,000 keys, durable. Bare: one UPDATE … FROM unnest, or prepared UPDATEs in
+// one transaction, of the rows as they are after merging, which the bare side gets for nothing. one_by_one: a
+// transaction a row. ingest: a batch of 5,000 records, with rollups. Bare: COPY, or prepared INSERTs in one
+// transaction, into the same table with the same indexes, without rollups, marks or ids. 2,000 keys, chosen unevenly,
+// use three models each of 20; ten groups serve two models each, with 50 API keys.
 #include <endian.h>
 #include <libpq-fe.h>
 #include <math.h>
@@ -109,8 +109,7 @@ static void open_bare_sqlite(const char *path) {
 }
 
 static void open_both(const char *url) {
-    ez_store_options options = {
-        .url = url, .readers = 1, .connect_timeout_ms = 5000, .epoch = 1, .key_check = "bench"};
+    ez_store_options options = {.url = url, .readers = 1, .connect_timeout_ms = 5000, .epoch = 1, .key_check = "bench"};
     ez_error error = EZ_ERROR_INIT;
     if (ez_store_open(&options, &store, &error) != EZ_OK)
         die("open", error.message);
@@ -320,9 +319,8 @@ static void make_records(int64_t now_ns) {
 }
 
 static double ingest_store(uint64_t sequence) {
-    ez_log_batch batch = {.mark = {.data_plane_id = 1, .epoch = 7, .sequence = sequence},
-                          .rows = records,
-                          .row_count = RECORDS};
+    ez_log_batch batch = {
+        .mark = {.data_plane_id = 1, .epoch = 7, .sequence = sequence}, .rows = records, .row_count = RECORDS};
     ez_error error = EZ_ERROR_INIT;
     uint64_t start = ez_clock_mono_ns();
     if (ez_store_add_logs(store, &batch, 1, records[0].time_ns, &error) != EZ_OK)
@@ -338,19 +336,32 @@ typedef struct value {
 
 static void values_of(const ez_log_row *row, int64_t id, value out[EZ_SQL_LOG_COLUMN_COUNT]) {
     const value all[EZ_SQL_LOG_COLUMN_COUNT] = {
-        {row->time_ns, NULL},          {id, NULL},
-        {row->received_ns, NULL},      {row->data_plane_id, NULL},
-        {0, &row->request_id},         {row->master_id, NULL},
-        {row->key_id, NULL},           {0, &row->namespace},
-        {0, &row->model},              {0, &row->upstream_model},
-        {row->group_id, NULL},         {row->api_key_id, NULL},
-        {0, &row->provider_type},      {row->status_code, NULL},
-        {row->latency_ms, NULL},       {row->ttft_ms, NULL},
-        {row->tokens_in, NULL},        {row->tokens_out, NULL},
-        {row->cached_tokens, NULL},    {row->reasoning_tokens, NULL},
-        {row->cost_nano_usd, NULL},    {0, &row->client_ip},
-        {row->request_bytes, NULL},    {row->response_bytes, NULL},
-        {0, &row->error_message},      {row->stream, NULL},
+        {row->time_ns, NULL},
+        {id, NULL},
+        {row->received_ns, NULL},
+        {row->data_plane_id, NULL},
+        {0, &row->request_id},
+        {row->master_id, NULL},
+        {row->key_id, NULL},
+        {0, &row->namespace},
+        {0, &row->model},
+        {0, &row->upstream_model},
+        {row->group_id, NULL},
+        {row->api_key_id, NULL},
+        {0, &row->provider_type},
+        {row->status_code, NULL},
+        {row->latency_ms, NULL},
+        {row->ttft_ms, NULL},
+        {row->tokens_in, NULL},
+        {row->tokens_out, NULL},
+        {row->cached_tokens, NULL},
+        {row->reasoning_tokens, NULL},
+        {row->cost_nano_usd, NULL},
+        {0, &row->client_ip},
+        {row->request_bytes, NULL},
+        {row->response_bytes, NULL},
+        {0, &row->error_message},
+        {row->stream, NULL},
         {0, NULL},
     };
     memcpy(out, all, sizeof all);
@@ -400,8 +411,9 @@ static double insert_sqlite(int64_t first_id) {
     static sqlite3_stmt *insert;
     value values[EZ_SQL_LOG_COLUMN_COUNT];
     if (!insert)
-        insert = prepare_sqlite("INSERT INTO log_records (" EZ_SQL_LOG_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-                                "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+        insert =
+            prepare_sqlite("INSERT INTO log_records (" EZ_SQL_LOG_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+                           "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     uint64_t start = ez_clock_mono_ns();
     run_sqlite("BEGIN IMMEDIATE");
     for (int i = 0; i < RECORDS; i++) {
