@@ -8,8 +8,8 @@
 #include "proto/runtime/buf.h"
 #include "server/state/store/meter.h"
 
-// Most records one page looks at, whatever its look_max: about 20 ms.
-#define EZ_LOG_LOOK_MAX 20000
+// Most records one page looks at, whatever its look_max: 4 to 30 ms, the latter for a text among one master's records.
+#define EZ_LOG_LOOK_MAX 10000
 #define EZ_LOG_TEXT_MAX 4096
 #define EZ_LOG_TEXTS    3
 
