@@ -8,6 +8,7 @@
 // dropped it while this one believed it there (the COPY fails, and all is tried again).
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/runtime/cleanup.h"
 #include "server/state/store/postgres/copy.h"
@@ -29,6 +30,8 @@ typedef struct add {
     int64_t first_id, next_id;
     ez_rollup_edges edges;
     size_t batch, row; // what is merged next
+    size_t updates;    // rows that UPDATEs must find
+    size_t updated;    // those that they found
     int64_t only_day;  // the day of all records, or −1 where they are of several
 } add;
 
@@ -233,10 +236,22 @@ static ez_status copy_all(add *work, ez_pg_attempt *try, ez_error *error) {
     return status ? status : ez_pg_copy_finish(&copy, error);
 }
 
+static ez_status count_updates(void *user, unsigned at, const PGresult *result, ez_error *error) {
+    (void)at;
+    (void)error;
+    add *work = user;
+    PGresult *answer = (PGresult *)(uintptr_t)result; // which is only read
+    if (strncmp(PQcmdStatus(answer), "UPDATE", 6) == 0)
+        work->updated += strtoull(PQcmdTuples(answer), NULL, 10);
+    return EZ_OK;
+}
+
 static ez_status push_all(add *work, ez_pg_attempt *try, size_t rows, ez_error *error) {
     ez_status status = ez_pg_resume(try, error);
+    work->updates = rows > 0; // the head
+    work->updated = 0;
     while (!status && rows) {
-        status = ez_pg_push_rollups(try, work->store->rollup, work->now_ns, error);
+        status = ez_pg_push_rollups(try, work->store->rollup, work->now_ns, &work->store->known, &work->updates, error);
         if (status || work->batch == work->count)
             break;
         status = merge(work, error);
@@ -245,7 +260,18 @@ static ez_status push_all(add *work, ez_pg_attempt *try, size_t rows, ez_error *
         status = push_head(work, try, error);
     if (!status)
         status = ez_pg_push_write_marks(try, EZ_STREAM_LOGS, &work->marks, work->now_ns, error);
-    return status ? status : ez_pg_collect(try, NULL, NULL, error);
+    if (!status)
+        status = ez_pg_collect(try, count_updates, work, error);
+    if (status || work->updated == work->updates)
+        return status;
+    try->again = true; // what was known was wrong, and is forgotten
+    return ez_error_set(error, EZ_UNAVAILABLE, "STORE_CONFLICT", "rollups of PostgreSQL at %s are not as expected",
+                        work->store->where);
+}
+
+static void forget_known(ez_pg *store) {
+    ez_pg_partitions_forget(store->partitions);
+    ez_pg_known_forget(&store->known);
 }
 
 static ez_status write_all(void *user, ez_pg_attempt *try, ez_error *error) {
@@ -259,7 +285,7 @@ static ez_status write_all(void *user, ez_pg_attempt *try, ez_error *error) {
     if (!status)
         status = push_all(work, try, rows, error);
     if (status)
-        ez_pg_partitions_forget(work->store->partitions); // what was made is rolled back, what is missing was dropped
+        forget_known(work->store); // what was made is rolled back, what is missing was dropped
     return status;
 }
 
@@ -274,7 +300,7 @@ ez_status ez_pg_add_logs(void *db, ez_log_batch *batches, size_t count, int64_t 
         status = ez_pg_transact(&store->logs, write_all, &work, "log records: send them again, their mark tells",
                                 &is_unknown, error);
     if (status)
-        ez_pg_partitions_forget(store->partitions);
+        forget_known(store);
     return status;
 }
 

@@ -33,9 +33,33 @@ static uint32_t used_columns(const ez_rollup_row *rows, size_t count) {
     return used;
 }
 
-// INSERT INTO rollups (step, …) SELECT s.*, 0, … FROM unnest(…) s ON CONFLICT … DO UPDATE SET …
-static ez_status add_text(uint32_t used, ez_buf *out, ez_error *error) {
-    (void)ez_buf_puts(out, "INSERT INTO rollups (step, level, time_s, a, b, model");
+// "unnest($1::int8[], …)" of the key and the used columns, which are named behind it.
+static void unnest_text(uint32_t used, ez_buf *out) {
+    (void)ez_buf_puts(out, " FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::text[]");
+    for (int at = 0; at < __builtin_popcount(used); at++)
+        (void)ez_buf_printf(out, ", $%d::int8[]", 7 + at);
+    (void)ez_buf_puts(out, ") AS s (step, level, time_s, a, b, model");
+    for (int c = 0; c < EZ_SQL_SUM_COUNT; c++) {
+        if (used >> c & 1)
+            (void)ez_buf_printf(out, ", %s", columns[c]);
+    }
+    (void)ez_buf_puts(out, ")");
+}
+
+static void set_text(uint32_t used, const char *from, ez_buf *out) {
+    const char *comma = "";
+    for (int c = 0; c < EZ_SQL_SUM_COUNT; c++) {
+        if (!(used >> c & 1))
+            continue;
+        (void)ez_buf_printf(out, "%s%s = least(r.%s + %s.%s, " EZ_SQL_SUM_MAX ")", comma, columns[c], columns[c], from,
+                            columns[c]);
+        comma = ", ";
+    }
+}
+
+// INSERT INTO rollups AS r (step, …) SELECT s.*, 0, … FROM unnest(…) AS s ON CONFLICT … DO UPDATE SET …
+static void add_text(uint32_t used, ez_buf *out) {
+    (void)ez_buf_puts(out, "INSERT INTO rollups AS r (step, level, time_s, a, b, model");
     for (int pass = 1; pass >= 0; pass--) { // first those that are sent
         for (int c = 0; c < EZ_SQL_SUM_COUNT; c++) {
             if ((used >> c & 1) == (uint32_t)pass)
@@ -47,21 +71,17 @@ static ez_status add_text(uint32_t used, ez_buf *out, ez_error *error) {
         if (!(used >> c & 1))
             (void)ez_buf_puts(out, ", 0");
     }
-    (void)ez_buf_puts(out, " FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::text[]");
-    for (int at = 0; at < __builtin_popcount(used); at++)
-        (void)ez_buf_printf(out, ", $%d::int8[]", 7 + at);
-    (void)ez_buf_puts(out, ") AS s ON CONFLICT (step, level, time_s, a, b, model) DO UPDATE SET ");
-    const char *comma = "";
-    for (int c = 0; c < EZ_SQL_SUM_COUNT; c++) {
-        if (!(used >> c & 1))
-            continue;
-        (void)ez_buf_printf(out, "%s%s = least(rollups.%s + excluded.%s, " EZ_SQL_SUM_MAX ")", comma, columns[c],
-                            columns[c], columns[c]);
-        comma = ", ";
-    }
-    return ez_buf_cstr(out) && !out->overflow
-               ? EZ_OK
-               : ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for the rollups of log records");
+    unnest_text(used, out);
+    (void)ez_buf_puts(out, " ON CONFLICT (step, level, time_s, a, b, model) DO UPDATE SET ");
+    set_text(used, "excluded", out);
+}
+
+static void update_text(uint32_t used, ez_buf *out) {
+    (void)ez_buf_puts(out, "UPDATE rollups AS r SET ");
+    set_text(used, "s", out);
+    unnest_text(used, out);
+    (void)ez_buf_puts(out, " WHERE r.step = s.step AND r.level = s.level AND r.time_s = s.time_s AND r.a = s.a AND r.b "
+                           "= s.b AND r.model = s.model");
 }
 
 static void put_row(ez_pg_arrays *arrays, const ez_rollup_row *row, uint32_t used) {
@@ -78,21 +98,49 @@ static void put_row(ez_pg_arrays *arrays, const ez_rollup_row *row, uint32_t use
     }
 }
 
-static ez_status push_rows(ez_pg_attempt *try, ez_rollup *rollup, ez_error *error) {
-    size_t count = 0;
-    const ez_rollup_row *rows = ez_rollup_rows(rollup, &count);
+// The rows that are known to be there, or those that are not; *sent: how many.
+static ez_status push_some(ez_pg_attempt *try, const ez_rollup_row *rows, size_t count, const ez_pg_known *known,
+                           bool is_known, size_t *sent, ez_error *error) {
     uint32_t used = used_columns(rows, count) | 1; // requests are never zero
     ez_auto(ez_buf) text;
     ez_auto(ez_pg_arrays) arrays;
     ez_buf_init(&text, 16384);
     ez_pg_arrays_init(&arrays, "iiiiitiiiiiiiiiiiiiiiiiiiiiii");
     arrays.count = 6 + __builtin_popcount(used);
-    ez_status status = add_text(used, &text, error);
+    if (is_known)
+        update_text(used, &text);
+    else
+        add_text(used, &text);
+    const char *statement = ez_buf_cstr(&text);
+    if (!statement || text.overflow)
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for the rollups of log records");
+    ez_status status = EZ_OK;
     for (size_t i = 0; !status && i < count; i++) {
+        if (ez_pg_known_has(known, ez_rollup_hash(&rows[i])) != is_known)
+            continue;
+        ++*sent;
         put_row(&arrays, &rows[i], used);
-        status = ez_pg_push_full(try, ez_buf_cstr(&text), &arrays, error);
+        status = ez_pg_push_full(try, statement, &arrays, error);
     }
-    return status ? status : ez_pg_push_arrays(try, ez_buf_cstr(&text), &arrays, error);
+    return status ? status : ez_pg_push_arrays(try, statement, &arrays, error);
+}
+
+static ez_status push_rows(ez_pg_attempt *try, ez_rollup *rollup, ez_pg_known *known, size_t *updates,
+                           ez_error *error) {
+    size_t count = 0, added = 0;
+    const ez_rollup_row *rows = ez_rollup_rows(rollup, &count);
+    ez_pg_params none = {0};
+    // A join by the whole key, row by row: what the planner believes of the table's size must not make it read it all.
+    ez_status status = ez_pg_push(
+        try, "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)", &none,
+        error);
+    if (!status)
+        status = push_some(try, rows, count, known, true, updates, error);
+    if (!status)
+        status = push_some(try, rows, count, known, false, &added, error);
+    for (size_t i = 0; !status && i < count; i++)
+        ez_pg_known_put(known, ez_rollup_hash(&rows[i]));
+    return status;
 }
 
 // Every record is in one row of the total.
@@ -136,8 +184,9 @@ static ez_status push_stale(ez_pg_attempt *try, ez_rollup *rollup, int64_t now_n
     return status ? status : ez_pg_push_arrays(try, text, &arrays, error);
 }
 
-ez_status ez_pg_push_rollups(ez_pg_attempt *try, ez_rollup *rollup, int64_t now_ns, ez_error *error) {
-    ez_status status = push_rows(try, rollup, error);
+ez_status ez_pg_push_rollups(ez_pg_attempt *try, ez_rollup *rollup, int64_t now_ns, ez_pg_known *known, size_t *updates,
+                             ez_error *error) {
+    ez_status status = push_rows(try, rollup, known, updates, error);
     if (!status)
         status = push_days(try, rollup, error);
     if (!status)
@@ -202,6 +251,7 @@ static ez_status push_fold(const fold *work, ez_pg_attempt *try, ez_error *error
     ez_pg_put_int(&sums, work->level);
     ez_pg_put_int(&sums, work->mark.time_s);
     ez_pg_put_int(&sums, finer);
+    ez_pg_put_int(&sums, ez_rollup_kept(finer, (ez_rollup_level)work->level));
     ez_pg_put_int(&mark, work->mark.step);
     ez_pg_put_int(&mark, work->mark.time_s);
     if (!is_last)
