@@ -130,12 +130,13 @@ typedef struct ez_log_filter {
     int32_t status_code;                             // 0: any
     ez_log_class status_class;
     bool with_body;
-    size_t limit;    // records to give
-    size_t look_max; // records to look at
+    size_t limit;    // records to give: at least 1, at most 10,000
+    size_t look_max; // records to look at: at least 1, at most 10,000; those an index leaves out don't count
 } ez_log_filter;
 
 typedef ez_status ez_log_fn(void *user, const ez_log_row *record, ez_error *error);
 // Newest first. *at_ns and *at_id: the last record that was looked at, where *more says there are others behind it.
+// INVALID_ARGUMENT (Q_TOO_LONG: 1,023 bytes).
 ez_status ez_reader_each_log(ez_reader *reader, const ez_log_filter *filter, ez_log_fn *each, void *user, bool *more,
                              int64_t *at_ns, int64_t *at_id, ez_error *error) EZ_MUST_CHECK;
 
@@ -181,7 +182,8 @@ typedef struct ez_stats_row {
 typedef ez_status ez_stats_fn(void *user, const ez_stats_row *row, ez_error *error);
 // Each group once, any order; by time ascending. Every record whose transaction has committed counts once, whatever
 // was folded. Where minutes are no longer kept, a range's ends are widened to whole hours, then days.
-// INVALID_ARGUMENT (FILTERS_DO_NOT_MIX).
+// INVALID_ARGUMENT (FILTERS_DO_NOT_MIX); RESOURCE_EXHAUSTED (STATS_TOO_LARGE: more than 1,000,000 groups, SQLite). With
+// a key's master, or an API key's group, named beside it only rows of that one are read, which is much faster.
 ez_status ez_reader_each_stat(ez_reader *reader, const ez_stats_query *query, ez_stats_fn *each, void *user,
                               ez_error *error) EZ_MUST_CHECK;
 

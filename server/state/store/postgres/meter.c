@@ -2,6 +2,7 @@
 //
 // What stands behind meter.h on PostgreSQL.
 #include "server/state/store/postgres/meter.h"
+#include "server/state/store/postgres/meter_read.h"
 
 const ez_meter_ops ez_meter_postgres = {
     .has_one_writer = false,
@@ -12,4 +13,7 @@ const ez_meter_ops ez_meter_postgres = {
     .trim_logs = ez_pg_trim_logs,
     .count_logs = ez_pg_count_logs,
     .put_delivery = ez_pg_put_delivery,
+    .reader_each_log = ez_pg_reader_each_log,
+    .reader_each_stat = ez_pg_reader_each_stat,
+    .reader_each_delivery = ez_pg_reader_each_delivery,
 };

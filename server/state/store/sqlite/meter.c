@@ -2,6 +2,7 @@
 //
 // What stands behind meter.h on SQLite.
 #include "server/state/store/sqlite/meter.h"
+#include "server/state/store/sqlite/meter_read.h"
 
 const ez_meter_ops ez_meter_sqlite = {
     .has_one_writer = true,
@@ -12,4 +13,7 @@ const ez_meter_ops ez_meter_sqlite = {
     .trim_logs = ez_sqlite_trim_logs,
     .count_logs = ez_sqlite_count_logs,
     .put_delivery = ez_sqlite_put_delivery,
+    .reader_each_log = ez_sqlite_reader_each_log,
+    .reader_each_stat = ez_sqlite_reader_each_stat,
+    .reader_each_delivery = ez_sqlite_reader_each_delivery,
 };
