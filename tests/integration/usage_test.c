@@ -56,6 +56,15 @@ static void kill_and_start(void) {
     await_answers(&w);
 }
 
+// RFC 3339, that many seconds from now.
+static const char *in_seconds(int seconds) {
+    static char text[40];
+    time_t at = time(NULL) + seconds;
+    struct tm tm;
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
+    return text;
+}
+
 // ---- Exactly once
 
 Test(usage, a_flush_is_counted_and_shows_wherever_a_key_is_read) {
@@ -192,6 +201,27 @@ Test(usage, unknown_ids_are_reported_and_the_rest_is_added) {
     cr_assert_eq(master_now()->request_count, 0, "999 was no master, and named as one");
 }
 
+Test(usage, api_key_stats_of_a_range_come_from_the_logs) {
+    Ez__V1__ProviderGroup *group = given_group(&w.admin, "main", "'gpt-4o'");
+    char now[40];
+    snprintf(now, sizeof now, "%s", in_seconds(0));
+    ask(&plane, "Logs/Ingest",
+        "{'epoch':1,'sequence':1,'records':[{'time':'%s','group_id':%" PRId64
+        ",'api_key_id':1,'status_code':200},{'time':'%s','group_id':%" PRId64
+        ",'api_key_id':1,'status_code':500},{'time':'%s','status_code':401}]}",
+        now, group->id, now, group->id, now);
+    Ez__V1__ApiKeyStats *stats = ask(&w.admin, "Usage/GetApiKeyStats", "{'since':'%s'}", in_seconds(-600));
+    cr_assert_eq(stats->total_requests, 2, "one never reached a provider");
+    cr_assert_eq(stats->failure_requests, 1);
+    cr_assert_float_eq(stats->success_rate, 0.5, 1e-9);
+    stats = ask(&w.admin, "Usage/GetApiKeyStats", "{'until':'%s'}", in_seconds(-600));
+    cr_assert_eq(stats->total_requests, 0);
+    cr_assert_eq(((Ez__V1__ApiKeyStats *)ask(&w.admin, "Usage/GetApiKeyStats", "{}"))->total_requests, 0,
+                 "counters are another thing");
+    expect_refused(&w.admin, EZ_INVALID_ARGUMENT, "RANGE_EMPTY", "Usage/GetApiKeyStats", "{'since':'%s'}",
+                   in_seconds(600));
+}
+
 // ---- Quotas
 
 static int status_in(ez_caller *from) {
@@ -261,15 +291,6 @@ Test(usage, a_quota_counts_in_its_unit) {
     expect_soon(status_in(&other) == EXHAUSTED);
     update_key("'quota_unit':'usd_nano'");
     cr_assert_eq(status_in(&other), ACTIVE);
-}
-
-// RFC 3339, that many seconds from now.
-static const char *in_seconds(int seconds) {
-    static char text[40];
-    time_t at = time(NULL) + seconds;
-    struct tm tm;
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
-    return text;
 }
 
 Test(usage, a_period_that_has_ended_begins_again_from_zero) {

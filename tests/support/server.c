@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/crypto/token.h"
 #include "tests/support/port.h"
@@ -50,6 +51,10 @@ void given_second_server(ez_test_server *server, const ez_test_server *first) {
     make_urls(server);
     memcpy(server->store, first->store, sizeof server->store);
     memcpy(server->admin_token, first->admin_token, sizeof server->admin_token);
+    char key[EZ_TEST_PATH_MAX + 16], own[EZ_TEST_PATH_MAX + 16];
+    snprintf(key, sizeof key, "%s/secret.key", first->home);
+    snprintf(own, sizeof own, "%s/secret.key", server->home);
+    cr_assert_eq(link(key, own), 0, "servers on one store have one sealing key");
     start_server(server);
 }
 

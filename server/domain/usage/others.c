@@ -11,7 +11,7 @@
 #include "proto/runtime/log.h"
 
 #define MASTERS_MS 1000
-#define OTHERS_MS  10000
+#define OTHERS_MS  5000
 #define SECOND_NS  INT64_C(1000000000)
 
 static const int kinds[EZ_USAGE_TABLES] = {

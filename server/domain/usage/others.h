@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ez_others: what other servers on the same store have counted. Each looks at the rows that were added to lately, a
-// range of ids at a time: masters' each second, for the live numbers, the others' each 10 seconds. It also finds what a
+// range of ids at a time: masters' each second, for the live numbers, the others' each 5. It also finds what a
 // commit of our own has left behind whose outcome was not known. Does nothing on a store that is one server's.
 //
 // The appender's thread.
