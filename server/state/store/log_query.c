@@ -119,10 +119,14 @@ static void put_q(ez_log_page *page, ez_buf *out) {
     ez_buf_puts(out, ")");
 }
 
+static bool is_apart(const ez_log_page *page) {
+    return page->dialect == EZ_LOG_POSTGRES && given(page->filter->request_id);
+}
+
 // Where the page begins, the range of time, and what the index answers.
 static void put_range(ez_log_page *page, ez_buf *out) {
     const ez_log_filter *filter = page->filter;
-    ez_buf_puts(out, " FROM log_records");
+    ez_buf_puts(out, is_apart(page) ? " FROM (SELECT * FROM log_records" : " FROM log_records");
     if (page->dialect == EZ_LOG_SQLITE && page->index)
         ez_buf_printf(out, " INDEXED BY %s", page->index);
     ez_buf_puts(out, " WHERE true");
@@ -136,13 +140,16 @@ static void put_range(ez_log_page *page, ez_buf *out) {
     if (given(filter->request_id))
         ez_buf_printf(out, " AND request_id = $%d", bind(page, filter->request_id));
     put_ids(page, true, out);
+    if (is_apart(page))
+        ez_buf_puts(out, " OFFSET 0) AS found WHERE true");
 }
 
 void ez_log_page_end_text(ez_log_page *page, ez_buf *out) {
     page->text_count = 0;
-    ez_buf_puts(out, "SELECT time_ns, id");
+    ez_buf_puts(out, page->index ? "SELECT time_ns, CAST(0 AS BIGINT)" : "SELECT time_ns, id");
     put_range(page, out);
-    ez_buf_printf(out, " ORDER BY time_ns DESC, id DESC LIMIT 2 OFFSET %zu", page->look_max - 1);
+    ez_buf_printf(out, " ORDER BY time_ns DESC%s LIMIT 2 OFFSET %zu", page->index ? "" : ", id DESC",
+                  page->look_max - 1);
 }
 
 static void put_rest(ez_log_page *page, ez_buf *out) {

@@ -31,7 +31,8 @@ typedef struct ez_log_page {
 // INVALID_ARGUMENT (Q_TOO_LONG). The page points into the filter.
 ez_status ez_log_page_init(ez_log_page *page, const ez_log_filter *filter, ez_log_dialect dialect,
                            ez_error *error) EZ_MUST_CHECK;
-// time_ns, id: the last record that may be looked at, and the one behind it. Only where there is a rest.
+// time_ns, id: the last record that may be looked at, and the one behind it; the id is 0 where all records of that time
+// may be. Only where there is a rest.
 void ez_log_page_end_text(ez_log_page *page, ez_buf *out);
 // The page's records, one more than its limit: the columns of ez_log_row in its order, then, where it is asked for, the
 // body (NULL: none).

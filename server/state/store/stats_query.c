@@ -5,7 +5,8 @@
 //
 // Awkward: the table's key has the time before the ids, so a range of time can't be narrowed by them. Where the master
 // or the group is known, each time is named instead, and only rows of that one are read: a tenant's question costs what
-// the tenant has. A key or API key alone is looked for among all.
+// the tenant has. A key or API key alone is looked for among all. PostgreSQL is given the times one by one: as a list
+// it takes them for something to leave rows out by.
 #include "server/state/store/stats_query.h"
 
 #include <inttypes.h>
@@ -72,41 +73,58 @@ static bool is_short(const ez_stats_plan *plan) {
     return times <= TIMES_MAX;
 }
 
-static void put_times(const ez_stats_segment *segment, bool by_name, ez_buf *out) {
-    if (!by_name) {
-        ez_buf_printf(out, " AND time_s >= %" PRId64 " AND time_s < %" PRId64, segment->from_s, segment->to_s);
-        return;
-    }
+static void put_times(const ez_stats_segment *segment, ez_buf *out) {
     for (int64_t at = segment->from_s; at < segment->to_s; at += segment->step)
         ez_buf_printf(out, "%s%" PRId64, at == segment->from_s ? " AND time_s IN (" : ",", at);
     ez_buf_puts(out, ")");
 }
 
-static void put_segment(const ez_stats_query *query, const ez_stats_ask *ask, const ez_stats_segment *segment,
-                        bool is_named, ez_buf *out) {
-    ez_buf_printf(out, "SELECT %s AS grouped", ask->group);
+static void put_columns(const char *group, ez_buf *out) {
+    ez_buf_puts(out, group);
     for (size_t i = 0; i < EZ_STATS_SUMS; i++)
         ez_buf_printf(out, ", %s", ez_stats_columns[i]);
-    ez_buf_printf(out, " FROM rollups WHERE step = %d AND level = %d", segment->step, (int)ask->level);
+}
+
+static void put_segment(const ez_stats_query *query, const ez_stats_ask *ask, const ez_stats_segment *segment,
+                        bool is_named, ez_stats_dialect dialect, ez_buf *out) {
     // At every level that has them, a is the master or the group and b the key or the API key.
     int64_t a = query->master_id ? query->master_id : query->group_id;
     int64_t b = query->key_id ? query->key_id : query->api_key_id;
-    put_times(segment, a && is_named, out);
+    bool one_by_one = a && is_named && dialect == EZ_STATS_POSTGRES;
+    ez_buf_puts(out, "SELECT ");
+    if (one_by_one) {
+        put_columns("grouped", out);
+        ez_buf_printf(out,
+                      " FROM generate_series(CAST(%" PRId64 " AS BIGINT), CAST(%" PRId64 " AS BIGINT), CAST(%d AS "
+                      "BIGINT)) AS moment(at) CROSS JOIN LATERAL (SELECT ",
+                      segment->from_s, segment->to_s - segment->step, segment->step);
+    }
+    ez_buf_printf(out, "%s AS ", ask->group);
+    put_columns("grouped", out);
+    ez_buf_printf(out, " FROM rollups WHERE step = %d AND level = %d", segment->step, (int)ask->level);
+    if (one_by_one)
+        ez_buf_puts(out, " AND time_s = moment.at");
+    else if (a && is_named)
+        put_times(segment, out);
+    else
+        ez_buf_printf(out, " AND time_s >= %" PRId64 " AND time_s < %" PRId64, segment->from_s, segment->to_s);
     if (a)
         ez_buf_printf(out, " AND a = %" PRId64, a);
     if (b)
         ez_buf_printf(out, " AND b = %" PRId64, b);
     if (has_model(query))
         ez_buf_puts(out, " AND model = $1");
+    if (one_by_one)
+        ez_buf_puts(out, " OFFSET 0) AS found");
 }
 
 ez_status ez_stats_rows_text(const ez_stats_query *query, const ez_stats_ask *ask, const ez_stats_plan *plan,
-                             ez_buf *out, ez_error *error) {
+                             ez_stats_dialect dialect, ez_buf *out, ez_error *error) {
     bool is_named = is_short(plan);
     for (size_t i = 0; i < plan->count; i++) {
         if (i)
             ez_buf_puts(out, " UNION ALL ");
-        put_segment(query, ask, &plan->segments[i], is_named, out);
+        put_segment(query, ask, &plan->segments[i], is_named, dialect, out);
     }
     return out->overflow ? ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a query") : EZ_OK;
 }

@@ -24,10 +24,12 @@ ez_status ez_stats_ask_make(const ez_stats_query *query, ez_stats_ask *out, ez_e
 
 #define EZ_STATS_TEXT_MAX 131072 // EZ_STATS_SEGMENTS of about 500 bytes, 4,000 times, and what goes around them
 
+typedef enum ez_stats_dialect { EZ_STATS_SQLITE, EZ_STATS_POSTGRES } ez_stats_dialect;
+
 // The rows that a plan names, one SELECT a segment, joined by UNION ALL: "grouped" and the columns of the sums. Numbers
 // stand in the text; the model, where the query names one, is $1. RESOURCE_EXHAUSTED where there is no memory.
 ez_status ez_stats_rows_text(const ez_stats_query *query, const ez_stats_ask *ask, const ez_stats_plan *plan,
-                             ez_buf *out, ez_error *error) EZ_MUST_CHECK;
+                             ez_stats_dialect dialect, ez_buf *out, ez_error *error) EZ_MUST_CHECK;
 
 extern const char ez_sql_log_edges[];   // minutes_from_s, hours_from_s
 extern const char ez_sql_stale_steps[]; // step, time_s, ascending

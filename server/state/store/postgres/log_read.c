@@ -104,7 +104,7 @@ ez_status ez_pg_reader_each_log(void *reader, const ez_log_filter *filter, ez_lo
     page_run run = {.each = each, .user = user};
     ez_status status = ez_log_page_init(&run.page, filter, EZ_LOG_POSTGRES, error);
     if (!status)
-        status = ez_pg_snapshot_run(reader, read_page, &run, &run.started, error);
+        status = ez_pg_snapshot_run(reader, ez_pg_begin_pages, read_page, &run, &run.started, error);
     if (status)
         return status;
     bool is_short = !run.has_more && run.behind;

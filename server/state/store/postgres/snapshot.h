@@ -12,6 +12,8 @@ typedef struct ez_pg_snapshot {
 
 // The queries. Called again, once, where the connection was lost and *started is still false: it begins anew.
 typedef ez_status ez_pg_snapshot_fn(const ez_pg_snapshot *within, void *user, ez_error *error);
-// started: the caller's, set when something was handed on that can't be taken back.
-ez_status ez_pg_snapshot_run(ez_pg_conn *conn, ez_pg_snapshot_fn *run, void *user, const bool *started,
-                             ez_error *error) EZ_MUST_CHECK;
+// begin: one of these. started: the caller's, set when something was handed on that can't be taken back.
+ez_status ez_pg_snapshot_run(ez_pg_conn *conn, const char *begin, ez_pg_snapshot_fn *run, void *user,
+                             const bool *started, ez_error *error) EZ_MUST_CHECK;
+extern const char ez_pg_begin_sums[];  // many rows are added up
+extern const char ez_pg_begin_pages[]; // few rows are read in the order of an index

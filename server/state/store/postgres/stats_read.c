@@ -38,7 +38,7 @@ static const char *write_text(const stat_run *run, const ez_stats_plan *plan, ez
     for (size_t i = 0; i < EZ_STATS_SUMS; i++)
         ez_buf_printf(text, ", CAST(least(sum(%s), 4000000000000000000) AS BIGINT)", ez_stats_columns[i]);
     ez_buf_puts(text, " FROM (");
-    if (ez_stats_rows_text(run->query, &run->ask, plan, text, error) != EZ_OK)
+    if (ez_stats_rows_text(run->query, &run->ask, plan, EZ_STATS_POSTGRES, text, error) != EZ_OK)
         return NULL;
     ez_buf_puts(text, ") AS found GROUP BY grouped");
     if (run->ask.is_by_time)
@@ -90,5 +90,5 @@ ez_status ez_pg_reader_each_stat(void *reader, const ez_stats_query *query, ez_s
                                  ez_error *error) {
     stat_run run = {.query = query, .each = each, .user = user};
     ez_status status = ez_stats_ask_make(query, &run.ask, error);
-    return status ? status : ez_pg_snapshot_run(reader, read_sums, &run, &run.started, error);
+    return status ? status : ez_pg_snapshot_run(reader, ez_pg_begin_sums, read_sums, &run, &run.started, error);
 }

@@ -77,7 +77,7 @@ static ez_status read_sums(ez_sqlite_conn *conn, const ez_stats_query *query, co
         return EZ_OK;
     ez_auto(ez_buf) text;
     ez_buf_init(&text, EZ_STATS_TEXT_MAX);
-    status = ez_stats_rows_text(query, ask, &plan, &text, error);
+    status = ez_stats_rows_text(query, ask, &plan, EZ_STATS_SQLITE, &text, error);
     const char *words = status ? NULL : ez_buf_cstr(&text);
     if (!status && !words)
         status = ez_sqlite_fail(conn, SQLITE_NOMEM, error);
