@@ -12,6 +12,8 @@
 #include "server/state/store/postgres/meter.h"
 
 #define SUM(column) "least(sum(" #column "), " EZ_SQL_SUM_MAX ")::int8"
+#define NAMES       EZ_SQL_EACH_SUM(EZ_SQL_NAME)
+#define SUMMED      EZ_SQL_EACH_SUM(SUM)
 _Static_assert(sizeof(ez_rollup_sums) == EZ_SQL_SUM_COUNT * sizeof(int64_t), "sums are sent as an array");
 
 static const char *const columns[EZ_SQL_SUM_COUNT] = {
@@ -213,11 +215,10 @@ static const char find_stale[] =
 static const char find_hours[] = "SELECT 1::int8 FROM rollup_stale WHERE step = 3600 AND $1 = 86400 AND time_s >= $2 "
                                  "AND time_s < $2 + 86400 LIMIT 1";
 static const char delete_coarse[] = "DELETE FROM rollups WHERE step = $1 AND level = $2 AND time_s = $3";
-static const char insert_coarse[] = "INSERT INTO rollups (step, level, time_s, a, b, model, " EZ_SQL_EACH_SUM(
-    EZ_SQL_NAME) ") SELECT $1::int8, "
-                 "$2::int8, $3::int8, a, b, model, " EZ_SQL_EACH_SUM(
-                     SUM) " FROM rollups WHERE step = $4 AND level = $2 AND time_s "
-                          ">= $3 AND time_s < $3 + $1 GROUP BY a, b, model";
+static const char insert_coarse[] =
+    "INSERT INTO rollups (step, level, time_s, a, b, model, " NAMES ") SELECT $1::int8, $2::int8, $3::int8, a, b, CASE "
+    "WHEN $5 = $2 THEN model ELSE '' END, " SUMMED " FROM rollups WHERE step = $4 AND level = $5 AND time_s >= $3 AND "
+    "time_s < $3 + $1 GROUP BY 4, 5, 6";
 
 static ez_status take_stale(void *user, unsigned at, const PGresult *result, ez_error *error) {
     (void)error;
