@@ -225,7 +225,7 @@ ez_status ez_backend_open(struct event_base *base, const char *url, unsigned max
     for (made->slots = 1; made->slots < max_calls; made->slots *= 2)
         ;
     made->lost_ms = ez_clock_mono_ms(); // the first connection is waited for like one that was lost
-    ez_status status = ez_link_open(base, url, &events, made, &made->link, error);
+    ez_status status = ez_link_open(base, url, &ez_link_req, &events, made, &made->link, error);
     if (status != EZ_OK) {
         ez_backend_close(made);
         return status;

@@ -28,6 +28,7 @@ typedef enum connection_state {
     CONNECTION_RECEIVING, // a request arrives
     CONNECTION_SERVING,   // a call is under way; evhttp reads nothing
     CONNECTION_ANSWERING, // the response leaves
+    CONNECTION_TAKEN,     // somebody else's
 } connection_state;
 
 struct ez_connection {
@@ -44,6 +45,8 @@ struct ez_connection {
     bool is_doomed;  // to be freed as soon as nothing of evhttp is on the stack
     bool must_close; // after the answer
     bool is_cut;     // closed for what it did: no lingering
+    void (*gone)(void *arg);
+    void *gone_arg;
 };
 
 struct ez_connections {
@@ -121,6 +124,8 @@ static void on_close(struct evhttp_connection *evcon, void *arg) {
         owner->by_fd[one->fd] = NULL;
     owner->count--;
     atomic_fetch_sub_explicit(owner->limits.total, 1, memory_order_relaxed);
+    if (one->gone)
+        one->gone(one->gone_arg);
     free(one);
 }
 
@@ -200,7 +205,8 @@ static void free_doomed(ez_connections *owner) {
     owner->has_doomed = false;
     for (ez_connection *one = owner->all; one;) {
         ez_connection *next = one->next;
-        if (one->is_doomed && one->state != CONNECTION_SERVING && one->state != CONNECTION_ANSWERING)
+        bool is_waiting = one->state == CONNECTION_IDLE || one->state == CONNECTION_RECEIVING;
+        if (one->is_doomed && is_waiting)
             evhttp_connection_free(one->evcon);
         one = next;
     }
@@ -278,6 +284,22 @@ void ez_connection_answer(ez_connection *connection, struct evhttp_request *req,
     evhttp_request_set_on_complete_cb(req, on_answered, connection);
 }
 
+struct bufferevent *ez_connection_take(ez_connection *connection, void (*gone)(void *arg), void *arg) {
+    move(connection, CONNECTION_TAKEN, 0);
+    if (connection->watch)
+        (void)evbuffer_remove_cb_entry(connection->input, connection->watch);
+    connection->watch = NULL;
+    connection->gone = gone;
+    connection->gone_arg = arg;
+    bufferevent_setcb(connection->bufferevent, NULL, NULL, NULL, NULL);
+    (void)bufferevent_set_timeouts(connection->bufferevent, NULL, NULL);
+    return connection->bufferevent;
+}
+
+void ez_connection_close(ez_connection *connection) {
+    evhttp_connection_free(connection->evcon);
+}
+
 static bool is_late(const ez_connection *one, uint64_t now) {
     const ez_connection_limits *limits = &one->owner->limits;
     size_t bytes = one->bytes;
@@ -288,7 +310,7 @@ static bool is_late(const ez_connection *one, uint64_t now) {
     } else if (one->state == CONNECTION_ANSWERING) {
         allowed = limits->response_ms;
     } else {
-        return false; // idle ones are evhttp's to time, served ones the call's
+        return false; // idle ones are evhttp's to time, served ones the call's, taken ones their taker's
     }
     return now - one->since_ms > allowed + (uint64_t)bytes * 1000 / BYTES_PER_SECOND;
 }

@@ -11,6 +11,7 @@
 
 #include "proto/runtime/error.h"
 
+struct bufferevent;
 struct event_base;
 struct evhttp;
 struct evhttp_request;
@@ -41,6 +42,11 @@ ez_connection *ez_connections_find(const ez_connections *connections, struct evh
 void ez_connection_serve(ez_connection *connection);
 // A response of this many bytes is about to be sent; must_close: its connection ends after it. NULL is fine.
 void ez_connection_answer(ez_connection *connection, struct evhttp_request *req, size_t bytes, bool must_close);
+
+// The connection is the caller's until it is closed: evhttp does not look at it, no clock runs, nothing is read for.
+// gone is called when it closes, by whomever. Returns its bufferevent, whose callbacks are the caller's to set.
+struct bufferevent *ez_connection_take(ez_connection *connection, void (*gone)(void *arg), void *arg);
+void ez_connection_close(ez_connection *connection);
 
 // Closes those that are too slow. To be called about once a second.
 void ez_connections_sweep(ez_connections *connections);

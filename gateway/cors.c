@@ -55,8 +55,8 @@ void ez_cors_apply(const char *origins, const ez_http_request *in, ez_http_respo
     if (in->is_options && in->requested_method) {
         ez_http_response_add(out, "Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE");
         ez_http_response_add(out, "Access-Control-Allow-Headers",
-                             "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID, "
-                             "traceparent");
+                             "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, "
+                             "X-Request-ID, traceparent");
         ez_http_response_add(out, "Access-Control-Max-Age", "600");
         return;
     }

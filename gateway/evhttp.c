@@ -7,9 +7,11 @@
 #include "gateway/evhttp.h"
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/http_struct.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/util.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
@@ -40,6 +42,7 @@ static const wanted headers[] = {
     {"User-Agent", offsetof(ez_http_request, user_agent), false, true},
     {"Accept-Encoding", offsetof(ez_http_request, accept_encoding), false, true},
     {"Origin", offsetof(ez_http_request, origin), false, false},
+    {"Last-Event-ID", offsetof(ez_http_request, last_event_id), false, false},
     {"Access-Control-Request-Method", offsetof(ez_http_request, requested_method), false, false},
 };
 
@@ -170,4 +173,21 @@ void ez_evhttp_send(struct evhttp_request *req, bool is_head, const ez_http_resp
     if (response->close)
         (void)evhttp_add_header(out, "Connection", "close");
     evhttp_send_reply(req, response->status, ez_http_phrase(response->status), NULL);
+}
+
+void ez_evhttp_begin(struct evhttp_request *req, const ez_http_response *response, bool *is_chunked) {
+    struct evbuffer *out = bufferevent_get_output(evhttp_connection_get_bufferevent(req->evcon));
+    char date[64];
+    *is_chunked = req->minor >= 1;
+    (void)evutil_date_rfc1123(date, sizeof date, NULL);
+    (void)evbuffer_add_printf(out, "HTTP/1.%d %d %s\r\nDate: %s\r\n", *is_chunked ? 1 : 0, response->status,
+                              ez_http_phrase(response->status), date);
+    for (unsigned i = 0; i < response->header_count; i++) {
+        const ez_http_header *header = &response->headers[i];
+        if (!strpbrk(header->value, "\r\n"))
+            (void)evbuffer_add_printf(out, "%s: %s\r\n", header->name, header->value);
+    }
+    if (*is_chunked)
+        (void)evbuffer_add_printf(out, "Transfer-Encoding: chunked\r\n");
+    (void)evbuffer_add_printf(out, "Connection: close\r\n\r\n");
 }

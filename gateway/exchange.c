@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ez/v1/event.pb-c.h"
 #include "ez/v1/system.pb-c.h"
 #include "gateway/cors.h"
 #include "gateway/evhttp.h"
@@ -199,6 +200,20 @@ static void log_access(const exchange *x, int status, uint64_t duration_us) {
                  EZ_LOG_INT(status), "us", EZ_LOG_INT(duration_us), "request_id", x->request_id);
 }
 
+static void add_headers(const exchange *x, ez_http_response *response) {
+    ez_http_response_add(response, "X-Request-ID", x->request_id);
+    ez_http_response_add(response, "Cache-Control", response->is_static ? "no-cache" : "no-store");
+    ez_http_response_add(response, "X-Content-Type-Options", "nosniff");
+    ez_cors_apply(x->owner->parts.cors_origins, &x->in, response);
+}
+
+static void count_answer(const exchange *x, int status) {
+    uint64_t duration_us = (ez_clock_mono_ns() - x->started_ns) / 1000;
+    ez_metrics_answered(x->owner->parts.counters, status, duration_us);
+    if (ez_log_enabled(EZ_LOG_DEBUG))
+        log_access(x, status, duration_us);
+}
+
 // The last thing that happens to an exchange.
 static void answer(exchange *x, ez_http_response *response) {
     ez_exchanger *owner = x->owner;
@@ -206,15 +221,9 @@ static void answer(exchange *x, ez_http_response *response) {
         compress(x, response);
     else if (response->body.len >= GZIP_MIN)
         ez_http_response_add(response, "Vary", "Accept-Encoding");
-    ez_http_response_add(response, "X-Request-ID", x->request_id);
-    ez_http_response_add(response, "Cache-Control", response->is_static ? "no-cache" : "no-store");
-    ez_http_response_add(response, "X-Content-Type-Options", "nosniff");
-    ez_cors_apply(owner->parts.cors_origins, &x->in, response);
+    add_headers(x, response);
     response->close = x->must_close || owner->is_draining;
-    uint64_t duration_us = (ez_clock_mono_ns() - x->started_ns) / 1000;
-    ez_metrics_answered(owner->parts.counters, response->status, duration_us);
-    if (ez_log_enabled(EZ_LOG_DEBUG))
-        log_access(x, response->status, duration_us);
+    count_answer(x, response->status);
     ez_connection_answer(x->connection, x->req, response->body.len, response->close);
     ez_evhttp_send(x->req, x->in.is_head, response);
     release_big(&owner->body);
@@ -243,9 +252,46 @@ static void answer_metrics(exchange *x, const Ez__V1__Metrics *core) {
     answer(x, &response);
 }
 
+// Instead of an answer: the connection goes on as a stream. now: where the server is.
+static void stream(exchange *x, const ez_event_position *now) {
+    const Ez__V1__WatchEventsRequest *request = (const Ez__V1__WatchEventsRequest *)x->call.request;
+    ez_http_response response = {.status = 200};
+    ez_stream_start start = {.connection = x->connection,
+                             .topics = request->n_topics ? 0 : EZ_TOPIC_ALL,
+                             .now = now,
+                             .last_event_id = x->in.last_event_id,
+                             .frame = &x->frame,
+                             .timeout_ms = x->call.timeout_ms,
+                             .is_safe = x->call.is_safe};
+    for (size_t i = 0; i < request->n_topics; i++) {
+        int topic = ez_topic_find(request->topics[i]);
+        start.topics |= topic >= 0 ? 1u << topic : 0;
+    }
+    ez_http_response_add(&response, "Content-Type", "text/event-stream");
+    ez_http_response_add(&response, "X-Accel-Buffering", "no"); // a proxy must not wait for the end
+    if (x->in.is_head) {
+        answer(x, &response);
+        return;
+    }
+    add_headers(x, &response);
+    count_answer(x, response.status);
+    ez_evhttp_begin(x->req, &response, &start.is_chunked);
+    ez_streams_start(x->owner->parts.streams, &start);
+    give_back(x);
+}
+
+static ez_status check_stream(exchange *x, ez_slice message, ez_event_position *now, ez_error *error) {
+    ez_status status = ez_event_position_decode(x->call.method->reply, message, &x->arena, now, error);
+    if (status == EZ_OK)
+        status = ez_streams_check(x->owner->parts.streams, error);
+    if (status == EZ_OK && !x->connection)
+        status = ez_error_set(error, EZ_UNAVAILABLE, "GATEWAY_BUSY", "no memory for a stream");
+    return status;
+}
+
 // The reply's bytes → response.
-static ez_status read_reply(exchange *x, const void *frame, size_t len, ez_http_response *response, uint32_t *retry_ms,
-                            ez_error *error) {
+static ez_status read_reply(exchange *x, const void *frame, size_t len, ez_http_response *response,
+                            ez_event_position *position, uint32_t *retry_ms, ez_error *error) {
     Ez__V1__ReplyHeader *header = NULL;
     ez_slice message;
     if (ez_frame_read_reply(frame, len, &x->arena, &header, &message, error) != EZ_OK)
@@ -256,6 +302,8 @@ static ez_status read_reply(exchange *x, const void *frame, size_t len, ez_http_
         *retry_ms = header->retry_after_ms;
         return error->code;
     }
+    if (x->call.method->streams)
+        return check_stream(x, message, position, error);
     if (!x->is_metrics)
         return ez_transcode_reply(&x->call, &x->in, header, message, &x->arena, &x->owner->body, response, error);
     ProtobufCMessage *metrics = NULL;
@@ -269,6 +317,7 @@ static void on_reply(void *arg, const void *frame, size_t len, const ez_error *l
     exchange *x = arg;
     ez_http_response response = {0};
     ez_error error = EZ_ERROR_INIT;
+    ez_event_position position;
     uint32_t retry_ms = 0;
     if (lost && x->is_metrics) {
         answer_metrics(x, NULL);
@@ -278,9 +327,11 @@ static void on_reply(void *arg, const void *frame, size_t len, const ez_error *l
         fail(x, lost, 0, retry_after(lost), &response);
         return;
     }
-    if (read_reply(x, frame, len, &response, &retry_ms, &error) != EZ_OK) {
+    if (read_reply(x, frame, len, &response, &position, &retry_ms, &error) != EZ_OK) {
         response.content_type = NULL;
-        fail(x, &error, 0, retry_ms, &response);
+        fail(x, &error, 0, retry_ms ? retry_ms : retry_after(&error), &response);
+    } else if (x->call.method->streams) {
+        stream(x, &position);
     } else if (x->is_metrics) {
         answer_metrics(x, (const Ez__V1__Metrics *)x->call.request);
     } else {

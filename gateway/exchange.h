@@ -9,6 +9,7 @@
 #include "gateway/metrics.h"
 #include "gateway/pages.h"
 #include "gateway/router.h"
+#include "gateway/streams.h"
 
 typedef struct ez_exchanger ez_exchanger;
 
@@ -19,6 +20,7 @@ typedef struct ez_exchange_parts {
     const char *cors_origins; // or NULL
     ez_backend *backend;
     ez_connections *connections;
+    ez_streams *streams;
     ez_counters *counters;
     const ez_metrics *metrics;
 } ez_exchange_parts;

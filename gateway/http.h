@@ -20,7 +20,7 @@ typedef struct ez_http_request {
     ez_text body;
     // Headers, each at most once; NULL where there is none.
     const char *authorization, *content_type, *if_match, *if_none_match, *idempotency_key, *request_id, *traceparent,
-        *user_agent, *accept_encoding, *origin, *requested_method;
+        *user_agent, *accept_encoding, *origin, *last_event_id, *requested_method;
     const char *remote; // peer's address
 } ez_http_request;
 

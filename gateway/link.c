@@ -28,8 +28,14 @@
 #define UNWRITTEN    (256u << 10)
 #define HOST_MAX     256
 #define GREETING_LEN 8
-#define HEAD_LEN     12                           // length and request id
-#define MESSAGE_MAX  (EZ_CALL_MAX + HEAD_LEN - 8) // by the length field: id and frame
+#define LENGTH_LEN   8
+#define ID_LEN       4
+#define HEAD_MAX     (LENGTH_LEN + ID_LEN)
+#define EVENT_SLACK  1024
+// A peer that is gone without a word is noticed after 25 s also where nothing is sent to it.
+#define KEEP_IDLE_S     10
+#define KEEP_INTERVAL_S 5
+#define KEEP_COUNT      3
 
 typedef enum link_state {
     LINK_PAUSED,
@@ -43,6 +49,7 @@ struct ez_link {
     struct evdns_base *dns; // only where the host is a name
     struct event *timer;
     struct bufferevent *bufferevent; // NULL while paused
+    const ez_link_protocol *protocol;
     const ez_link_events *events;
     void *arg;
     link_state state;
@@ -53,8 +60,15 @@ struct ez_link {
     char host[HOST_MAX];
 };
 
-static const uint8_t our_greeting[GREETING_LEN] = {0, 'S', 'P', 0, 0, 0x30, 0, 0};    // REQ
-static const uint8_t wanted_greeting[GREETING_LEN] = {0, 'S', 'P', 0, 0, 0x31, 0, 0}; // REP
+const ez_link_protocol ez_link_req = {
+    .own = 0x30, .peer = 0x31, .has_id = true, .body_max = EZ_CALL_MAX, .setting = "EZ_RPC_URL"};
+const ez_link_protocol ez_link_sub = {
+    .own = 0x21, .peer = 0x20, .body_max = EZ_EVENT_MAX + EVENT_SLACK, .setting = "EZ_EVENTS_URL"};
+
+static void make_greeting(uint8_t protocol, uint8_t out[GREETING_LEN]) {
+    const uint8_t made[GREETING_LEN] = {0, 'S', 'P', 0, 0, protocol, 0, 0};
+    memcpy(out, made, sizeof made);
+}
 
 static void set_timer(ez_link *link, long ms) {
     struct timeval in = {ms / 1000, ms % 1000 * 1000};
@@ -69,8 +83,8 @@ static void pause_link(ez_link *link) {
 
 static void complain(ez_link *link, const char *why) {
     if (!link->has_complained)
-        ez_log_warn("there is no connection to the core; trying on", "host", link->host, "port", EZ_LOG_INT(link->port),
-                    "why", why);
+        ez_log_warn("there is no connection to the core; trying on", "setting", link->protocol->setting, "host",
+                    link->host, "port", EZ_LOG_INT(link->port), "why", why);
     link->has_complained = true;
 }
 
@@ -92,18 +106,20 @@ static void come_up(ez_link *link) {
     link->state = LINK_UP;
     link->pause_ms = PAUSE_MIN_MS;
     if (link->has_complained)
-        ez_log_info("connected to the core", "host", link->host, "port", EZ_LOG_INT(link->port));
+        ez_log_info("connected to the core", "setting", link->protocol->setting, "host", link->host, "port",
+                    EZ_LOG_INT(link->port));
     link->has_complained = false;
     link->events->up(link->arg);
 }
 
 static bool read_greeting(ez_link *link, struct evbuffer *in) {
-    uint8_t got[GREETING_LEN];
+    uint8_t got[GREETING_LEN], wanted[GREETING_LEN];
+    make_greeting(link->protocol->peer, wanted);
     if (evbuffer_get_length(in) < sizeof got)
         return false;
     (void)evbuffer_remove(in, got, sizeof got);
-    if (memcmp(got, wanted_greeting, sizeof got) != 0) {
-        fail(link, "who answers there does not speak the core's protocol: see EZ_RPC_URL");
+    if (memcmp(got, wanted, sizeof got) != 0) {
+        fail(link, "who answers there does not speak the protocol of that socket of the core");
         return false;
     }
     come_up(link);
@@ -112,29 +128,31 @@ static bool read_greeting(ez_link *link, struct evbuffer *in) {
 
 // False: no whole message is there, or the connection was ended.
 static bool read_message(ez_link *link, struct evbuffer *in) {
-    uint8_t head[HEAD_LEN];
+    const ez_link_protocol *protocol = link->protocol;
+    size_t id_len = protocol->has_id ? ID_LEN : 0, head_len = LENGTH_LEN + id_len;
+    uint8_t head[HEAD_MAX] = {0};
     uint64_t len;
     uint32_t id;
-    if (evbuffer_copyout(in, head, sizeof head) < HEAD_LEN)
+    if (evbuffer_copyout(in, head, head_len) < (ev_ssize_t)head_len)
         return false;
     memcpy(&len, head, sizeof len);
     memcpy(&id, head + sizeof len, sizeof id);
     len = be64toh(len);
-    if (len < sizeof id || len > MESSAGE_MAX) {
-        fail(link, "the core sent a message of a length that no reply has");
+    if (len < id_len || len - id_len > protocol->body_max) {
+        fail(link, "the core sent a message of a length that none has there");
         return false;
     }
-    size_t whole = sizeof len + (size_t)len;
+    size_t whole = LENGTH_LEN + (size_t)len;
     if (evbuffer_get_length(in) < whole) {
         bufferevent_setwatermark(link->bufferevent, EV_READ, whole, 0);
         return false;
     }
     const uint8_t *at = evbuffer_pullup(in, (ev_ssize_t)whole);
     if (!at) {
-        fail(link, "no memory for a reply");
+        fail(link, "no memory for a message");
         return false;
     }
-    link->events->message(link->arg, ntohl(id), at + HEAD_LEN, whole - HEAD_LEN);
+    link->events->message(link->arg, ntohl(id), at + head_len, whole - head_len);
     (void)evbuffer_drain(in, whole);
     return true;
 }
@@ -152,17 +170,23 @@ static void on_read(struct bufferevent *bufferevent, void *arg) {
 static void on_write(struct bufferevent *bufferevent, void *arg) {
     (void)bufferevent;
     ez_link *link = arg;
-    if (link->state == LINK_UP)
+    if (link->state == LINK_UP && link->events->drained)
         link->events->drained(link->arg);
 }
 
 static void greet(ez_link *link) {
-    int fd = bufferevent_getfd(link->bufferevent), on = 1;
+    static const int on = 1, idle = KEEP_IDLE_S, interval = KEEP_INTERVAL_S, count = KEEP_COUNT;
+    int fd = bufferevent_getfd(link->bufferevent);
+    uint8_t greeting[GREETING_LEN];
+    make_greeting(link->protocol->own, greeting);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
     link->state = LINK_GREETING;
     link->given = GREETING_LEN;
-    if (bufferevent_write(link->bufferevent, our_greeting, sizeof our_greeting) != 0 ||
+    if (bufferevent_write(link->bufferevent, greeting, sizeof greeting) != 0 ||
         bufferevent_enable(link->bufferevent, EV_READ | EV_WRITE) != 0)
         fail(link, "no memory for the connection");
 }
@@ -230,7 +254,8 @@ static ez_status parse_url(ez_link *link, const char *url, ez_error *error) {
     bool is_host = len > 0 && len < HOST_MAX && (is_bracketed || !memchr(host, ':', len));
     if (!is_host || port == 0 || port > UINT16_MAX)
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "SETTING_INVALID",
-                            "EZ_RPC_URL: \"%.200s\" can't be dialled; write tcp://HOST:PORT or tcp://[IPV6]:PORT", url);
+                            "%s: \"%.200s\" can't be dialled; write tcp://HOST:PORT or tcp://[IPV6]:PORT",
+                            link->protocol->setting, url);
     memcpy(link->host, host + is_bracketed, len - 2u * is_bracketed);
     link->port = (uint16_t)port;
     return EZ_OK;
@@ -242,12 +267,12 @@ static bool is_numeric(const char *host) {
     return evutil_parse_sockaddr_port(host, (struct sockaddr *)&ignored, &len) == 0;
 }
 
-ez_status ez_link_open(struct event_base *base, const char *url, const ez_link_events *events, void *arg, ez_link **out,
-                       ez_error *error) {
+ez_status ez_link_open(struct event_base *base, const char *url, const ez_link_protocol *protocol,
+                       const ez_link_events *events, void *arg, ez_link **out, ez_error *error) {
     ez_link *made = calloc(1, sizeof *made);
     if (!made)
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a connection to the core");
-    *made = (ez_link){.base = base, .events = events, .arg = arg, .pause_ms = PAUSE_MIN_MS};
+    *made = (ez_link){.base = base, .protocol = protocol, .events = events, .arg = arg, .pause_ms = PAUSE_MIN_MS};
     ez_status status = parse_url(made, url, error);
     if (status == EZ_OK) {
         made->timer = event_new(base, -1, 0, on_timer, made);
@@ -290,7 +315,7 @@ bool ez_link_has_room(const ez_link *link) {
 }
 
 bool ez_link_send(ez_link *link, uint32_t id, const void *body, size_t len, uint64_t *offset) {
-    uint8_t head[HEAD_LEN];
+    uint8_t head[HEAD_MAX];
     uint64_t wire_len = htobe64(len + sizeof id);
     uint32_t wire_id = htonl(id);
     if (link->state != LINK_UP)

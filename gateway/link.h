@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_link: a connection to the core's calls socket, spoken on the loop itself. What nng calls tcp:// and REQ is SP over
-// TCP: both sides greet with eight bytes, then each message is its length in eight bytes, big-endian, and for REQ/REP a
-// request id of four bytes, highest bit set, that comes back with the reply. Source: the SP RFCs "TCP mapping" and
-// "request/reply pattern" (nanomsg's rfc/sp-tcp-mapping-01.txt, rfc/sp-request-reply-01.txt). Why not nng itself:
-// ADR 8.
+// ez_link: a connection to one of the core's sockets, spoken on the loop itself. What nng calls tcp:// is SP over TCP:
+// both sides greet with eight bytes, which name their protocols, then each message is its length in eight bytes,
+// big-endian, and what the protocol says. REQ/REP: a request id of four bytes, highest bit set, that comes back with
+// the reply, then the body. PUB/SUB: the body alone, from PUB to SUB; every message comes, the subscriber itself leaves
+// out what it does not want. Source: the SP RFCs "TCP mapping", "request/reply pattern" and "publish/subscribe pattern"
+// (nanomsg's rfc/sp-tcp-mapping-01.txt, rfc/sp-request-reply-01.txt). Why not nng itself: ADR 8.
 //
 // Dials in the background and keeps at it with a growing pause. Threads: the loop's, for everything.
 #pragma once
@@ -20,6 +21,17 @@ typedef struct ez_link ez_link;
 
 #define EZ_LINK_ID_BIT 0x80000000u // set in every request id
 
+// What is spoken, and with whom.
+typedef struct ez_link_protocol {
+    uint8_t own, peer;   // SP's numbers, for the greetings
+    bool has_id;         // a request id stands before each body
+    size_t body_max;     // of a message that comes
+    const char *setting; // that names the URL, for messages
+} ez_link_protocol;
+
+extern const ez_link_protocol ez_link_req; // to the calls socket
+extern const ez_link_protocol ez_link_sub; // to the events socket
+
 typedef struct ez_link_events {
     void (*up)(void *arg);                                                 // greeted: messages may be sent
     void (*down)(void *arg);                                               // was up; what was sent is lost
@@ -27,10 +39,11 @@ typedef struct ez_link_events {
     void (*drained)(void *arg);                                            // takes more again
 } ez_link_events;
 
-// url: tcp://HOST:PORT. INVALID_ARGUMENT for another, naming EZ_RPC_URL. events must outlive the link; none is called
-// from within open, close or send.
-ez_status ez_link_open(struct event_base *base, const char *url, const ez_link_events *events, void *arg, ez_link **out,
-                       ez_error *error) EZ_MUST_CHECK;
+// url: tcp://HOST:PORT. INVALID_ARGUMENT for another, naming the protocol's setting. events must outlive the link; none
+// is called from within open, close or send. Where the protocol has no ids, messages come with id 0, and drained never
+// does.
+ez_status ez_link_open(struct event_base *base, const char *url, const ez_link_protocol *protocol,
+                       const ez_link_events *events, void *arg, ez_link **out, ez_error *error) EZ_MUST_CHECK;
 void ez_link_close(ez_link *link);
 
 bool ez_link_is_up(const ez_link *link);
@@ -38,8 +51,8 @@ bool ez_link_is_up(const ez_link *link);
 // False while as much waits to be written as may; "drained" tells when it changes.
 bool ez_link_has_room(const ez_link *link);
 
-// Copies the body. *offset: where its first byte stands in all that this connection was given. False, and nothing is
-// sent, while the link is not up or where there is no memory.
+// REQ only. Copies the body. *offset: where its first byte stands in all that this connection was given. False, and
+// nothing is sent, while the link is not up or where there is no memory.
 bool ez_link_send(ez_link *link, uint32_t id, const void *body, size_t len, uint64_t *offset);
 
 // How many bytes of the connection were handed to the system; also within "down", for the connection that ended. What

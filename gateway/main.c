@@ -24,11 +24,16 @@ static const ez_setting table[] = {
     {"EZ_HTTP_ADDR", EZ_SETTING_TEXT, "127.0.0.1:7380", 0, 0, "Address to listen on for HTTP; port 0 takes a free one.",
      "ADDR"},
     {"EZ_RPC_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7350", 0, 0, "Calls socket of the core.", "URL"},
+    {"EZ_EVENTS_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7352", 0, 0, "Events socket of the core.", "URL"},
     {"EZ_LOG_LEVEL", EZ_SETTING_TEXT, "info", 0, 0, "debug, info, warn or error; debug logs each request.", "LEVEL"},
     {"EZ_HTTP_LOOPS", EZ_SETTING_INT, "0", 0, 64, "Event loops, each a thread; 0 takes one per core.", "N"},
     {"EZ_HTTP_MAX_CONNECTIONS", EZ_SETTING_INT, "4096", 1, 1000000, "HTTP connections at once; more are refused.", "N"},
     {"EZ_HTTP_MAX_CALLS", EZ_SETTING_INT, "1024", 1, 65536,
      "Calls to the core in flight per loop; more are answered 503.", "N"},
+    {"EZ_HTTP_MAX_STREAMS", EZ_SETTING_INT, "1000", 0, 1000000,
+     "Event streams (GET /admin/events) at once; more are answered 503.", "N"},
+    {"EZ_HTTP_STREAM_CHECK", EZ_SETTING_INT, "60", 1, 3600,
+     "Seconds after which is asked again whether a client may still watch events.", "N"},
     {"EZ_HTTP_IDLE_TIMEOUT", EZ_SETTING_INT, "60", 1, 3600, "Seconds a connection may stand without a request.", "N"},
     {"EZ_HTTP_REQUEST_TIMEOUT", EZ_SETTING_INT, "10", 1, 600,
      "Seconds a request may take to arrive, beside one for each 32 KiB of it.", "N"},
@@ -52,10 +57,13 @@ static ez_server_options read_options(const ez_settings *settings) {
     return (ez_server_options){
         .http_addr = ez_settings_text(settings, "EZ_HTTP_ADDR"),
         .rpc_url = ez_settings_text(settings, "EZ_RPC_URL"),
+        .events_url = ez_settings_text(settings, "EZ_EVENTS_URL"),
         .cors_origins = ez_settings_text(settings, "EZ_CORS_ORIGINS"),
         .loops = (unsigned)ez_settings_int(settings, "EZ_HTTP_LOOPS"),
         .max_connections = (unsigned)ez_settings_int(settings, "EZ_HTTP_MAX_CONNECTIONS"),
         .max_calls = (unsigned)ez_settings_int(settings, "EZ_HTTP_MAX_CALLS"),
+        .max_streams = (unsigned)ez_settings_int(settings, "EZ_HTTP_MAX_STREAMS"),
+        .stream_check_s = (unsigned)ez_settings_int(settings, "EZ_HTTP_STREAM_CHECK"),
         .idle_s = (unsigned)ez_settings_int(settings, "EZ_HTTP_IDLE_TIMEOUT"),
         .request_s = (unsigned)ez_settings_int(settings, "EZ_HTTP_REQUEST_TIMEOUT"),
     };
@@ -80,7 +88,8 @@ static int serve(const ez_settings *settings) {
     }
     (void)printf("ready http://%s\n", addr);
     (void)fflush(stdout);
-    ez_log_info("listening", "address", addr, "core", options.rpc_url, "version", ez_version);
+    ez_log_info("listening", "address", addr, "core", options.rpc_url, "events", options.events_url, "version",
+                ez_version);
     (void)sigwait(&signals, &caught);
     ez_log_info("stopping", "signal", strsignal(caught));
     ez_exit_guard(DRAIN_MS + CLOSE_MS, 0);

@@ -24,7 +24,8 @@ static void put(ez_buf *out, const char *name, const char *type, const char *hel
 void ez_metrics_write(const ez_metrics *metrics, ez_buf *out) {
     ez_backend_counts calls = {0};
     unsigned connected = 0;
-    uint64_t requests[6] = {0}, duration = 0, refused = 0, timeouts = 0;
+    unsigned listening = 0;
+    uint64_t requests[6] = {0}, duration = 0, refused = 0, timeouts = 0, events = 0, lost = 0;
     for (unsigned i = 0; i < metrics->loops; i++) {
         const ez_counters *from = metrics->counters[i];
         ez_backend_counts one;
@@ -39,6 +40,9 @@ void ez_metrics_write(const ez_metrics *metrics, ez_buf *out) {
         duration += get(&from->duration_us);
         refused += get(&from->refused);
         timeouts += get(&from->timeouts);
+        lost += get(&from->streams_lost);
+        events += ez_events_count(metrics->events[i]);
+        listening += ez_events_is_up(metrics->events[i]);
     }
     (void)ez_buf_puts(out, "# HELP ez_gateway_requests_total Requests answered, by class of status.\n"
                            "# TYPE ez_gateway_requests_total counter\n");
@@ -57,4 +61,8 @@ void ez_metrics_write(const ez_metrics *metrics, ez_buf *out) {
     put(out, "call_failures_total", "counter", "Calls the core gave no reply to.", calls.failures);
     put(out, "calls_in_flight", "gauge", "Calls waiting for the core now.", calls.in_flight);
     put(out, "core_connections", "gauge", "Loops that have a connection to the core.", connected);
+    put(out, "streams", "gauge", "Event streams now.", atomic_load_explicit(metrics->streams, memory_order_relaxed));
+    put(out, "streams_lost_total", "counter", "Times a stream was told that it lost events.", lost);
+    put(out, "events_total", "counter", "Events that came from the core, over all loops.", events);
+    put(out, "events_connections", "gauge", "Loops that have a connection to the core's events.", listening);
 }

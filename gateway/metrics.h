@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "gateway/backend.h"
+#include "gateway/events.h"
 #include "proto/runtime/buf.h"
 
 #define EZ_METRICS_LOOPS_MAX 64
@@ -16,6 +17,7 @@ typedef struct ez_counters {
     _Alignas(64) atomic_ullong requests[6]; // by the first digit of the status
     atomic_ullong duration_us;              // sum over all requests
     atomic_ullong refused, timeouts;        // connections
+    atomic_ullong streams_lost;             // times a stream was told that events are lost
 } ez_counters;
 
 // Which loops there are: filled before they start, read-only after.
@@ -23,7 +25,8 @@ typedef struct ez_metrics {
     unsigned loops;
     const ez_counters *counters[EZ_METRICS_LOOPS_MAX];
     const ez_backend *backends[EZ_METRICS_LOOPS_MAX];
-    const atomic_uint *connections;
+    const ez_events *events[EZ_METRICS_LOOPS_MAX];
+    const atomic_uint *connections, *streams;
 } ez_metrics;
 
 // Counts one answered request.

@@ -40,6 +40,7 @@ typedef struct loop {
     int wake_fd;
     ez_backend *backend;
     ez_connections *connections;
+    ez_streams *streams;
     ez_exchanger *exchanger;
     ez_counters counters;
     uint64_t draining_ms; // since when; 0: not
@@ -51,7 +52,7 @@ struct ez_server {
     ez_router *router;
     ez_pages *pages;
     ez_metrics metrics;
-    atomic_uint connections;
+    atomic_uint connections, streams;
     atomic_uint drain_ms;
 };
 
@@ -79,6 +80,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     loop *one = arg;
     ez_connections_sweep(one->connections);
+    ez_streams_tick(one->streams);
     if (one->draining_ms)
         drain(one);
 }
@@ -91,6 +93,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg) {
         return;
     one->draining_ms = ez_clock_mono_ms();
     ez_exchanger_drain(one->exchanger);
+    ez_streams_drain(one->streams);
     evhttp_del_accept_socket(one->http, one->bound);
     one->bound = NULL;
     set_tick(one, DRAIN_TICK_MS);
@@ -144,6 +147,17 @@ static ez_status make_parts(loop *one, const ez_server_options *options, ez_erro
     ez_status status = ez_backend_open(one->base, options->rpc_url, options->max_calls, &one->backend, error);
     if (status == EZ_OK)
         status = ez_connections_create(one->base, one->http, &limits, &one->connections, error);
+    ez_streams_options streams = {
+        .base = one->base,
+        .url = options->events_url,
+        .backend = one->backend,
+        .counters = &one->counters,
+        .max = options->max_streams,
+        .total = &server->streams,
+        .check_s = options->stream_check_s,
+    };
+    if (status == EZ_OK)
+        status = ez_streams_open(&streams, &one->streams, error);
     if (status != EZ_OK)
         return status;
     ez_exchange_parts parts = {
@@ -152,6 +166,7 @@ static ez_status make_parts(loop *one, const ez_server_options *options, ez_erro
         .cors_origins = options->cors_origins,
         .backend = one->backend,
         .connections = one->connections,
+        .streams = one->streams,
         .counters = &one->counters,
         .metrics = &server->metrics,
     };
@@ -183,6 +198,7 @@ static void free_loop(loop *one) {
     if (one->http)
         evhttp_free(one->http);
     ez_connections_destroy(one->connections);
+    ez_streams_close(one->streams);
     struct event *const events[] = {one->wake, one->tick};
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++) {
         if (events[i])
@@ -240,6 +256,7 @@ static ez_status make_server(const ez_server_options *options, ez_server **out, 
     made->count = count;
     made->metrics.loops = count;
     made->metrics.connections = &made->connections;
+    made->metrics.streams = &made->streams;
     for (unsigned i = 0; i < count; i++) {
         made->loops[i].server = made;
         made->loops[i].wake_fd = -1;
@@ -252,6 +269,7 @@ static ez_status start_loops(ez_server *server, ez_error *error) {
     for (unsigned i = 0; i < server->count; i++) {
         server->metrics.counters[i] = &server->loops[i].counters;
         server->metrics.backends[i] = server->loops[i].backend;
+        server->metrics.events[i] = ez_streams_events(server->loops[i].streams);
     }
     for (unsigned i = 0; i < server->count; i++) {
         if (pthread_create(&server->loops[i].thread, NULL, run, &server->loops[i]) != 0)

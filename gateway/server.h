@@ -12,10 +12,13 @@ typedef struct ez_server ez_server;
 typedef struct ez_server_options {
     const char *http_addr; // "127.0.0.1:7380", "[::1]:7380"; port 0: any
     const char *rpc_url;
+    const char *events_url;
     const char *cors_origins; // or NULL
     unsigned loops;           // 0: one per core
     unsigned max_connections; // over all loops
     unsigned max_calls;       // in flight, per loop
+    unsigned max_streams;     // over all loops
+    unsigned stream_check_s;  // how often a stream's credential is looked at again
     unsigned idle_s;          // connections without a request
     unsigned request_s;       // for a request to arrive, beside what its size allows
 } ez_server_options;

@@ -154,9 +154,8 @@ static bool is_path_param(const ez_router_match *match, const ez_field_rule *fie
     return false;
 }
 
-// update_mask=name,group: the one field whose elements may come joined.
-static ez_status read_update_mask(reading *r, const ez_field_rule *field, const char *value) {
-    r->has_update_mask = true;
+// update_mask=name,group, topics=alerts,logs: names, in which no comma can be, may come joined.
+static ez_status read_joined(reading *r, const ez_field_rule *field, const char *value) {
     while (*value) {
         size_t len = strcspn(value, ",");
         char *name = ez_arena_strndup(r->arena, value, len);
@@ -180,9 +179,11 @@ static ez_status read_query_field(reading *r, const char *name, const char *valu
     if (is_path_param(r->match, field) || mask_has(&r->mask, name))
         return ez_error_set(r->error, EZ_INVALID_ARGUMENT, "QUERY_TWICE",
                             "\"%s\" is given twice: by the query and by the path or the body", name);
-    if (strcmp(name, "update_mask") == 0)
-        return read_update_mask(r, field, value);
     bool is_repeated = r->out->request->descriptor->fields[field->index].label == PROTOBUF_C_LABEL_REPEATED;
+    bool is_mask = strcmp(name, "update_mask") == 0;
+    r->has_update_mask = r->has_update_mask || is_mask;
+    if (is_mask || (is_repeated && field->one_of))
+        return read_joined(r, field, value);
     uint64_t bit = field->index < 64 ? 1ull << field->index : 0;
     if (!is_repeated && (r->given & bit))
         return ez_error_set(r->error, EZ_INVALID_ARGUMENT, "QUERY_TWICE", "query parameter \"%s\" is given twice",

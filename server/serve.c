@@ -196,6 +196,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                                 .fleet = s->fleet,
                                 .store = s->core.store,
                                 .server_id = s->id,
+                                .events = s->events,
                                 .events_url = ez_settings_text(settings, "EZ_EVENTS_URL"),
                                 .insecure_listen = ez_settings_bool(settings, "EZ_INSECURE_LISTEN")};
     return ez_system_create(&system, &s->system, error);

@@ -59,7 +59,7 @@ static int run_version(const ez_ctl_arguments *in, const ez_settings *settings) 
     return fflush(stdout) == 0 ? EZ_CTL_EXIT_OK : EZ_CTL_EXIT_REFUSED;
 }
 
-static const char *const watch_words[] = {"config", NULL};
+static const char *const watch_words[] = {"config", "stats", "logs", "alerts", "data-planes", NULL};
 static const char *const shell_words[] = {"bash", "zsh", "fish", NULL};
 
 #define BIT(option) (1u << (option))
@@ -69,8 +69,9 @@ static const char *const shell_words[] = {"bash", "zsh", "fish", NULL};
 
 const ez_ctl_builtin ez_ctl_builtins[] = {
     {"status", "", 0, 0, "How the server is; in detail with an admin token.", run_status, READS, NULL},
-    {"watch", "config", 1, 1, "Follow changes as they are pushed, one a line. Needs no token.", ez_ctl_watch, READS,
-     watch_words},
+    {"watch", "config|stats|logs|alerts|data-planes", 1, 1,
+     "Follow changes, live numbers, request logs, alerts or data planes as they are pushed. Needs no token.",
+     ez_ctl_watch, READS, watch_words},
     {"call", "METHOD [JSON]", 1, 2, "Call any method by its name in the schema; JSON, @FILE or - is the whole request.",
      run_call, READS | CHANGES | BIT(EZ_CTL_ALL), NULL},
     {"methods", "", 0, 0, "List the methods: who may call them, their command, their route.", ez_ctl_methods, OUTPUT,

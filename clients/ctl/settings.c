@@ -14,7 +14,9 @@
 const ez_setting ez_ctl_settings[] = {
     {"EZ_RPC_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7350", 0, 0,
      "Where calls go: tcp://HOST:PORT or tls+tcp://HOST:PORT, several with commas, tried in this order.", "URL"},
-    {"EZ_CONFIG_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7351", 0, 0, "Where ezctl watch listens.", "URL"},
+    {"EZ_CONFIG_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7351", 0, 0, "Where ezctl watch config listens.", "URL"},
+    {"EZ_EVENTS_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7352", 0, 0,
+     "Where ezctl watch listens for stats, logs, alerts and data-planes.", "URL"},
     {"EZ_TOKEN", EZ_SETTING_SECRET, NULL, 0, 0,
      "The token to call with: an admin token, a master key or a data plane's token.", "TOKEN"},
     {"EZ_ADMIN_TOKEN", EZ_SETTING_SECRET, NULL, 0, 0, "The same, where EZ_TOKEN is not set.", "TOKEN"},

@@ -19,6 +19,7 @@
 #include "clients/c/subscribe.h"
 #include "clients/ctl/call.h"
 #include "clients/ctl/settings.h"
+#include "proto/runtime/cleanup.h"
 #include "proto/runtime/clock.h"
 
 #define CONNECT_MS 5000
@@ -27,14 +28,16 @@
 
 typedef struct watch {
     const ez_ctl_arguments *in;
+    const ez_ctl_watch_topic *topic; // NULL: config
     const char *url;
     ez_subscriber *subscriber;
     int signals;
-    bool is_json;
+    ez_ctl_watch_form form;
     bool was_connected, is_connected;
     uint64_t give_up_ms; // no connection by then is an error
     uint64_t dropped;
     ez_ctl_watched watched;
+    ez_ctl_followed followed;
     ez_buf event, lines, notes;
 } watch;
 
@@ -55,6 +58,13 @@ static void tell_connection(watch *w) {
     w->dropped = dropped;
 }
 
+static ez_status read_event(watch *w, ez_error *error) {
+    const ez_slice event = {w->event.data, w->event.len};
+    if (!w->topic)
+        return ez_ctl_watch_event(&w->watched, event, w->form.is_json, &w->lines, &w->notes, error);
+    return ez_ctl_watch_topic_event(&w->followed, w->topic, event, &w->form, &w->lines, &w->notes, error);
+}
+
 // The program's exit status, or -1 to go on.
 static int print_events(watch *w) {
     ez_error error = EZ_ERROR_INIT;
@@ -62,8 +72,7 @@ static int print_events(watch *w) {
     while (ez_subscriber_take(w->subscriber, &w->event)) {
         ez_buf_clear(&w->lines);
         ez_buf_clear(&w->notes);
-        const ez_slice event = {w->event.data, w->event.len};
-        if (ez_ctl_watch_event(&w->watched, event, w->is_json, &w->lines, &w->notes, &error) != EZ_OK) {
+        if (read_event(w, &error) != EZ_OK) {
             say(w, error.message);
             continue;
         }
@@ -124,28 +133,48 @@ static void close_signals(int signals) {
     (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+// Lines have a title on a terminal.
+static int print_title(const watch *w) {
+    ez_auto(ez_buf) title;
+    ez_buf_init(&title, NOTES_MAX);
+    if (!w->topic || !w->topic->title || !w->form.is_screen)
+        return EZ_CTL_EXIT_OK;
+    (void)ez_buf_printf(&title, "%s\n", w->topic->title);
+    return ez_ctl_print(&title);
+}
+
 int ez_ctl_watch(const ez_ctl_arguments *arguments, const ez_settings *settings) {
     ez_error error = EZ_ERROR_INIT;
     const ez_client_tls tls = ez_ctl_tls(settings);
     uint32_t patience = arguments->timeout_ms ? arguments->timeout_ms : CONNECT_MS;
+    const char *word = arguments->operands[0];
+    const ez_ctl_watch_topic *topic = ez_ctl_watch_topic_find(word);
+    bool is_json = !ez_ctl_wants_table(arguments);
+    ez_ctl_live live = {0};
     watch w = {.in = arguments,
-               .url = ez_settings_text(settings, "EZ_CONFIG_URL"),
-               .is_json = !ez_ctl_wants_table(arguments),
+               .topic = topic,
+               .url = ez_settings_text(settings, topic ? "EZ_EVENTS_URL" : "EZ_CONFIG_URL"),
+               .form = {.is_json = is_json,
+                        .is_screen = !is_json && isatty(STDOUT_FILENO) == 1,
+                        .width = ez_ctl_terminal_width(),
+                        .live = &live},
                .give_up_ms = ez_clock_mono_ms() + patience};
-    if (strcmp(arguments->operands[0], "config") != 0) {
-        (void)ez_error_set(&error, EZ_INVALID_ARGUMENT, EZ_CTL_USAGE, "\"%.40s\" can't be watched; config can",
-                           arguments->operands[0]);
+    if (!topic && strcmp(word, "config") != 0) {
+        (void)ez_error_set(&error, EZ_INVALID_ARGUMENT, EZ_CTL_USAGE,
+                           "\"%.40s\" can't be watched; config, stats, logs, alerts and data-planes can", word);
         return ez_ctl_report_usage(&error);
     }
     w.signals = open_signals();
-    if (ez_subscriber_open(w.url, "config", &tls, &w.subscriber, &error) != EZ_OK) {
+    if (ez_subscriber_open(w.url, topic ? topic->topic : "config", &tls, &w.subscriber, &error) != EZ_OK) {
         close_signals(w.signals);
         return ez_ctl_report_usage(&error);
     }
     ez_buf_init(&w.event, EZ_EVENT_MAX);
     ez_buf_init(&w.lines, LINES_MAX);
     ez_buf_init(&w.notes, NOTES_MAX);
-    int result = follow(&w);
+    int result = print_title(&w);
+    if (result == EZ_CTL_EXIT_OK)
+        result = follow(&w);
     close_signals(w.signals); // closing may take a second: another Ctrl-C ends the program at once
     ez_subscriber_close(w.subscriber);
     ez_buf_fini(&w.event);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ezctl watch config: the pushed changes, one a line, until SIGINT, SIGTERM or a closed output ends it. Main thread.
+// ezctl watch: what the server pushes, one a line, until SIGINT, SIGTERM or a closed output ends it. Main thread.
 #pragma once
 
 #include "clients/ctl/arguments.h"
+#include "clients/ctl/watch_report.h"
 #include "proto/runtime/buf.h"
 #include "proto/runtime/error.h"
 #include "proto/runtime/frame.h"
@@ -18,7 +19,40 @@ typedef struct ez_ctl_watched {
     bool has_begun;
 } ez_ctl_watched;
 
-// Reads one event: appends a line for each change to out, and to notes (one a line) what was missed since the event
-// before. Errors as in proto/runtime/frame.h and message.h; nothing is appended then.
+// The same of one topic of the events socket.
+typedef struct ez_ctl_followed {
+    char server_id[64];
+    uint64_t sequence;
+    bool has_begun;
+} ez_ctl_followed;
+
+typedef struct ez_ctl_watch_form {
+    bool is_json;
+    bool is_screen; // a report takes the place of the one before
+    size_t width;   // of the terminal; 0: no limit
+    ez_ctl_live *live;
+} ez_ctl_watch_form;
+
+// A topic that can be watched, by what it is called here.
+typedef struct ez_ctl_watch_topic {
+    const char *word;                             // "data-planes"
+    const char *topic;                            // "dataplanes"
+    const ProtobufCMessageDescriptor *descriptor; // of its message; NULL: shown without it
+    const char *title;                            // of its lines; NULL: none
+    void (*put_lines)(const Ez__V1__EventHeader *header, const ProtobufCMessage *message, const ez_ctl_watch_form *form,
+                      ez_arena *arena, ez_buf *out);
+    const char *items; // the message's field of which each element is an object of its own with -o json; or NULL
+} ez_ctl_watch_topic;
+
+// NULL where there is none.
+const ez_ctl_watch_topic *ez_ctl_watch_topic_find(const char *word);
+
+// Reads one event of a topic; otherwise as ez_ctl_watch_event.
+ez_status ez_ctl_watch_topic_event(ez_ctl_followed *followed, const ez_ctl_watch_topic *topic, ez_slice event,
+                                   const ez_ctl_watch_form *form, ez_buf *out, ez_buf *notes,
+                                   ez_error *error) EZ_MUST_CHECK;
+
+// Reads one event of topic config: appends a line for each change to out, and to notes (one a line) what was missed
+// since the event before. Errors as in proto/runtime/frame.h and message.h; nothing is appended then.
 ez_status ez_ctl_watch_event(ez_ctl_watched *watched, ez_slice event, bool is_json, ez_buf *out, ez_buf *notes,
                              ez_error *error) EZ_MUST_CHECK;

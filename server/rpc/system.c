@@ -107,6 +107,16 @@ ez_status ez_handle_events_watch(struct ez_system *self, ez_call *call, Ez__V1__
     Ez__V1__WatchEventsResponse reply = EZ__V1__WATCH_EVENTS_RESPONSE__INIT;
     reply.events_url = (char *)self->options.events_url;
     reply.server_id = (char *)self->options.server_id;
+    ez_publish_topic topics[EZ_PUBLISH_TOPICS_MAX];
+    Ez__V1__TopicPosition positions[EZ_PUBLISH_TOPICS_MAX], *list[EZ_PUBLISH_TOPICS_MAX];
+    reply.n_topics = self->options.events != NULL ? ez_publish_topics(self->options.events, topics) : 0;
+    reply.topics = list;
+    for (size_t i = 0; i < reply.n_topics; i++) {
+        ez__v1__topic_position__init(&positions[i]);
+        positions[i].topic = topics[i].name;
+        positions[i].sequence = topics[i].sequence;
+        list[i] = &positions[i];
+    }
     return ez_call_reply(call, &reply.base);
 }
 

@@ -3,6 +3,7 @@
 // ez_system: the server's own state: /status, /about, /readyz, metrics. Any thread.
 #pragma once
 
+#include "server/platform/publish/publish.h"
 #include "server/rpc/rpc.h"
 
 typedef struct ez_system ez_system;
@@ -13,6 +14,7 @@ typedef struct ez_system_options {
     ez_fleet *fleet;
     const ez_store *store;
     const char *server_id;
+    ez_publish *events;     // which events were published; NULL: none
     const char *events_url; // where events are pushed
     bool insecure_listen;
 } ez_system_options;

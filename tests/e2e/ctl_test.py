@@ -203,6 +203,36 @@ class CtlTest(unittest.TestCase):
         for process in (lines, objects):
             process.stop()
 
+    def test_watch_data_planes(self):
+        log = os.path.join(self.plane.home, "watch-data-planes.log")
+        env = {"EZ_EVENTS_URL": self.plane.env["EZ_EVENTS_URL"]}
+        lines = ezplane.Process("ezctl", ["watch", "data-planes", "-o", "table"], env=env, log=log)
+        self.addCleanup(lines.kill)
+        objects = ezplane.Process("ezctl", ["watch", "data-planes", "-o", "json"], env=env, log=log + ".json")
+        self.addCleanup(objects.kill)
+
+        def sees_one(process):
+            """Nothing tells when it is connected: data planes come and go until it has seen one."""
+            while not select.select([process.popen.stdout], [], [], 0)[0]:
+                done = self.plane.run("ez-dpsim", "--planes", "1", "--seconds", "1", "--json")
+                self.assertEqual(done.returncode, 0, done.stderr)
+
+        sees_one(lines)
+        sees_one(objects)
+        line = lines.wait_for_line("20").split()
+        self.assertIn(line[2], ("joined", "stopped", "lost"))
+        event = json.loads(objects.wait_for_line('{"time"'))
+        self.assertIn(event["type"], ("joined", "stopped", "lost"))
+        for process in (lines, objects):
+            process.stop()
+
+    def test_watch_names_what_it_can(self):
+        done = self.run_ctl("watch", "weather", status=2)
+        self.assertIn("config, stats, logs, alerts and data-planes can", done.stderr)
+        away = f"tcp://127.0.0.1:{ezplane.free_port()}"
+        done = self.run_ctl("watch", "stats", "--timeout", "200ms", env={"EZ_EVENTS_URL": away}, status=3)
+        self.assertIn(away, done.stderr)
+
     def test_watch_ends_with_its_reader(self):
         ctl = os.path.join(os.environ["EZ_TEST_BIN"], "ezctl")
         process = subprocess.Popen([ctl, "watch", "config"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,

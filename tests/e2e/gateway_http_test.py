@@ -664,7 +664,7 @@ class Start(unittest.TestCase):
 
     def test_bad_settings(self):
         for env in ({"EZ_HTTP_ADDR": "nonsense"}, {"EZ_HTTP_ADDR": "127.0.0.1:99999"}, {"EZ_RPC_URL": "nonsense"},
-                    {"EZ_HTTP_LOOPS": "x"}, {"EZ_CORS_ORIGINS": "example.org"}):
+                    {"EZ_EVENTS_URL": "ipc:///tmp/x"}, {"EZ_HTTP_LOOPS": "x"}, {"EZ_CORS_ORIGINS": "example.org"}):
             ended = self.run_gateway(**{"EZ_HTTP_ADDR": "127.0.0.1:0", **env})
             self.assertNotEqual(ended.returncode, 0, env)
             self.assertIn(next(iter(env)), ended.stderr)

@@ -97,6 +97,20 @@ static void put_body(const gen_schema *schema, gen_json *json, const gen_route *
     gen_text_fini(&example);
 }
 
+static void put_content(const gen_schema *schema, gen_json *json, const gen_rpc *rpc) {
+    gen_json_open(json, "content", '{');
+    gen_json_open(json, rpc->rule->streams ? "text/event-stream" : "application/json", '{');
+    if (rpc->rule->streams) {
+        gen_json_open(json, "schema", '{');
+        gen_json_string(json, "type", "string");
+        gen_json_close(json, '}');
+    } else {
+        gen_json_ref(json, "schema", "schemas", gen_openapi_name(schema->pool, rpc->reply, gen_view_of_reply(rpc)));
+    }
+    gen_json_close(json, '}');
+    gen_json_close(json, '}');
+}
+
 static void put_success(const gen_schema *schema, gen_json *json, const gen_rpc *rpc) {
     unsigned status = gen_rpc_http_status(rpc);
     gen_json_open(json, gen_pool_printf(schema->pool, "%u", status), '{');
@@ -110,11 +124,7 @@ static void put_success(const gen_schema *schema, gen_json *json, const gen_rpc 
     gen_json_ref(json, "X-Request-ID", "headers", "RequestId");
     gen_json_close(json, '}');
     if (status != 204) {
-        gen_json_open(json, "content", '{');
-        gen_json_open(json, "application/json", '{');
-        gen_json_ref(json, "schema", "schemas", gen_openapi_name(schema->pool, rpc->reply, gen_view_of_reply(rpc)));
-        gen_json_close(json, '}');
-        gen_json_close(json, '}');
+        put_content(schema, json, rpc);
     }
     gen_json_close(json, '}');
 }

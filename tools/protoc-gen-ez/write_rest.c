@@ -96,6 +96,8 @@ static void put_reply(const gen_rpc *rpc, gen_text *out) {
     unsigned status = gen_rpc_http_status(rpc);
     if (status == 204)
         gen_text_puts(out, "Reply: 204, empty.");
+    else if (rpc->rule->streams)
+        gen_text_printf(out, "Reply: %u, `text/event-stream`; what is in it is in docs/protocol.md.", status);
     else
         gen_text_printf(out, "Reply: %u, [%s](#object-%s)%s%s.", status, rpc->reply->ident, rpc->reply->c_lower,
                         gen_view_of_reply(rpc) == GEN_VIEW_REVEALED ? " with its secrets" : "",

@@ -14,24 +14,17 @@
 
 #include "proto/runtime/cleanup.h"
 
-#define TOPICS_MAX    16
-#define TOPIC_LEN_MAX 32
 #define SERVER_ID_MAX 32
 #define HEADER_MAX    512
 #define SEND_BUFFER   1024 // events kept for each subscriber; nng takes 1 to 8192
 #define RECEIVE_MAX   4096 // a subscriber has nothing to tell
 
-typedef struct channel {
-    char name[TOPIC_LEN_MAX + 1];
-    uint64_t sequence;
-} channel;
-
 struct ez_publish {
     nng_socket socket;
     char server_id[SERVER_ID_MAX + 1];
     pthread_mutex_t lock;
-    channel topics[TOPICS_MAX]; // guarded by lock
-    unsigned topic_count;       // guarded by lock
+    ez_publish_topic topics[EZ_PUBLISH_TOPICS_MAX]; // guarded by lock
+    unsigned topic_count;                           // guarded by lock
 };
 
 static int listen_on(ez_publish *publish, const char *url) {
@@ -88,14 +81,14 @@ void ez_publish_close(ez_publish *publish) {
 }
 
 // Under the lock. NULL where the table is full: topics are constants of the program, so that is our bug.
-static channel *find_topic(ez_publish *publish, const char *name) {
+static ez_publish_topic *find_topic(ez_publish *publish, const char *name) {
     for (unsigned i = 0; i < publish->topic_count; i++) {
         if (strcmp(publish->topics[i].name, name) == 0)
             return &publish->topics[i];
     }
-    if (publish->topic_count == TOPICS_MAX || strlen(name) > TOPIC_LEN_MAX)
+    if (publish->topic_count == EZ_PUBLISH_TOPICS_MAX || strlen(name) > EZ_PUBLISH_TOPIC_MAX)
         return NULL;
-    channel *found = &publish->topics[publish->topic_count++];
+    ez_publish_topic *found = &publish->topics[publish->topic_count++];
     memcpy(found->name, name, strlen(name) + 1);
     return found;
 }
@@ -137,11 +130,11 @@ static ez_status make_message(const ez_buf *head, const ez_publish_event *event,
 
 // Under the lock: the number is taken only where the event goes out.
 static ez_status send_locked(ez_publish *publish, const ez_publish_event *event, ez_error *error) {
-    channel *topic = find_topic(publish, event->topic);
+    ez_publish_topic *topic = find_topic(publish, event->topic);
     if (!topic)
         return ez_error_set(error, EZ_INTERNAL, "TOPIC_INVALID",
-                            "\"%s\" is one topic too many: at most %d, of %d bytes", event->topic, TOPICS_MAX,
-                            TOPIC_LEN_MAX);
+                            "\"%s\" is one topic too many: at most %d, of %d bytes", event->topic,
+                            EZ_PUBLISH_TOPICS_MAX, EZ_PUBLISH_TOPIC_MAX);
     ez_auto(ez_buf) head;
     ez_buf_init(&head, HEADER_MAX);
     nng_msg *message = NULL;
@@ -168,4 +161,12 @@ ez_status ez_publish_send(ez_publish *publish, const ez_publish_event *event, ez
     ez_status status = send_locked(publish, event, error);
     pthread_mutex_unlock(&publish->lock);
     return status;
+}
+
+unsigned ez_publish_topics(ez_publish *publish, ez_publish_topic out[EZ_PUBLISH_TOPICS_MAX]) {
+    pthread_mutex_lock(&publish->lock);
+    unsigned count = publish->topic_count;
+    memcpy(out, publish->topics, count * sizeof *out);
+    pthread_mutex_unlock(&publish->lock);
+    return count;
 }

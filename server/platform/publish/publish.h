@@ -23,9 +23,20 @@ typedef struct ez_publish_event {
     size_t len;
 } ez_publish_event;
 
+#define EZ_PUBLISH_TOPICS_MAX 16 // of one socket
+#define EZ_PUBLISH_TOPIC_MAX  32 // bytes of a topic
+
+typedef struct ez_publish_topic {
+    char name[EZ_PUBLISH_TOPIC_MAX + 1];
+    uint64_t sequence; // of its last event
+} ez_publish_topic;
+
 // url: tcp://…. server_id: at most 32 characters, new at each start.
 ez_status ez_publish_open(const char *url, const char *server_id, ez_publish **out, ez_error *error) EZ_MUST_CHECK;
 void ez_publish_close(ez_publish *publish);
 
 // RESOURCE_EXHAUSTED (EVENT_TOO_LARGE) past EZ_EVENT_MAX.
 ez_status ez_publish_send(ez_publish *publish, const ez_publish_event *event, ez_error *error) EZ_MUST_CHECK;
+
+// Copies what topics had events, and how far they are; returns how many.
+unsigned ez_publish_topics(ez_publish *publish, ez_publish_topic out[EZ_PUBLISH_TOPICS_MAX]);

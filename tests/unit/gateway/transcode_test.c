@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ez/v1/common.pb-c.h"
+#include "ez/v1/event.pb-c.h"
 #include "ez/v1/key.pb-c.h"
 
 typedef struct scene {
@@ -194,6 +195,14 @@ Test(transcode, mask_of_the_query_wins) {
     expect_ok(EZ_VERB_PATCH, "/admin/keys/5?update_mask=name,group", "{\"name\":\"x\",\"labels\":{}}");
     cr_assert_eq(update()->n_update_mask, 2);
     cr_assert_str_eq(update()->update_mask[1], "group");
+}
+
+Test(transcode, a_list_of_words_may_be_joined) {
+    expect_ok(EZ_VERB_GET, "/admin/events?topics=alerts,logs&topics=dataplanes", NULL);
+    const Ez__V1__WatchEventsRequest *request = (const Ez__V1__WatchEventsRequest *)s.call.request;
+    cr_assert_eq(request->n_topics, 3);
+    cr_assert_str_eq(request->topics[1], "logs");
+    cr_assert_str_eq(request->topics[2], "dataplanes");
 }
 
 Test(transcode, body_beside_the_path) {

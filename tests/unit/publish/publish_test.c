@@ -122,6 +122,18 @@ Test(publish, an_event_that_is_too_large_takes_no_number, .init = open_publish, 
     end_subscriber(&subscriber);
 }
 
+Test(publish, tells_how_far_each_topic_is, .init = open_publish, .fini = close_publish, .timeout = 60) {
+    ez_publish_topic topics[EZ_PUBLISH_TOPICS_MAX];
+    cr_assert_eq(ez_publish_topics(publish, topics), 0);
+    send_event("alerts", "", 0);
+    send_event("config", "abc", 3);
+    send_event("alerts", "", 0);
+    cr_assert_eq(ez_publish_topics(publish, topics), 2);
+    cr_assert_str_eq(topics[0].name, "alerts");
+    cr_assert_eq(topics[0].sequence, 2);
+    cr_assert_eq(topics[1].sequence, 1);
+}
+
 Test(publish, says_what_is_wrong_with_a_url) {
     ez_error error = EZ_ERROR_INIT;
     expect_reason(EZ_INVALID_ARGUMENT, "URL_INVALID", ez_publish_open("ipc:///tmp/x", "s", &publish, &error), &error);
