@@ -512,6 +512,43 @@ Test(logs, features_say_how_many_are_kept_and_for_how_long) {
     cr_assert_eq(total_of(""), 150, "statistics outlive records");
 }
 
+// ---- Several servers
+
+static size_t seen_by(ez_world *of, const char *filter) {
+    Ez__V1__ListLogsResponse *list = ask(&of->admin, "Logs/List", "{%s}", filter);
+    return list->n_items;
+}
+
+Test(logs, servers_on_one_store_count_once_and_forget_together) {
+    if (!w.server.is_postgres)
+        return;
+    ez_world other = {.kept = NULL};
+    given_second_server(&other.server, &w.server);
+    given_callers(&other);
+    ez_caller first = plane;
+    int64_t now = now_s();
+    batch b = {.time_s = now - 2 * DAY, .count = 3};
+    cr_assert_eq(ingest(&b, 1)->stored, 3);
+    // Whoever repeats may ask another server, which knows the mark.
+    plane = caller_with(&other, first.token);
+    Ez__V1__IngestLogsResponse *again = NULL;
+    expect_soon((again = ingest(&b, 1)) != NULL); // the data plane's token gets there by the feed
+    cr_assert(again->repeated);
+    b.time_s = now;
+    cr_assert_eq(ingest(&b, 2)->stored, 3);
+    plane = first;
+    cr_assert_eq(ingest(&b, 3)->stored, 3);
+    cr_assert_eq(seen_by(&other, ""), 9);
+    Ez__V1__GetLogStatsResponse *stats = ask(&other.admin, "Logs/GetStats", "{}");
+    cr_assert_eq(stats->total->requests, 9);
+    ask(&w.admin, "Logs/Delete", "{'before':'%s'}", at(now - DAY));
+    expect_soon(seen_by(&other, "") == 6);
+    ask(&other.admin, "Settings/UpdateFeatures", "{'features':{'flags':{'beta':true}}}");
+    Ez__V1__Features *features = NULL;
+    expect_soon((features = ask(&w.admin, "Settings/GetFeatures", "{}"))->n_flags == 1);
+    end_world(&other);
+}
+
 // ---- Watching
 
 // Ingests some more and looks whether a sample has come; whoever has just subscribed may miss the first one.

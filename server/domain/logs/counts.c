@@ -22,7 +22,7 @@
 #define PASS_MIN_MS 1000  // between passes
 #define PASS_MAX_MS 60000 // a pass even if nothing changed
 
-enum { NOTHING = UINT32_MAX }; // no field has this number
+#define NOTHING UINT32_MAX // no field has this number
 
 // Where a kind's packed bytes say what its status follows from.
 typedef struct status_fields {

@@ -22,7 +22,7 @@ typedef struct group {
     bool is_provider;           // of groups and API keys: not for tenants
     bool is_access;             // of masters and keys
     int64_t default_s;          // length of the range where none is given
-    int64_t longest_s, slack_s; // 0: no bound. The slack is one step: "6 hours until now" is said a moment before
+    int64_t longest_s, slack_s; // 0: no bound. One step of slack: "6 hours until now" is said a moment before
     int64_t kept_s;             // how far back such steps are kept; 0: for ever
     const char *longest;        // in words
 } group;
@@ -80,7 +80,7 @@ static ez_status check_length(const question *q, const Ez__V1__GetLogStatsReques
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "RANGE_TOO_LONG",
                             "group_by=%s covers at most %s: ask for a shorter range, or for longer steps", of->word,
                             of->longest);
-    if (of->kept_s && q->query.since_s < q->now_s - of->kept_s)
+    if (of->kept_s && q->query.since_s < q->now_s - of->kept_s - of->slack_s)
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "RANGE_TOO_OLD",
                             "group_by=%s goes back %d days at most: ask for longer steps", of->word,
                             (int)(of->kept_s / DAY_S));
