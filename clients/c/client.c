@@ -147,18 +147,20 @@ ez_status ez_client_open(const ez_client_options *options, ez_client **out, ez_e
     return EZ_OK;
 }
 
-// Calls that nng does not hold end here; the others end when their socket closes.
-static void cancel_waiting(ez_client *client) {
+// Calls that nng does not hold end here; the others end when their socket closes, and here too where it can't be
+// closed.
+static void cancel_calls(ez_client *client, bool and_those_in_nng) {
     ez_error error;
     ez_error_clear(&error);
     ez_error_set(&error, EZ_CANCELLED, "CLIENT_CLOSED", "The client was closed.");
     for (unsigned i = 0; i < client->slot_count; i++) {
         ez_client_slot *slot = client->slots[i];
         pthread_mutex_lock(&client->mutex);
-        bool waits = slot->state == SLOT_WAITING;
-        slot->state = waits ? SLOT_DONE : slot->state;
+        bool is_in_nng = slot->state == SLOT_SENDING || slot->state == SLOT_RECEIVING;
+        bool ends = slot->state == SLOT_WAITING || (is_in_nng && and_those_in_nng);
+        slot->state = ends ? SLOT_DONE : slot->state;
         pthread_mutex_unlock(&client->mutex);
-        if (waits) {
+        if (ends) {
             ez_client_slot_finish(slot, EZ_CANCELLED, &error, (ez_slice){0});
         }
     }
@@ -175,8 +177,9 @@ void ez_client_close(ez_client *client) {
     if (client->has_thread) {
         pthread_join(client->thread, NULL);
     }
-    cancel_waiting(client);
+    cancel_calls(client, false);
     if (!ez_client_peers_close(client)) {
+        cancel_calls(client, true);
         return; // nng may still call back: what it would touch stays
     }
     pthread_mutex_lock(&client->mutex);

@@ -72,7 +72,8 @@ typedef struct ez_call_options {
 // Connects in the background: a server that is away is no error here. INVALID_ARGUMENT names the option that is wrong.
 ez_status ez_client_open(const ez_client_options *options, ez_client **out, ez_error *error) EZ_MUST_CHECK;
 
-// Ends calls under way with CANCELLED, waits for callbacks that run, frees. Not from a callback. NULL is fine.
+// Ends calls under way with CANCELLED, waits for callbacks that run, frees. Where nng hangs it is left with its memory
+// after three seconds for each server. Not from a callback. NULL is fine.
 void ez_client_close(ez_client *client);
 
 // Calls and waits. request must be method->request's message; the reply is one of method->reply's, the caller frees it

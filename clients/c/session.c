@@ -38,6 +38,13 @@ static ez_status check(const ez_session_options *options, ez_error *error) {
     if (options->max_rows == 0 || options->max_rows > ROWS_MAX) {
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "MAX_ROWS_INVALID", "max_rows must be 1 to %u.", ROWS_MAX);
     }
+    for (unsigned i = 0; i < options->kind_count; i++) {
+        if (i >= EZ_SESSION_KINDS_MAX || ez_change_member(options->kinds[i]) == 0) {
+            return ez_error_set(error, EZ_INVALID_ARGUMENT, "KINDS_INVALID",
+                                "A session's kinds must be at most %d of those that data planes get.",
+                                EZ_SESSION_KINDS_MAX);
+        }
+    }
     return options->config_url == NULL ? EZ_OK : ez_dial_check_url(options->config_url, error);
 }
 
@@ -127,6 +134,9 @@ ez_status ez_session_open(const ez_session_options *options, ez_session **out, e
     }
     session->options = *options;
     session->heartbeat_ns = HEARTBEAT_NS;
+    for (unsigned i = 0; i < options->kind_count; i++) {
+        session->kinds |= 1u << options->kinds[i];
+    }
     ez_rows_init(&session->rows, options->max_rows, options->keep_bytes);
     ez_arena_init(&session->arena, EZ_UNPACK_MAX);
     ez_arena_init(&session->event_arena, EZ_EVENT_MAX * 4);

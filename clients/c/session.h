@@ -15,6 +15,7 @@
 #include "ez/v1/common.pb-c.h"
 
 #define EZ_SESSION_DIGEST_LEN 32
+#define EZ_SESSION_KINDS_MAX  16
 
 typedef struct ez_session ez_session;
 typedef struct ez_session_group ez_session_group;
@@ -54,12 +55,14 @@ typedef struct ez_session_options {
     const char *name;                 // of the data plane; informational
     const char *version;              // of the program that follows; informational
     const char *cache_dir; // directory for the sealed cache, of this session alone; made with mode 0700; NULL: none
-    uint32_t cache_interval_ms; // least time between two writes; 5000
-    uint32_t max_rows;          // rows beyond are rejected; 4194304
-    bool keep_bytes;            // true. false: hashes only, for simulators; then no cache
-    ez_session_group *group;    // NULL: one of its own
-    void *user;                 // for the callbacks; each of them may be NULL
-    ez_session_put *on_put;     // NULL: every row is accepted unread
+    uint32_t cache_interval_ms;               // least time between two writes; 5000
+    uint32_t max_rows;                        // rows beyond are rejected; 4194304
+    Ez__V1__Kind kinds[EZ_SESSION_KINDS_MAX]; // what to hold, kind_count of them; the server then compares no digest
+    unsigned kind_count;                      // 0: all
+    bool keep_bytes;                          // true. false: hashes only, for simulators; then no cache
+    ez_session_group *group;                  // NULL: one of its own
+    void *user;                               // for the callbacks; each of them may be NULL
+    ez_session_put *on_put;                   // NULL: every row is accepted unread
     ez_session_delete *on_delete;
     ez_session_at *on_revision;
     ez_session_applied *on_applied;

@@ -108,6 +108,14 @@ static bool is_superseded(const ez_session *session, const ez_change *change, co
            says_secret(change->resource);
 }
 
+// A change from before what is held. A snapshot shows each row as of its own page, so the deltas that follow it begin
+// with what some rows have behind them: a key that was revoked meanwhile must not work again until they are through. In
+// a snapshot everything is of now, even where the server went back.
+static bool is_older(const ez_session *session, const ez_change *change, const ez_row *row) {
+    return !session->in_snapshot && row != NULL && row->is_held && change->revision < row->revision &&
+           change->revision != 0;
+}
+
 static void apply_put(ez_session *session, const ez_change *change) {
     row_put put = {.change = change};
     ez_row *row = change->kind > UINT8_MAX ? NULL : ez_rows_find(&session->rows, (uint8_t)change->kind, change->id);
@@ -115,6 +123,7 @@ static void apply_put(ez_session *session, const ez_change *change) {
                   put.hash);
     if (same_hash(row, put.hash)) {
         row->seen = session->snapshot;
+        ez_rows_date(row, change->revision);
         ez_rows_accept(&session->rows, row);
         return;
     }
@@ -134,6 +143,7 @@ static void apply_put(ez_session *session, const ez_change *change) {
         return;
     }
     row->seen = session->snapshot;
+    ez_rows_date(row, change->revision);
 }
 
 static void delete_row(ez_session *session, ez_row *row) {
@@ -146,20 +156,30 @@ static void delete_row(ez_session *session, ez_row *row) {
     }
 }
 
-void ez_apply_change(ez_session *session, const ez_change *change) {
+// A pushed event has changes of all kinds.
+static bool is_wanted(const ez_session *session, const ez_change *change) {
+    return session->kinds == 0 || (change->kind < 32 && (session->kinds >> change->kind & 1u) != 0);
+}
+
+bool ez_apply_change(ez_session *session, const ez_change *change) {
+    if (!is_wanted(session, change)) {
+        return false;
+    }
+    ez_row *row = change->kind > UINT8_MAX ? NULL : ez_rows_find(&session->rows, (uint8_t)change->kind, change->id);
+    if (is_older(session, change, row)) {
+        return true;
+    }
     session->cache.is_dirty = true;
     if (change->op == EZ__V1__OP__OP_PUT) {
         apply_put(session, change);
-        return;
-    }
-    ez_row *row = change->kind > UINT8_MAX ? NULL : ez_rows_find(&session->rows, (uint8_t)change->kind, change->id);
-    if (change->op == EZ__V1__OP__OP_DELETE && row != NULL) {
+    } else if (change->op == EZ__V1__OP__OP_DELETE && row != NULL) {
         delete_row(session, row);
     }
+    return true;
 }
 
 bool ez_apply_has_secret(const ez_session *session, const ez_change *change) {
-    if (change->kind != EZ__V1__KIND__KIND_API_KEY || change->op != EZ__V1__OP__OP_PUT) {
+    if (change->kind != EZ__V1__KIND__KIND_API_KEY || change->op != EZ__V1__OP__OP_PUT || !is_wanted(session, change)) {
         return true;
     }
     const ez_row *row = ez_rows_find(&session->rows, (uint8_t)change->kind, change->id);

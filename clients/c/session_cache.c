@@ -23,8 +23,14 @@
 #define MAGIC     "EZCACHE1"
 #define MAGIC_LEN 8
 #define HEAD_LEN  (MAGIC_LEN + EZ_SHA256_LEN)
-#define CACHE_MAX (256u << 20)
+// Bytes before sealing. A key takes 145 bytes here with nothing but its name, 310 with limits, scopes, addresses and
+// labels: this has room for a million of 1 KiB, or for all rows that a session may hold where they are plain.
+#define CACHE_MAX (1u << 30)
+#define FILE_MAX  ((size_t)CACHE_MAX + HEAD_LEN + EZ_SEAL_OVERHEAD)
+// Of a row, beside its bytes and its secret: tags, lengths, kind, id, versions.
+#define ROW_HEAD  48
 #define PLACE     "ezplane data plane cache v1"
+#define PLACE_MAX 48
 
 static bool make_paths(ez_session_cache *cache, const char *dir) {
     cache->directory = strdup(dir);
@@ -79,8 +85,7 @@ void ez_cache_close(ez_session *session) {
 
 static ez_status read_all(int fd, ez_buf *out) {
     struct stat info;
-    if (fstat(fd, &info) != 0 || info.st_size > (off_t)CACHE_MAX ||
-        ez_buf_reserve(out, (size_t)info.st_size) != EZ_OK) {
+    if (fstat(fd, &info) != 0 || info.st_size > (off_t)FILE_MAX || ez_buf_reserve(out, (size_t)info.st_size) != EZ_OK) {
         return EZ_RESOURCE_EXHAUSTED;
     }
     while (out->len < (size_t)info.st_size) {
@@ -108,7 +113,16 @@ static ez_status open_file(const ez_session_cache *cache, ez_buf *file, ez_error
     return status == EZ_OK ? EZ_OK : ez_error_set(error, status, "CACHE_READ", "it can't be read, or is too large");
 }
 
-static ez_status unseal(const ez_session_cache *cache, const ez_buf *file, ez_buf *plain, ez_error *error) {
+// What a sealed copy is bound to: one of other kinds would lack rows, or hold ones that nobody keeps up to date.
+static void place_of(const ez_session *session, char out[PLACE_MAX]) {
+    if (session->kinds == 0) {
+        snprintf(out, PLACE_MAX, "%s", PLACE);
+    } else {
+        snprintf(out, PLACE_MAX, "%s kinds %x", PLACE, session->kinds);
+    }
+}
+
+static ez_status unseal(const ez_session *session, const ez_buf *file, ez_buf *plain, ez_error *error) {
     uint8_t sum[EZ_SHA256_LEN];
     if (file->len < HEAD_LEN || memcmp(file->data, MAGIC, MAGIC_LEN) != 0) {
         return ez_error_set(error, EZ_DATA_LOSS, "CACHE_INVALID", "it is no cache of this version");
@@ -117,9 +131,11 @@ static ez_status unseal(const ez_session_cache *cache, const ez_buf *file, ez_bu
     if (memcmp(sum, file->data + MAGIC_LEN, sizeof sum) != 0) {
         return ez_error_set(error, EZ_DATA_LOSS, "CACHE_DAMAGED", "its checksum is wrong: the file is damaged");
     }
-    if (ez_unseal(cache->sealer, file->data + HEAD_LEN, file->len - HEAD_LEN, PLACE, strlen(PLACE), plain, NULL) !=
-        EZ_OK) {
-        return ez_error_set(error, EZ_DATA_LOSS, "CACHE_TOKEN", "it was sealed with another token");
+    char place[PLACE_MAX];
+    place_of(session, place);
+    if (ez_unseal(session->cache.sealer, file->data + HEAD_LEN, file->len - HEAD_LEN, place, strlen(place), plain,
+                  NULL) != EZ_OK) {
+        return ez_error_set(error, EZ_DATA_LOSS, "CACHE_TOKEN", "it was sealed with another token, or for other kinds");
     }
     return EZ_OK;
 }
@@ -153,14 +169,15 @@ void ez_cache_load(ez_session *session) {
         return;
     }
     ez_buf file, plain;
-    ez_buf_init(&file, CACHE_MAX);
+    ez_buf_init(&file, FILE_MAX);
     ez_buf_init(&plain, CACHE_MAX);
     ez_error error;
     ez_error_clear(&error);
     ez_status status = open_file(cache, &file, &error);
     if (status == EZ_OK) {
-        status = unseal(cache, &file, &plain, &error);
+        status = unseal(session, &file, &plain, &error);
     }
+    ez_buf_fini(&file); // hundreds of megabytes, where there are a million keys
     if (status == EZ_OK) {
         status = load_rows(session, (ez_slice){plain.data, plain.len}, &error);
     }
@@ -172,7 +189,6 @@ void ez_cache_load(ez_session *session) {
         ez_wipe(plain.data, plain.len);
     }
     ez_buf_fini(&plain);
-    ez_buf_fini(&file);
 }
 
 // ---- Writing ----
@@ -188,7 +204,12 @@ static ez_status encode_head(const ez_session *session, ez_buf *out) {
 }
 
 static ez_status encode(ez_session *session, ez_buf *out) {
-    ez_status status = encode_head(session, out);
+    // All room at once: the worker has events waiting, and growing would copy most of it again and again.
+    uint64_t room = session->rows.bytes + session->rows.held * ROW_HEAD;
+    ez_status status = ez_buf_reserve(out, room < CACHE_MAX ? (size_t)room : 0);
+    if (status == EZ_OK) {
+        status = encode_head(session, out);
+    }
     for (uint32_t i = 0; i < session->rows.count && status == EZ_OK; i++) {
         const ez_row *row = &session->rows.rows[i];
         if (!row->is_held) {
@@ -322,10 +343,12 @@ ez_status ez_cache_write(ez_session *session, ez_error *error) {
     const ez_session_cache *cache = &session->cache;
     uint8_t head[HEAD_LEN] = MAGIC;
     ez_buf file;
-    ez_buf_init(&file, (size_t)CACHE_MAX + HEAD_LEN + EZ_SEAL_OVERHEAD);
+    ez_buf_init(&file, FILE_MAX);
     ez_status status = ez_buf_append(&file, head, sizeof head);
     if (status == EZ_OK) {
-        status = ez_seal(cache->sealer, cache->plain.data, cache->plain.len, PLACE, strlen(PLACE), &file, error);
+        char place[PLACE_MAX];
+        place_of(session, place);
+        status = ez_seal(cache->sealer, cache->plain.data, cache->plain.len, place, strlen(place), &file, error);
     }
     if (status == EZ_OK) {
         ez_sha256(file.data + HEAD_LEN, file.len - HEAD_LEN, file.data + MAGIC_LEN);

@@ -7,10 +7,31 @@
 #include "ez/v1/config.pb-c.h"
 #include "proto/runtime/wire.h"
 
-enum { CHANGE_KIND = 2, CHANGE_ID = 3, CHANGE_OP = 4, CHANGE_SECRET_VERSION = 5, CHANGE_SECRET = 30 };
+enum {
+    CHANGE_REVISION = 1,
+    CHANGE_KIND = 2,
+    CHANGE_ID = 3,
+    CHANGE_OP = 4,
+    CHANGE_SECRET_VERSION = 5,
+    CHANGE_SECRET = 30
+};
 enum { CHANGE_RESOURCE_FIRST = 10, CHANGE_RESOURCE_LAST = 15 };
 enum { PAGE_MODE = 1, PAGE_FROM = 2, PAGE_TO = 3, PAGE_NEXT = 5 };
 enum { REVISION_EPOCH = 1, REVISION_N = 2 };
+
+static bool read_revision(ez_slice bytes, ez_session_revision *out) {
+    *out = (ez_session_revision){0};
+    size_t at = 0;
+    ez_wire_field field;
+    while (ez_wire_next(bytes.data, bytes.len, &at, &field)) {
+        if (field.type == 0 && field.number == REVISION_EPOCH) {
+            out->epoch = field.varint;
+        } else if (field.type == 0 && field.number == REVISION_N) {
+            out->n = field.varint;
+        }
+    }
+    return at == bytes.len;
+}
 
 static void take_field(const ez_wire_field *field, ez_change *out) {
     if (field->type == 0) {
@@ -36,6 +57,9 @@ static void take_field(const ez_wire_field *field, ez_change *out) {
     } else if (field->type == 2 && field->number == CHANGE_SECRET) {
         out->secret = field->bytes;
         out->has_secret = true;
+    } else if (field->type == 2 && field->number == CHANGE_REVISION) {
+        ez_session_revision revision;
+        out->revision = read_revision(field->bytes, &revision) ? revision.n : 0;
     }
 }
 
@@ -112,20 +136,6 @@ bool ez_change_next(ez_slice message, uint32_t number, size_t *at, ez_change *ou
     }
     *bad = *at != message.len;
     return false;
-}
-
-static bool read_revision(ez_slice bytes, ez_session_revision *out) {
-    *out = (ez_session_revision){0};
-    size_t at = 0;
-    ez_wire_field field;
-    while (ez_wire_next(bytes.data, bytes.len, &at, &field)) {
-        if (field.type == 0 && field.number == REVISION_EPOCH) {
-            out->epoch = field.varint;
-        } else if (field.type == 0 && field.number == REVISION_N) {
-            out->n = field.varint;
-        }
-    }
-    return at == bytes.len;
 }
 
 bool ez_page_read(ez_slice message, ez_page *out) {

@@ -12,6 +12,7 @@ typedef struct ez_change {
     uint32_t kind;
     uint32_t op;
     int64_t id;
+    uint64_t revision; // its n; 0: not said
     uint64_t secret_version;
     uint32_t member; // field number of the resource; 0: none
     ez_slice resource;

@@ -93,6 +93,8 @@ bool ez_fetch_start(ez_session *session) {
     request.revision = session->at.epoch != 0 && !session->wants_snapshot ? &at : NULL;
     request.page_token = session->page_token;
     request.max_bytes = FETCH_MAX_BYTES;
+    request.n_kinds = session->options.kind_count;
+    request.kinds = session->options.kinds;
     // The session repeats it itself.
     const ez_call_options options = {
         .timeout_ms = FETCH_TIMEOUT_MS, .max_retries = -1, .authorization = session->token};
@@ -166,8 +168,7 @@ static bool apply_page(ez_session *session, ez_slice reply) {
     bool bad = false;
     while (ez_change_next(reply, 4, &at, &change, &bad)) {
         session->is_consistent = false;
-        ez_apply_change(session, &change);
-        session->fetched++;
+        session->fetched += ez_apply_change(session, &change);
     }
     return !bad;
 }

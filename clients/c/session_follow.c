@@ -72,6 +72,8 @@ static bool send_hello(ez_session *session) {
     request.name = session->name;
     request.version = session->version;
     request.process_epoch = session->process_epoch;
+    request.n_kinds = session->options.kind_count;
+    request.kinds = session->options.kinds;
     const ez_call_options options = {
         .timeout_ms = HELLO_TIMEOUT_MS, .max_retries = -1, .authorization = session->token};
     static const char name[] = "ez.v1.DataPlanes/Hello";
@@ -229,8 +231,7 @@ static void apply_event(ez_session *session, const Ez__V1__EventHeader *header, 
     ez_change change;
     bool bad = false;
     while (ez_change_next(batch, 1, &at, &change, &bad)) {
-        ez_apply_change(session, &change);
-        step.changes++;
+        step.changes += ez_apply_change(session, &change);
     }
     session->at = (ez_session_revision){.epoch = header->to->epoch, .n = header->to->n};
     session->cache.is_dirty = true;

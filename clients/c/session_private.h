@@ -78,6 +78,7 @@ struct ez_session {
     ez_session_options options; // callbacks and numbers; its texts are the ones below
     char *name, *version, *token, *config_url, *tls_ca, *tls_cert, *tls_name;
     uint64_t process_epoch;
+    uint32_t kinds; // bits of those it holds; 0: all
 
     ez_rows rows;
     ez_arena arena;       // of one row or one answer
@@ -212,7 +213,8 @@ ez_fetch_result ez_fetch_take(ez_session *session, ez_status status, const ez_er
 
 // session_apply.c
 // ------------------------------------------------------------------------------------------------------
-void ez_apply_change(ez_session *session, const ez_change *change);
+// False: of a kind that this session does not hold.
+bool ez_apply_change(ez_session *session, const ez_change *change);
 // Whether a pushed change can be applied without its secret.
 bool ez_apply_has_secret(const ez_session *session, const ez_change *change);
 // Deletes what the current snapshot did not have.

@@ -136,6 +136,10 @@ static void drop_reason(ez_rows *rows, const ez_row *row) {
     }
 }
 
+void ez_rows_date(ez_row *row, uint64_t revision) {
+    row->revision = revision < EZ_ROW_REVISION_MAX ? revision : EZ_ROW_REVISION_MAX;
+}
+
 void ez_rows_accept(ez_rows *rows, ez_row *row) {
     if (row->is_rejected) {
         row->is_rejected = false;

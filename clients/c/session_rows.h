@@ -22,12 +22,15 @@ typedef struct ez_row {
     uint8_t hash[EZ_DIGEST_LEN];
     int64_t id;
     uint64_t secret_version;
-    ez_row_data *data; // NULL where bytes are not kept, or nothing is held
-    uint16_t seen;     // the snapshot that had it last
-    uint8_t kind;
-    bool is_held;     // false: there never was a good version
-    bool is_rejected; // there is a newer version that could not be used
+    ez_row_data *data;      // NULL where bytes are not kept, or nothing is held
+    uint64_t revision : 38; // of what is held, as far as it was said; stays at EZ_ROW_REVISION_MAX beyond that
+    uint64_t seen : 16;     // the snapshot that had it last
+    uint64_t kind : 8;
+    uint64_t is_held : 1;     // 0: there never was a good version
+    uint64_t is_rejected : 1; // there is a newer version that could not be used
 } ez_row;
+
+#define EZ_ROW_REVISION_MAX (((uint64_t)1 << 38) - 1)
 
 // Why a row was rejected.
 typedef struct ez_rejection {
@@ -64,6 +67,8 @@ bool ez_rows_hold(ez_rows *rows, ez_row *row, const uint8_t hash[EZ_DIGEST_LEN],
 // The row keeps what it holds; why a newer version was not taken. Reasons past EZ_REASONS_KEPT rows are counted, not
 // kept.
 void ez_rows_reject(ez_rows *rows, ez_row *row, const char *reason);
+// What it holds is of this revision.
+void ez_rows_date(ez_row *row, uint64_t revision);
 // Its newest version is the one held.
 void ez_rows_accept(ez_rows *rows, ez_row *row);
 

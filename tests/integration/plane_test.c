@@ -158,6 +158,60 @@ Test(plane, it_starts_from_its_cache_with_the_server_away_and_catches_up) {
     remove_folder(cache);
 }
 
+// ---- Some kinds only
+
+Test(plane, one_that_holds_keys_alone_is_not_told_that_it_drifts) {
+    Ez__V1__Master *acme = given_master(&w.admin, "acme");
+    given_key(&w.admin, acme->id, "k");
+    given_key_follower(&plane, &w, edge->token);
+    expect_soon(plane_reached(&plane, revision_of(&w)));
+    given_namespace(&w.admin, "n");
+    given_key(&w.admin, acme->id, "l");
+    expect_soon(plane_reached(&plane, revision_of(&w)));
+    cr_assert_eq(plane_info(&plane).rows, 2);
+    cr_assert_eq(plane_puts(&plane, EZ__V1__KIND__KIND_NAMESPACE), 0);
+    restart_server(&w.server);
+    await_answers(&w);
+    given_key(&w.admin, acme->id, "m");
+    expect_soon(is_live(edge) && seen(edge)->applied->n == revision_of(&w));
+    Ez__V1__DataPlane *now = seen(edge);
+    cr_assert_eq(now->n_kinds, 1);
+    cr_assert_eq(now->kinds[0], EZ__V1__KIND__KIND_KEY);
+    cr_assert_not(now->digest_known);
+    cr_assert_eq(plane_info(&plane).rows, 3);
+    cr_assert_eq(plane_info(&plane).snapshots, 1);
+    end_follower(&plane);
+}
+
+static Ez__V1__AckConfigResponse *report(ez_caller *mute) {
+    uint64_t n = revision_of(&w);
+    return ask(mute, "Config/Ack", "{'revision':{'epoch':%" PRIu64 ",'n':%" PRIu64 "},'digest':'%064d'}",
+               w.admin.info.epoch, n, 0);
+}
+
+// The server knew it by what had been fetched, and forgot it with its sessions: after a restart the digest was compared
+// and was not equal.
+Test(plane, kinds_are_known_from_hello) {
+    ez_caller mute = caller_with(&w, far->token);
+    ask(&mute, "DataPlanes/Hello", "{'process_epoch':3,'kinds':['key','master']}");
+    ask(&mute, "Config/Fetch", "{}");
+    cr_assert_not(report(&mute)->digest_known, "what it fetches is its own affair");
+    restart_server(&w.server);
+    await_answers(&w);
+    ask(&mute, "DataPlanes/Hello", "{'process_epoch':3,'kinds':['key','master']}");
+    cr_assert_not(report(&mute)->digest_known);
+    cr_assert_eq(seen(far)->n_kinds, 2);
+    ask(&mute, "DataPlanes/Hello", "{'process_epoch':4,'keys_as_ids':true}");
+    cr_assert_not(report(&mute)->digest_known);
+    ask(&mute, "DataPlanes/Hello", "{'process_epoch':5}");
+    cr_assert(report(&mute)->digest_known);
+    cr_assert_not(report(&mute)->digest_equal);
+    cr_assert(seen(far)->digest_known);
+    cr_assert_eq(seen(far)->n_kinds, 0);
+    ask(&mute, "Config/Fetch", "{'kinds':['key']}");
+    cr_assert_not(report(&mute)->digest_known, "one that says nothing is known by what it fetches");
+}
+
 // ---- Waiting for the fleet
 
 static void create_and_wait(const char *name, uint32_t timeout_ms) {

@@ -10,11 +10,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ez/v1/data_plane.pb-c.h"
+#include "ez/calls.h"
 #include "proto/crypto/random.h"
+#include "proto/runtime/clock.h"
 
 #define WINDOW     64
 #define TIMEOUT_MS 30000
+#define PAGE       1000
+#define NAME       "sim-"
+#define LABEL      "simulator"
+#define LABEL_IS   "ez-dpsim"
+// A server that was just started has seen nobody yet: planes that are younger may be those of a run that still goes on.
+#define UNSEEN_S 600
 
 typedef struct call_batch {
     pthread_mutex_t mutex;
@@ -131,9 +138,15 @@ ez_status ez_enrol_all(ez_client *admin, ez_enrolled *planes, unsigned count, ez
     batch_init(&batch, error);
     for (unsigned i = 0; i < count && !has_failed(&batch); i++) {
         char name[64];
-        snprintf(name, sizeof name, "sim-%08" PRIx32 "-%u", run, i);
+        snprintf(name, sizeof name, NAME "%08" PRIx32 "-%u", run, i);
         Ez__V1__DataPlane plane = EZ__V1__DATA_PLANE__INIT;
+        Ez__V1__DataPlane__LabelsEntry label = EZ__V1__DATA_PLANE__LABELS_ENTRY__INIT;
+        Ez__V1__DataPlane__LabelsEntry *labels[] = {&label};
+        label.key = (char[]){LABEL};
+        label.value = (char[]){LABEL_IS};
         plane.name = name;
+        plane.labels = labels;
+        plane.n_labels = 1;
         Ez__V1__CreateDataPlaneRequest request = EZ__V1__CREATE_DATA_PLANE_REQUEST__INIT;
         request.data_plane = &plane;
         call_place *place = wait_for_place(&batch, places, WINDOW);
@@ -168,4 +181,48 @@ ez_status ez_enrol_delete_all(ez_client *admin, ez_enrolled *planes, unsigned co
     wait_for_place(&batch, places, 1);
     batch_fini(&batch);
     return batch.status;
+}
+
+static bool is_left_behind(const Ez__V1__DataPlane *plane) {
+    bool is_ours = false;
+    for (size_t i = 0; i < plane->n_labels; i++) {
+        is_ours =
+            is_ours || (strcmp(plane->labels[i]->key, LABEL) == 0 && strcmp(plane->labels[i]->value, LABEL_IS) == 0);
+    }
+    int64_t age_s = plane->created_at == NULL ? 0 : ez_clock_wall_ns() / 1000000000 - plane->created_at->seconds;
+    return is_ours && (plane->state == EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_LOST ||
+                       plane->state == EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_STOPPED ||
+                       (plane->state == EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_NEVER_SEEN && age_s > UNSEEN_S));
+}
+
+// One page; page_token becomes the next one's, "" at the end.
+static ez_status sweep_page(ez_client *admin, char page_token[513], ez_error *error) {
+    Ez__V1__ListDataPlanesRequest request = EZ__V1__LIST_DATA_PLANES_REQUEST__INIT;
+    request.page_size = PAGE;
+    request.page_token = page_token;
+    request.q = (char[]){NAME};
+    Ez__V1__ListDataPlanesResponse *page = NULL;
+    ez_status status = ez_call_data_planes_list(admin, &request, NULL, &page, error);
+    if (status != EZ_OK) {
+        return status;
+    }
+    static ez_enrolled left[PAGE]; // one sweep a process
+    unsigned count = 0;
+    for (size_t i = 0; i < page->n_items && count < PAGE; i++) {
+        if (is_left_behind(page->items[i])) {
+            left[count++] = (ez_enrolled){.id = page->items[i]->id};
+        }
+    }
+    snprintf(page_token, 513, "%s", page->next_page_token);
+    ez__v1__list_data_planes_response__free_unpacked(page, NULL);
+    return ez_enrol_delete_all(admin, left, count, error);
+}
+
+ez_status ez_enrol_sweep(ez_client *admin, ez_error *error) {
+    char page_token[513] = "";
+    ez_status status;
+    do {
+        status = sweep_page(admin, page_token, error);
+    } while (status == EZ_OK && page_token[0] != '\0');
+    return status;
 }

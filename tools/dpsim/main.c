@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ez-dpsim: simulates data planes. It enrols them, lets them follow, prints how long changes took to reach them and
-// whether all hold what the server holds, and deletes them again. Exit status: 0 all connected and equal; 1 not so; 2
+// whether all hold what the server holds, and deletes them again; also those that a run left behind when it was killed.
+// Exit status: 0 all connected and equal; 1 not so; 2
 // it could not be tried. Awkward: signals are blocked in all threads and waited for in main alone, so that an
 // interrupted run still deletes what it enrolled.
 #include <limits.h>
@@ -125,6 +126,9 @@ static ez_status set_up(sim *run, ez_error *error) {
         return ez_error_set(error, EZ_UNAVAILABLE, "NO_MEMORY", "There is no memory for %u data planes.", run->count);
     }
     ez_status status = open_admin(run, error);
+    if (status == EZ_OK) {
+        status = ez_enrol_sweep(run->admin, error);
+    }
     if (status == EZ_OK) {
         status = ez_enrol_all(run->admin, run->planes, run->count, error);
     }

@@ -98,6 +98,17 @@ static Ez__V1__RejectedRow **copy_rejected(const ez_session_state *session, ez_a
     return session->rejected_count > 0 ? list : NULL;
 }
 
+// The kinds it holds, where these are not all; returns how many.
+static size_t list_kinds(const ez_session_state *session, Ez__V1__Kind out[EZ_KIND_COUNT]) {
+    size_t count = 0;
+    for (int kind = 1; kind < EZ_KIND_COUNT && !ez_session_is_whole(session); kind++) {
+        if ((session->kinds >> kind & 1u) != 0) {
+            out[count++] = (Ez__V1__Kind)kind;
+        }
+    }
+    return count;
+}
+
 // Appends the session's fields. Under the fleet's lock, because they point into the session.
 static ez_status append_session(ez_fleet *fleet, const ez_session_state *session, ez_arena *arena, ez_buf *out) {
     Ez__V1__DataPlane view = EZ__V1__DATA_PLANE__INIT;
@@ -117,6 +128,10 @@ static ez_status append_session(ez_fleet *fleet, const ez_session_state *session
     view.applied = &applied;
     view.lag = head.n > session->applied ? head.n - session->applied : 0;
     view.digest_equal = session->digest_equal;
+    view.digest_known = session->digest_known;
+    Ez__V1__Kind kinds[EZ_KIND_COUNT];
+    view.kinds = kinds;
+    view.n_kinds = list_kinds(session, kinds);
     view.rejected = copy_rejected(session, arena);
     view.n_rejected = view.rejected != NULL ? session->rejected_count : 0;
     return ez_buf_pack(out, &view.base);

@@ -213,11 +213,11 @@ static ez_status snapshot(fetch *f, place *at, bool *done) {
 
 // ---- The call
 
-static void note_partial(ez_fleet *fleet, int64_t id, bool is_partial) {
+static void note_kinds(ez_fleet *fleet, int64_t id, const Ez__V1__FetchConfigRequest *request) {
     pthread_mutex_lock(&fleet->lock);
     ez_session_state *session = ez_session_find(fleet, id);
-    if (session != NULL) {
-        session->is_partial = is_partial;
+    if (session != NULL && !session->has_said_kinds) {
+        ez_session_note_kinds(session, request->kinds, request->n_kinds, request->keys_as_ids);
     }
     pthread_mutex_unlock(&fleet->lock);
 }
@@ -284,7 +284,7 @@ ez_status ez_handle_config_fetch(struct ez_fleet *self, ez_call *call, Ez__V1__F
     if (status != EZ_OK) {
         return status;
     }
-    note_partial(self, call->principal.id, request->n_kinds > 0 || request->keys_as_ids);
+    note_kinds(self, call->principal.id, request);
     ez_directory_enter();
     status = fill(&f, &at);
     ez_directory_leave();

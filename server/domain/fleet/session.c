@@ -14,6 +14,26 @@
 #include "ez/handlers.h"
 #include "proto/runtime/clock.h"
 
+static uint32_t all_kinds(void) {
+    uint32_t kinds = 0;
+    for (int kind = 1; kind < EZ_KIND_COUNT; kind++) {
+        kinds |= ez_kind_is_config(kind) ? 1u << kind : 0;
+    }
+    return kinds;
+}
+
+void ez_session_note_kinds(ez_session_state *session, const Ez__V1__Kind *kinds, size_t count, bool keys_as_ids) {
+    session->kinds = count == 0 ? all_kinds() : 0;
+    for (size_t i = 0; i < count; i++) {
+        session->kinds |= ez_kind_is_config((int)kinds[i]) ? 1u << kinds[i] : 0;
+    }
+    session->has_keys_as_ids = keys_as_ids;
+}
+
+bool ez_session_is_whole(const ez_session_state *session) {
+    return session->kinds == all_kinds() && !session->has_keys_as_ids;
+}
+
 static ez_session_state *add_session(ez_fleet *fleet, int64_t id) {
     ez_session_state *session = calloc(1, sizeof *session);
     if (session != NULL) {
@@ -43,7 +63,12 @@ ez_status ez_handle_data_planes_hello(struct ez_fleet *self, ez_call *call, Ez__
         ez_session_set(self, session, session->is_live, 0, &outcome);
         session->digest_known = false;
         session->rejected_count = 0;
-        session->is_partial = false;
+        session->has_said_kinds = false;
+        ez_session_note_kinds(session, NULL, 0, false);
+    }
+    if (request->n_kinds > 0 || request->keys_as_ids) {
+        session->has_said_kinds = true;
+        ez_session_note_kinds(session, request->kinds, request->n_kinds, request->keys_as_ids);
     }
     session->process_epoch = request->process_epoch;
     snprintf(session->version, sizeof session->version, "%s", request->version);
@@ -109,7 +134,7 @@ static bool keep_rejected(ez_session_state *session, const report *said) {
 
 static void keep_digest(const ez_fleet *fleet, ez_session_state *session, uint64_t n, const report *said) {
     uint8_t ours[32];
-    session->digest_known = !session->is_partial && said->digest->len == sizeof ours && n != 0 &&
+    session->digest_known = ez_session_is_whole(session) && said->digest->len == sizeof ours && n != 0 &&
                             ez_feed_digest(fleet->options.feed, n, ours);
     session->digest_equal = session->digest_known && memcmp(ours, said->digest->data, sizeof ours) == 0;
 }

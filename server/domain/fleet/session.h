@@ -30,9 +30,11 @@ typedef struct ez_session_state {
     uint64_t behind_since_ns; // monotonic; 0: it is not behind
     bool is_live;             // heard within three heartbeats, and has not said goodbye
     bool has_stopped;
-    bool is_lagging;  // that it lags was told
-    bool is_partial;  // asked for some kinds only: its digest can't be compared
-    uint64_t applied; // revision of our epoch; 0: none
+    bool is_lagging;      // that it lags was told
+    uint32_t kinds;       // bits of the kinds it holds
+    bool has_keys_as_ids; // of a key it holds its id alone
+    bool has_said_kinds;  // in its Hello: what it fetches then tells nothing of it
+    uint64_t applied;     // revision of our epoch; 0: none
     bool digest_known, digest_equal;
     ez_rejected *rejected;
     size_t rejected_count;
@@ -63,6 +65,10 @@ void ez_outcome_finish(ez_outcome *outcome, const ez_fleet *fleet);
 ez_session_state *ez_session_find(ez_fleet *fleet, int64_t id);
 // Changes a session's liveness or revision, and with it what waiters still miss.
 void ez_session_set(ez_fleet *fleet, ez_session_state *session, bool is_live, uint64_t applied, ez_outcome *outcome);
+// Notes what it holds: kinds as in HelloRequest and FetchConfigRequest, none being all.
+void ez_session_note_kinds(ez_session_state *session, const Ez__V1__Kind *kinds, size_t count, bool keys_as_ids);
+// Whether that is all, so that its digest can be compared.
+bool ez_session_is_whole(const ez_session_state *session);
 void ez_session_heard(ez_fleet *fleet, ez_session_state *session, ez_outcome *outcome);
 // Notes an event to be published. One that there is no room for is dropped, as a slow subscriber would drop it.
 void ez_session_tell(const ez_fleet *fleet, const ez_session_state *session, Ez__V1__DataPlaneEventType type,

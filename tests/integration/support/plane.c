@@ -34,7 +34,8 @@ static void on_revision(void *user, ez_session_revision revision, bool from_cach
     pthread_mutex_unlock(&plane->mutex);
 }
 
-static void follow(ez_plane *plane, ez_world *world, const char *token, const char *cache_dir) {
+// kind: the only one that it holds; 0: all.
+static void follow(ez_plane *plane, ez_world *world, const char *token, const char *cache_dir, int kind) {
     pthread_mutex_init(&plane->mutex, NULL);
     ez_session_options options;
     ez_session_options_init(&options);
@@ -46,18 +47,25 @@ static void follow(ez_plane *plane, ez_world *world, const char *token, const ch
     options.user = plane;
     options.on_put = on_put;
     options.on_revision = on_revision;
+    options.kinds[0] = (Ez__V1__Kind)kind;
+    options.kind_count = kind != 0;
     ez_error error = EZ_ERROR_INIT;
     expect_ok(ez_session_open(&options, &plane->session, &error), &error);
 }
 
 void given_follower(ez_plane *plane, ez_world *world, const char *token, const char *cache_dir) {
     *plane = (ez_plane){.session = NULL};
-    follow(plane, world, token, cache_dir);
+    follow(plane, world, token, cache_dir, 0);
 }
 
 void given_picky_follower(ez_plane *plane, ez_world *world, const char *token, const char *refused_name) {
     *plane = (ez_plane){.refused_name = refused_name};
-    follow(plane, world, token, NULL);
+    follow(plane, world, token, NULL, 0);
+}
+
+void given_key_follower(ez_plane *plane, ez_world *world, const char *token) {
+    *plane = (ez_plane){.session = NULL};
+    follow(plane, world, token, NULL, EZ__V1__KIND__KIND_KEY);
 }
 
 void end_follower(ez_plane *plane) {

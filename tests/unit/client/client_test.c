@@ -154,7 +154,7 @@ Test(client, moves_to_the_second_server_and_stays) {
     plane_stop(gone);
     fake_plane *plane = plane_start(1, 0, 0);
     ez_client *client = open_client(dead, plane_rpc_url(plane));
-    create_ok(client, NULL);
+    create_ok(client, &(ez_call_options){.timeout_ms = 2000});
     cr_assert_str_eq(ez_client_server(client), plane_rpc_url(plane));
     ez_client_close(client);
     plane_stop(plane);

@@ -213,6 +213,7 @@ static void do_fetch(fake_plane *plane, ez_slice message, call_answer *answer) {
     Ez__V1__FetchConfigRequest *request = ez__v1__fetch_config_request__unpack(NULL, message.len, message.data);
     cr_assert_not_null(request);
     plane->seen.fetches++;
+    plane->seen.fetch_kinds = request->n_kinds;
     plane->seen.fetch_has_revision = request->revision != NULL;
     plane->seen.fetch_since = request->revision == NULL ? 0 : request->revision->n;
     bool is_delta = request->revision != NULL && request->revision->epoch == plane->epoch &&
@@ -296,7 +297,11 @@ static void do_heartbeat(fake_plane *plane, ez_slice message, call_answer *answe
     pack_answer(answer, &reply.base);
 }
 
-static void do_hello(fake_plane *plane, call_answer *answer) {
+static void do_hello(fake_plane *plane, ez_slice message, call_answer *answer) {
+    Ez__V1__HelloRequest *request = ez__v1__hello_request__unpack(NULL, message.len, message.data);
+    cr_assert_not_null(request);
+    plane->seen.hello_kinds = request->n_kinds;
+    ez__v1__hello_request__free_unpacked(request, NULL);
     plane->seen.hellos++;
     plane->has_session = true;
     Ez__V1__HelloResponse reply = EZ__V1__HELLO_RESPONSE__INIT;
@@ -336,7 +341,7 @@ static void dispatch(fake_plane *plane, const char *method, ez_slice message, ca
         answer->code = EZ_FAILED_PRECONDITION;
         answer->reason = "NO_SESSION";
     } else if (strcmp(method, "ez.v1.DataPlanes/Hello") == 0) {
-        do_hello(plane, answer);
+        do_hello(plane, message, answer);
     } else if (strcmp(method, "ez.v1.Config/Fetch") == 0) {
         do_fetch(plane, message, answer);
     } else if (strcmp(method, "ez.v1.Config/Ack") == 0) {

@@ -72,6 +72,7 @@ typedef struct plane_seen {
     uint64_t if_match;
     bool validate_only, wait_applied;
     uint64_t fetch_since;
+    size_t hello_kinds, fetch_kinds; // how many were named
     bool fetch_has_revision;
 } plane_seen;
 plane_seen plane_look(fake_plane *plane);

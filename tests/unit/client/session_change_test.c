@@ -23,6 +23,10 @@ Test(session_change, reads_what_protobuf_packs) {
     change.id = -7;
     change.op = EZ__V1__OP__OP_PUT;
     change.secret_version = 300;
+    Ez__V1__Revision revision = EZ__V1__REVISION__INIT;
+    revision.epoch = 9;
+    revision.n = 1ull << 40;
+    change.revision = &revision;
     change.resource_case = EZ__V1__CHANGE__RESOURCE_API_KEY;
     change.api_key = &key;
     change.secret = &secret;
@@ -35,6 +39,7 @@ Test(session_change, reads_what_protobuf_packs) {
     cr_assert_eq(read.id, -7);
     cr_assert_eq(read.op, 1);
     cr_assert_eq(read.secret_version, 300);
+    cr_assert_eq(read.revision, 1ull << 40);
     cr_assert_eq(read.member, ez_change_member(5));
     cr_assert_eq(read.resource.len, resource_len);
     cr_assert_arr_eq(read.resource.data, resource, resource_len);

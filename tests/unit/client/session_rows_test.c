@@ -140,3 +140,15 @@ Test(session_rows, keeps_a_secret_given_from_its_own_memory) {
     cr_assert_arr_eq(ez_row_secret(row).data, "sk-secret", 9);
     ez_rows_fini(&rows);
 }
+
+// A simulator holds thousands of tables; and a revision that no longer fits must not look older than it is.
+Test(session_rows, a_row_is_small_and_its_revision_saturates) {
+    cr_assert_eq(sizeof(ez_row), 64);
+    ez_row row = {.kind = UINT8_MAX, .seen = UINT16_MAX};
+    ez_rows_date(&row, EZ_ROW_REVISION_MAX - 1);
+    cr_assert_eq(row.revision, EZ_ROW_REVISION_MAX - 1);
+    ez_rows_date(&row, UINT64_MAX);
+    cr_assert_eq(row.revision, EZ_ROW_REVISION_MAX);
+    cr_assert_eq(row.kind, UINT8_MAX);
+    cr_assert_eq(row.seen, UINT16_MAX);
+}
