@@ -16,9 +16,9 @@
 #define ARENA_MAX  (256u << 10)
 #define KEEP_BYTES (1u << 20)
 
-void ez_log_rows_init(ez_log_rows *rows) {
+void ez_log_rows_init(ez_log_rows *rows, size_t max) {
     *rows = (ez_log_rows){0};
-    ez_buf_init(&rows->packed, EZ_LOG_ROWS_BYTES);
+    ez_buf_init(&rows->packed, max < EZ_LOG_ROWS_BYTES ? max : EZ_LOG_ROWS_BYTES);
 }
 
 void ez_log_rows_fini(ez_log_rows *rows) {
@@ -30,8 +30,9 @@ void ez_log_rows_fini(ez_log_rows *rows) {
 
 void ez_log_rows_clear(ez_log_rows *rows) {
     if (rows->packed.cap > KEEP_BYTES) {
+        size_t max = rows->packed.max;
         ez_log_rows_fini(rows);
-        ez_log_rows_init(rows);
+        ez_log_rows_init(rows, max);
         return;
     }
     ez_buf_clear(&rows->packed);
@@ -88,8 +89,7 @@ uint32_t ez_log_rows_take(ez_log_rows *rows, ez_slice *out) {
     uint32_t count = 0;
     ez_wire_field field;
     for (size_t next = start; count < EZ_LOG_BATCH_ROWS; count++) {
-        if (!ez_wire_next(rows->packed.data, rows->packed.len, &next, &field) ||
-            next - start > EZ_LOG_BATCH_BYTES) {
+        if (!ez_wire_next(rows->packed.data, rows->packed.len, &next, &field) || next - start > EZ_LOG_BATCH_BYTES) {
             break;
         }
         rows->at = next;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_log_rows: log records that were added and are not yet in a batch, packed. Internal to libezplane. Not shared between
-// threads, but for ez_log_rows_encode.
+// ez_log_rows: log records that were added and are not yet in a batch, packed. Internal to libezplane. Not shared
+// between threads, but for ez_log_rows_encode.
 #pragma once
 
 #include "ez/v1/log.pb-c.h"
@@ -20,7 +20,8 @@ typedef struct ez_log_rows {
     size_t at; // what is before it is in a batch
 } ez_log_rows;
 
-void ez_log_rows_init(ez_log_rows *rows);
+// max: bytes, at most EZ_LOG_ROWS_BYTES.
+void ez_log_rows_init(ez_log_rows *rows, size_t max);
 void ez_log_rows_fini(ez_log_rows *rows);
 void ez_log_rows_clear(ez_log_rows *rows);
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_reporter: opening, closing, and what its user's threads do. It owns its copies of the texts, its thread, its spools
-// and, where none was given, its client. Awkward: a spool directory must have one owner: two that send the same batches
-// with the same labels do no harm, but two that write to one file do; so there is a lock, which ends with its process.
+// ez_reporter: opening, closing, and what its user's threads do. It owns its copies of the texts, its thread, its
+// spools and, where none was given, its client. Awkward: a spool directory must have one owner: two that send the same
+// batches with the same labels do no harm, but two that write to one file do; so there is a lock, which ends with its
+// process.
 #include "clients/c/reporter.h"
 
 #include <errno.h>
@@ -146,9 +147,8 @@ ez_status ez_reporter_open(const ez_reporter_options *options, ez_reporter **out
     ez_status status = check(options, error);
     ez_reporter *reporter = status == EZ_OK ? calloc(1, sizeof *reporter) : NULL;
     if (reporter == NULL) {
-        return status != EZ_OK
-                   ? status
-                   : ez_error_set(error, EZ_UNAVAILABLE, "NO_MEMORY", "There is no memory for a reporter.");
+        return status != EZ_OK ? status
+                               : ez_error_set(error, EZ_UNAVAILABLE, "NO_MEMORY", "There is no memory for a reporter.");
     }
     reporter->dir = reporter->lock = -1;
     reporter->flush_ms = options->flush_ms;
@@ -156,10 +156,12 @@ ez_status ez_reporter_open(const ez_reporter_options *options, ez_reporter **out
     reporter->max = is_bounded ? options->spool_max : MEMORY_MAX;
     reporter->user = options->user;
     reporter->on_rejected = options->on_rejected;
-    ez_usage_rows_init(&reporter->usage);
-    ez_usage_rows_init(&reporter->usage_taken);
-    ez_log_rows_init(&reporter->logs);
-    ez_log_rows_init(&reporter->logs_taken);
+    // What is collected must fit into the spool at once.
+    size_t memory = (size_t)reporter->max / 4;
+    ez_usage_rows_init(&reporter->usage, memory / EZ_USAGE_ROW_BYTES);
+    ez_usage_rows_init(&reporter->usage_taken, memory / EZ_USAGE_ROW_BYTES);
+    ez_log_rows_init(&reporter->logs, memory);
+    ez_log_rows_init(&reporter->logs_taken, memory);
     pthread_mutex_init(&reporter->mutex, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -223,7 +225,8 @@ ez_status ez_usage_add(ez_reporter *reporter, const ez_usage_delta *deltas, size
         reporter->master_id = deltas[i].of == EZ_USAGE_OF_MASTER ? deltas[i].id : reporter->master_id;
     }
     if (status == EZ_OK) {
-        note_added(reporter, EZ_REPORT_USAGE, count, before < EZ_USAGE_BATCH_ROWS && reporter->usage.count >= EZ_USAGE_BATCH_ROWS);
+        note_added(reporter, EZ_REPORT_USAGE, count,
+                   before < EZ_USAGE_BATCH_ROWS && reporter->usage.count >= EZ_USAGE_BATCH_ROWS);
     } else {
         reporter->refused[EZ_REPORT_USAGE] += count;
     }
@@ -241,8 +244,8 @@ ez_status ez_log_add(ez_reporter *reporter, const Ez__V1__LogRecord *record, ez_
     }
     if (status == EZ_OK) {
         size_t batch = reporter->logs.count % EZ_LOG_BATCH_ROWS;
-        bool is_big = batch == 0 || reporter->logs.packed.len / (1u << 20) !=
-                                        (reporter->logs.packed.len - encoded.len) / (1u << 20);
+        bool is_big = batch == 0 ||
+                      reporter->logs.packed.len / (1u << 20) != (reporter->logs.packed.len - encoded.len) / (1u << 20);
         note_added(reporter, EZ_REPORT_LOGS, 1, is_big);
     } else {
         reporter->refused[EZ_REPORT_LOGS]++;
@@ -282,10 +285,9 @@ ez_status ez_reporter_sync_wait(ez_reporter *reporter, uint64_t ticket, uint32_t
     }
     ez_status status = EZ_OK;
     if (reporter->synced < ticket) {
-        status = reporter->failed >= ticket
-                     ? ez_error_copy(error, &reporter->failure)
-                     : ez_error_set(error, EZ_DEADLINE_EXCEEDED, "SYNC_TIMEOUT",
-                                    "The spool was not written in %u ms.", timeout_ms);
+        status = reporter->failed >= ticket ? ez_error_copy(error, &reporter->failure)
+                                            : ez_error_set(error, EZ_DEADLINE_EXCEEDED, "SYNC_TIMEOUT",
+                                                           "The spool was not written in %u ms.", timeout_ms);
         status = status == EZ_OK ? reporter->failure.code : status;
     }
     pthread_mutex_unlock(&reporter->mutex);

@@ -7,8 +7,8 @@
 //
 // Without a spool directory batches wait in memory, and what was not sent is gone with the process.
 //
-// Nothing is dropped in silence. Where there is no room ez_usage_add and ez_log_add refuse; what the server refused, and
-// what a disk lost, is counted in ez_reporter_info and logged.
+// Nothing is dropped in silence. Where there is no room ez_usage_add and ez_log_add refuse; what the server refused,
+// and what a disk lost, is counted in ez_reporter_info and logged.
 //
 // Threads: every function may be called from any thread, save ez_reporter_close, which must be the last, and none but
 // ez_reporter_get_info from a callback. A reporter has one thread of its own, which also calls the callback.
@@ -39,10 +39,10 @@ typedef struct ez_reporter_options {
     const char *token;                // data-plane token; NULL: client_options.token
     const char *previous_token;       // of the same data plane, where it was given a new one: what lies in the spool is
                                       // sealed with it. NULL: none
-    const char *spool_dir;    // directory of this reporter alone; made with mode 0700; NULL: memory only
-    uint64_t spool_max;       // bytes of each stream on disk; 256 MiB, at least 1 MiB. Memory only: at most 32 MiB
-    uint32_t flush_ms;        // longest time between an addition and its batch; 1000
-    void *user;               // for the callback
+    const char *spool_dir;            // directory of this reporter alone; made with mode 0700; NULL: memory only
+    uint64_t spool_max; // bytes of each stream on disk; 256 MiB, at least 1 MiB. Memory only: at most 32 MiB
+    uint32_t flush_ms;  // longest time between an addition and its batch; 1000
+    void *user;         // for the callback
     ez_reporter_rejected *on_rejected; // NULL: it is logged and counted only
 } ez_reporter_options;
 
@@ -93,14 +93,14 @@ ez_status ez_reporter_sync_wait(ez_reporter *reporter, uint64_t ticket, uint32_t
 ez_status ez_reporter_drain(ez_reporter *reporter, uint32_t timeout_ms, ez_error *error) EZ_MUST_CHECK;
 
 typedef struct ez_report_info {
-    uint64_t note;             // of the last sync that is durable
-    uint64_t added;            // deltas, or records
-    uint64_t refused;          // not added: no room, or invalid
-    uint64_t batches_waiting;  // not acknowledged, earlier processes' included
-    uint64_t rows_waiting;     // in them
-    uint64_t spool_bytes;      // files, or memory
-    uint64_t restored;         // batches that earlier processes left
-    uint64_t acknowledged;     // batches
+    uint64_t note;            // of the last sync that is durable
+    uint64_t added;           // deltas, or records
+    uint64_t refused;         // not added: no room, or invalid
+    uint64_t batches_waiting; // not acknowledged, earlier processes' included
+    uint64_t rows_waiting;    // in them
+    uint64_t spool_bytes;     // files, or memory
+    uint64_t restored;        // batches that earlier processes left
+    uint64_t acknowledged;    // batches
     uint64_t rows_acknowledged;
     uint64_t repeated;         // of these, the server had already
     uint64_t server_skipped;   // rows of unknown ids, or records that it refused
@@ -118,7 +118,7 @@ typedef struct ez_reporter_info {
 // As of the last thing the reporter did.
 void ez_reporter_get_info(ez_reporter *reporter, ez_reporter_info *out);
 
-// Gives every batch in <stream>.rejected of a spool directory, oldest first. error is NULL in each call. NOT_FOUND where
-// there is none. The directory must not be in use.
+// Gives every batch in <stream>.rejected of a spool directory, oldest first. error is NULL in each call. NOT_FOUND
+// where there is none. The directory must not be in use.
 ez_status ez_reporter_read_rejected(const char *spool_dir, const char *token, ez_report_stream stream,
                                     ez_reporter_rejected *each, void *user, ez_error *error) EZ_MUST_CHECK;

@@ -56,16 +56,16 @@ struct ez_reporter {
     // Shared:
     ez_usage_rows usage;
     ez_log_rows logs;
-    int64_t master_id;  // one that was counted; 0: the server adds up masters
-    uint64_t first_ns;  // when the oldest of usage and logs was added; 0: there is nothing
+    int64_t master_id; // one that was counted; 0: the server adds up masters
+    uint64_t first_ns; // when the oldest of usage and logs was added; 0: there is nothing
     bool kick, stop;
     uint64_t added[EZ_REPORT_STREAMS], refused[EZ_REPORT_STREAMS];
-    uint64_t wanted;         // the last sync that was asked for
-    bool has_note;           // … brought a note
+    uint64_t wanted; // the last sync that was asked for
+    bool has_note;   // … brought a note
     uint64_t note;
-    uint64_t synced, failed;         // the last one that came to a good, and to a bad end
-    ez_error failure;                // of that one
-    bool is_drained;                 // as of the worker's last turn
+    uint64_t synced, failed; // the last one that came to a good, and to a bad end
+    ez_error failure;        // of that one
+    bool is_drained;         // as of the worker's last turn
     bool has_ended;
     ez_reporter_info info;
 };

@@ -47,8 +47,8 @@ void ez_report_close(ez_report *report) {
 
 // ---- Requests ----
 
-// Rows are packed already. protobuf-c copies an unknown field as it is: the first row's tag is the field's, and the rest
-// of the rows stand in what it takes for the value.
+// Rows are packed already. protobuf-c copies an unknown field as it is: the first row's tag is the field's, and the
+// rest of the rows stand in what it takes for the value.
 static bool start(ez_reporter *reporter, ez_report *report, const ez_spool_batch *batch) {
     ProtobufCMessageUnknownField rows = {0};
     if (batch->body.len > 0) {
@@ -158,8 +158,8 @@ static void reject(ez_reporter *reporter, ez_report *report, uint64_t now, const
 
 static void take_failure(ez_reporter *reporter, ez_report *report, uint64_t now, ez_status status,
                          const ez_error *error) {
-    bool is_poison = (status == EZ_INVALID_ARGUMENT || strcmp(error->reason, "REQUEST_TOO_LARGE") == 0) &&
-                     !report->is_hollow;
+    bool is_poison =
+        (status == EZ_INVALID_ARGUMENT || strcmp(error->reason, "REQUEST_TOO_LARGE") == 0) && !report->is_hollow;
     if (status == EZ_OUT_OF_RANGE && strcmp(error->reason, "SEQUENCE_GAP") == 0) {
         close_gap(report, now, error);
         return;

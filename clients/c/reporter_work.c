@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The reporter's thread: takes what was added, makes batches of it, commits them to the spool, tells who waits for that,
-// and has both streams sent. Awkward: a sync is of both streams, and its note is written to a stream only with all that
-// was added to that stream before; so what was added is taken together with the sync that asks for it, and where a spool
-// has no room neither is.
+// The reporter's thread: takes what was added, makes batches of it, commits them to the spool, tells who waits for
+// that, and has both streams sent. Awkward: a sync is of both streams, and its note is written to a stream only with
+// all that was added to that stream before; so what was added is taken together with the sync that asks for it, and
+// where a spool has no room neither is.
 #include "clients/c/reporter_private.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
@@ -11,7 +11,6 @@
 #define CLOSE_NS       (3 * EZ_S_NS)
 #define WRITE_PAUSE_NS EZ_S_NS
 #define TELL_NS        (30 * EZ_S_NS)
-#define ROW_BYTES      80u // of usage, packed, at most
 #define BIG_BYTES      (1u << 20)
 #define UNWRITTEN_MAX  (32u << 20)
 
@@ -34,7 +33,7 @@ static bool is_empty(const ez_reporter *reporter, ez_report_stream stream) {
 }
 
 static size_t bytes_of(const ez_reporter *reporter, ez_report_stream stream) {
-    return stream == EZ_REPORT_USAGE ? reporter->usage.count * ROW_BYTES : reporter->logs.packed.len;
+    return stream == EZ_REPORT_USAGE ? reporter->usage.count * EZ_USAGE_ROW_BYTES : reporter->logs.packed.len;
 }
 
 static bool is_taken_empty(const ez_reporter *reporter, ez_report_stream stream) {
@@ -64,7 +63,8 @@ static void take(ez_reporter *reporter, ez_report_stream stream) {
     }
 }
 
-// Batches are not made while earlier ones could not be written, unless somebody waits for it: that could fill the memory.
+// Batches are not made while earlier ones could not be written, unless somebody waits for it: that could fill the
+// memory.
 static bool may_take(const ez_spool *spool, const work_turn *turn, size_t bytes) {
     bool is_asked = turn->has_sync || turn->stop;
     return ez_spool_has_room(spool, bytes) &&
@@ -84,8 +84,7 @@ static work_turn plan(ez_reporter *reporter) {
     for (ez_report_stream s = 0; s < EZ_REPORT_STREAMS; s++) {
         const ez_spool *spool = reporter->reports[s].spool;
         bool has = !is_empty(reporter, s);
-        turn.takes[s] =
-            has && due && is_taken_empty(reporter, s) && may_take(spool, &turn, bytes_of(reporter, s));
+        turn.takes[s] = has && due && is_taken_empty(reporter, s) && may_take(spool, &turn, bytes_of(reporter, s));
         turn.is_left[s] = has && !turn.takes[s];
         is_left = is_left || turn.is_left[s];
         if (turn.takes[s]) {
@@ -109,7 +108,8 @@ static bool make_usage(ez_reporter *reporter, ez_spool *spool, int64_t master_id
         size_t before = reporter->usage_taken.packed;
         ez_buf_clear(&body);
         uint32_t rows = ez_usage_rows_pack(&reporter->usage_taken, master_id, &body);
-        ok = rows > 0 && ez_spool_add(spool, (ez_slice){body.data, body.len}, rows);
+        bool is_end = rows == 0 && reporter->usage_taken.packed == reporter->usage_taken.count;
+        ok = is_end || (rows > 0 && ez_spool_add(spool, (ez_slice){body.data, body.len}, rows));
         reporter->usage_taken.packed = ok ? reporter->usage_taken.packed : before;
     }
     ez_buf_fini(&body);
@@ -139,8 +139,8 @@ static bool make_logs(ez_reporter *reporter, ez_spool *spool) {
 // Makes batches of what was taken and commits them. False: what was added is not all durable; report->why says why.
 static bool make(ez_reporter *reporter, const work_turn *turn, ez_report *report, int64_t master_id) {
     ez_report_stream s = report->stream;
-    bool is_made = s == EZ_REPORT_USAGE ? make_usage(reporter, report->spool, master_id)
-                                        : make_logs(reporter, report->spool);
+    bool is_made =
+        s == EZ_REPORT_USAGE ? make_usage(reporter, report->spool, master_id) : make_logs(reporter, report->spool);
     if (!is_made) {
         ez_error_set(&report->why, EZ_UNAVAILABLE, "NO_MEMORY", "There is no memory for a batch.");
     }

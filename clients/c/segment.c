@@ -347,8 +347,8 @@ ez_status ez_segment_read(const ez_segment *segment, uint64_t offset, ez_buf *ou
     } else if (record.body_len > 0) {
         uint8_t place[25];
         body_place(segment, record.a, record.b, place);
-        status = ez_unseal(segment->key->sealer, data + EZ_RECORD_HEAD, record.body_len, place, sizeof place, out,
-                           error);
+        status =
+            ez_unseal(segment->key->sealer, data + EZ_RECORD_HEAD, record.body_len, place, sizeof place, out, error);
     }
     free(data);
     return status;

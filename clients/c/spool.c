@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The spool itself. It owns entries, their bodies and its segments. Awkward: acknowledged batches stay on disk until
-// their whole segment may go; that they were acknowledged is noted without waiting for the disk, since to send one again
-// does no harm. The note of the last commit must outlive its segment: the next one's header carries it.
+// their whole segment may go; that they were acknowledged is noted without waiting for the disk, since to send one
+// again does no harm. The note of the last commit must outlive its segment: the next one's header carries it.
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -222,8 +222,8 @@ ez_status ez_spool_write_mark(ez_spool *spool, const ez_record *record, bool is_
 // The oldest segment, with the batches in it.
 static void remove_oldest(ez_spool *spool) {
     ez_segment *oldest = spool->segments[0];
-    for (; spool->first < spool->front && (spool->entries[spool->first].segment == oldest ||
-                                           spool->entries[spool->first].segment == NULL);
+    for (; spool->first < spool->front &&
+           (spool->entries[spool->first].segment == oldest || spool->entries[spool->first].segment == NULL);
          spool->first++) {
         ez_spool_drop_body(spool, &spool->entries[spool->first]);
     }
@@ -238,7 +238,8 @@ void ez_spool_trim(ez_spool *spool) {
         ez_spool_drop_body(spool, &spool->entries[spool->first++]);
     }
     if (spool->segment_count > 0 && spool->front == spool->end &&
-        spool->segments[spool->segment_count - 1]->size >= (segment_bytes(spool) < RECYCLE ? segment_bytes(spool) : RECYCLE)) {
+        spool->segments[spool->segment_count - 1]->size >=
+            (segment_bytes(spool) < RECYCLE ? segment_bytes(spool) : RECYCLE)) {
         ez_status status = begin_segment(spool, NULL);
         (void)status; // a full disk: the old one stays, and is tried again
     }
@@ -260,8 +261,7 @@ static size_t run_of(const ez_spool *spool, size_t at) {
 }
 
 static ez_status encode_batch(ez_spool *spool, ez_segment *active, ez_spool_entry *entry, ez_error *error) {
-    const ez_record record = {
-        .type = EZ_RECORD_BATCH, .rows = entry->rows, .a = entry->epoch, .b = entry->sequence};
+    const ez_record record = {.type = EZ_RECORD_BATCH, .rows = entry->rows, .a = entry->epoch, .b = entry->sequence};
     uint64_t offset = active->size + spool->records.len;
     const ez_slice body = {entry->body, entry->is_hollow ? 0 : entry->len};
     ez_status status = ez_segment_encode(active, &record, body, &spool->records, error);

@@ -58,8 +58,8 @@ ez_status ez_spool_front(ez_spool *spool, ez_spool_batch *out, bool *has, ez_err
 
 // What the server said of the front: taken (or taken before);
 void ez_spool_acknowledge(ez_spool *spool);
-// an earlier one is expected (0: it is not known which). Goes back to it where it is still held; else what was not taken
-// gets an epoch of its own, durably. On failure nothing changed: ask the server again later.
+// an earlier one is expected (0: it is not known which). Goes back to it where it is still held; else what was not
+// taken gets an epoch of its own, durably. On failure nothing changed: ask the server again later.
 ez_status ez_spool_gap(ez_spool *spool, uint64_t expected, ez_error *error) EZ_MUST_CHECK;
 // it is not to be had: its rows are moved to <stream>.rejected and it is sent without them, so that the mark moves on.
 // *rows: what they are, until the next call on the spool; *is_kept: whether there was room for them.

@@ -81,11 +81,8 @@ static ez_status begin_epoch(ez_spool *spool, size_t at, ez_error *error) {
     const ez_spool_entry *first = &spool->entries[at];
     uint64_t epoch;
     ez_status status = ez_spool_new_epoch(&epoch, error);
-    const ez_record record = {.type = EZ_RECORD_RELABEL,
-                              .rows = (uint32_t)(end - at),
-                              .a = first->epoch,
-                              .b = first->sequence,
-                              .c = epoch};
+    const ez_record record = {
+        .type = EZ_RECORD_RELABEL, .rows = (uint32_t)(end - at), .a = first->epoch, .b = first->sequence, .c = epoch};
     if (status == EZ_OK && first->segment != NULL) {
         status = ez_spool_write_mark(spool, &record, true, error);
     }

@@ -6,6 +6,7 @@
 // of the gap and the rest gets an epoch of its own.
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,8 +146,7 @@ static void take_record(void *user, const ez_record *record) {
 // ---- Segments ----
 
 static ez_status read_segment(ez_spool *spool, ez_segment *segment, bool is_last, ez_error *error) {
-    loading load = {
-        .spool = spool, .segment = segment, .committed = spool->end, .good_end = EZ_SEGMENT_HEAD};
+    loading load = {.spool = spool, .segment = segment, .committed = spool->end, .good_end = EZ_SEGMENT_HEAD};
     uint64_t skipped = 0;
     spool->info.note = segment->note;
     ez_status status = ez_segment_scan(segment, take_record, &load, &skipped, error);
@@ -245,8 +245,8 @@ static ez_status list_segments(const ez_spool *spool, numbers *out, ez_error *er
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     out->list = calloc(SEGMENTS_MAX, sizeof *out->list);
     if (dir == NULL || out->list == NULL) {
-        ez_status status =
-            ez_error_set(error, EZ_UNAVAILABLE, "SPOOL_IO", "The spool's directory can't be read: %s.", strerror(errno));
+        ez_status status = ez_error_set(error, EZ_UNAVAILABLE, "SPOOL_IO", "The spool's directory can't be read: %s.",
+                                        strerror(errno));
         if (dir != NULL) {
             closedir(dir);
         } else if (fd >= 0) {

@@ -21,7 +21,7 @@ struct ez_spool {
     // Batches in order: first … front are acknowledged and held with their segment; front … end are to be sent.
     ez_spool_entry *entries; // count of them from first on
     size_t first, front, end, room;
-    size_t written;       // entries before it are committed
+    size_t written;        // entries before it are committed
     ez_segment **segments; // oldest first; the last one is written to, unless it is another key's
     size_t segment_count, segment_room;
     uint64_t next_number;
@@ -39,8 +39,7 @@ void ez_spool_drop_body(ez_spool *spool, ez_spool_entry *entry);
 // The segment that is written to, made where there is none.
 ez_status ez_spool_active(ez_spool *spool, ez_segment **out, ez_error *error) EZ_MUST_CHECK;
 // One record without a body, in the segment that is written to.
-ez_status ez_spool_write_mark(ez_spool *spool, const ez_record *record, bool is_durable,
-                              ez_error *error) EZ_MUST_CHECK;
+ez_status ez_spool_write_mark(ez_spool *spool, const ez_record *record, bool is_durable, ez_error *error) EZ_MUST_CHECK;
 // Lets go of segments of which every batch is acknowledged.
 void ez_spool_trim(ez_spool *spool);
 ez_status ez_spool_new_epoch(uint64_t *out, ez_error *error) EZ_MUST_CHECK;

@@ -14,14 +14,14 @@
 #define QUOTA_MAX INT64_C(1000000000000000) // and of quota_used
 #define KEEP_ROOM 4096
 
-void ez_usage_rows_init(ez_usage_rows *rows) {
-    *rows = (ez_usage_rows){0};
+void ez_usage_rows_init(ez_usage_rows *rows, size_t max) {
+    *rows = (ez_usage_rows){.max = max < EZ_USAGE_ROWS_MAX ? max : EZ_USAGE_ROWS_MAX};
 }
 
 void ez_usage_rows_fini(ez_usage_rows *rows) {
     free(rows->rows);
     free(rows->slots);
-    ez_usage_rows_init(rows);
+    ez_usage_rows_init(rows, rows->max);
 }
 
 void ez_usage_rows_clear(ez_usage_rows *rows) {
@@ -116,7 +116,7 @@ ez_status ez_usage_rows_add(ez_usage_rows *rows, const ez_usage_delta *deltas, s
         }
     }
     // All may be new. Only where that does not fit is it worth to know.
-    if (count > EZ_USAGE_ROWS_MAX - rows->count || !reserve(rows, count)) {
+    if (count > rows->max - rows->count || !reserve(rows, count)) {
         return full(error);
     }
     for (size_t i = 0; i < count; i++) {
@@ -169,14 +169,23 @@ static bool pack_one(const ez_usage_delta *row, ez_buf *out) {
     return ez_wire_put_bytes(out, members[row->of], one.data, one.len) == EZ_OK;
 }
 
+static bool is_nothing(const ez_usage_delta *row) {
+    return (row->requests | row->success | row->failure | row->tokens_in | row->tokens_out | row->quota_used |
+            row->rate_limited) == 0;
+}
+
 uint32_t ez_usage_rows_pack(ez_usage_rows *rows, int64_t master_id, ez_buf *out) {
     uint32_t count = 0;
     bool has_key = false, has_master = false;
-    for (; rows->packed < rows->count && count < EZ_USAGE_BATCH_ROWS - 1; rows->packed++, count++) {
+    for (; rows->packed < rows->count && count < EZ_USAGE_BATCH_ROWS - 1; rows->packed++) {
         const ez_usage_delta *row = &rows->rows[rows->packed];
+        if (is_nothing(row)) {
+            continue;
+        }
         if (!pack_one(row, out)) {
             break;
         }
+        count++;
         has_key = has_key || row->of == EZ_USAGE_OF_KEY;
         has_master = has_master || row->of == EZ_USAGE_OF_MASTER;
     }
