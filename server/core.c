@@ -169,6 +169,12 @@ ez_status ez_core_open_publish(const ez_settings *settings, const char *name, co
     return ez_error_set(error, why.code, why.reason, "%s: %s", name, why.message);
 }
 
+static ez_status open_metering(ez_core *core, ez_error *error) {
+    ez_status status = ez_counters_create(&core->counters, error);
+    status = status != EZ_OK ? status : ez_counters_load(core->counters, core->store, error);
+    return status != EZ_OK ? status : ez_realtime_create(&core->realtime, error);
+}
+
 static ez_status open_all(ez_core *core, const ez_settings *settings, const char *server_id, char **running_url,
                           ez_error *error) {
     ez_status status = ez_home_open(ez_settings_text(settings, "EZ_HOME"), ez_settings_text(settings, "EZ_RPC_URL"),
@@ -178,10 +184,11 @@ static ez_status open_all(ez_core *core, const ez_settings *settings, const char
         status = ez_core_open_publish(settings, "EZ_CONFIG_URL", server_id, &core->config, error);
     }
     status = status != EZ_OK ? status : open_state(core, settings, error);
+    status = status != EZ_OK ? status : open_metering(core, error);
     if (status != EZ_OK) {
         return status;
     }
-    ez_access_options access = {.directory = core->directory};
+    ez_access_options access = {.directory = core->directory, .counters = core->counters, .realtime = core->realtime};
     status = ez_access_create(&access, &core->access, error);
     return status != EZ_OK ? status : first_start(core, settings, server_id != NULL, error);
 }
@@ -206,6 +213,8 @@ void ez_core_stop(ez_core *core) {
 void ez_core_close(ez_core *core) {
     ez_core_stop(core);
     ez_access_destroy(core->access);
+    ez_realtime_destroy(core->realtime);
+    ez_counters_destroy(core->counters);
     ez_directory_destroy(core->directory);
     ez_feed_destroy(core->feed);
     ez_publish_close(core->config);

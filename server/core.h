@@ -8,6 +8,8 @@
 #include "server/domain/access/access.h"
 #include "server/home.h"
 #include "server/state/directory/writer.h"
+#include "server/state/metering/counters.h"
+#include "server/state/metering/realtime.h"
 
 typedef struct ez_core {
     ez_home *home;
@@ -18,6 +20,8 @@ typedef struct ez_core {
     ez_feed *feed;
     ez_directory *directory;
     ez_writer *writer;
+    ez_counters *counters;
+    ez_realtime *realtime;
     ez_access *access;
 } ez_core;
 

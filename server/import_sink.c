@@ -54,12 +54,12 @@ static ez_status connect_to(ez_import_sink *sink, const ez_settings *settings, c
 }
 
 static ez_status open_handlers(ez_import_sink *sink, ez_error *error) {
-    ez_routing_options routing = {.directory = sink->core.directory};
+    ez_routing_options routing = {.directory = sink->core.directory, .counters = sink->core.counters};
     ez_status status = ez_routing_create(&routing, &sink->routing, error);
     if (status != EZ_OK) {
         return status;
     }
-    ez_import_options import = {.access = sink->core.access, .routing = sink->routing};
+    ez_import_options import = {.access = sink->core.access, .routing = sink->routing, .counters = sink->core.counters};
     return ez_import_create(&import, &sink->import, error);
 }
 

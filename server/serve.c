@@ -23,10 +23,12 @@
 #include "server/domain/audit/audit.h"
 #include "server/domain/import/import.h"
 #include "server/domain/routing/routing.h"
+#include "server/domain/usage/usage.h"
 #include "server/jobs/bans.h"
 #include "server/jobs/timer.h"
 #include "server/rpc/rpc.h"
 #include "server/rpc/system.h"
+#include "server/state/metering/appender.h"
 
 #define DRAIN_MS        10000
 #define CLOSE_MS        5000 // for sockets and memory, once all is answered and durable
@@ -40,6 +42,8 @@ typedef struct server {
     ez_audit *audit;
     ez_import *import;
     ez_fleet *fleet;
+    ez_usage *usage;
+    ez_appender *usage_appender;
     ez_system *system;
     ez_rpc *rpc;
     ez_bans *bans;
@@ -85,8 +89,30 @@ static ez_status make_id(server *s, ez_error *error) {
     return EZ_OK;
 }
 
+static ez_status open_usage(server *s, const ez_settings *settings, ez_error *error) {
+    ez_usage_options usage = {.store = s->core.store,
+                              .directory = s->core.directory,
+                              .feed = s->core.feed,
+                              .writer = s->core.writer,
+                              .counters = s->core.counters,
+                              .realtime = s->core.realtime,
+                              .events = s->events};
+    ez_status status = ez_usage_create(&usage, &s->usage, error);
+    if (status != EZ_OK) {
+        return status;
+    }
+    ez_appender_options appender = {.store = s->core.store,
+                                    .stream = EZ_STREAM_USAGE,
+                                    .queue = (size_t)ez_settings_int(settings, "EZ_RPC_CALLS"),
+                                    .total = ez_usage_counted,
+                                    .total_user = s->usage,
+                                    .chore = ez_usage_chore,
+                                    .chore_user = s->usage};
+    return ez_appender_create(&appender, &s->usage_appender, error);
+}
+
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
-    ez_routing_options routing = {.directory = s->core.directory};
+    ez_routing_options routing = {.directory = s->core.directory, .counters = s->core.counters};
     ez_audit_options audit = {.feed = s->core.feed};
     ez_fleet_options fleet = {.directory = s->core.directory,
                               .feed = s->core.feed,
@@ -96,9 +122,10 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                               .events_url = ez_settings_text(settings, "EZ_EVENTS_URL")};
     ez_status status = ez_routing_create(&routing, &s->routing, error);
     status = status != EZ_OK ? status : ez_audit_create(&audit, &s->audit, error);
-    ez_import_options import = {.access = s->core.access, .routing = s->routing};
+    ez_import_options import = {.access = s->core.access, .routing = s->routing, .counters = s->core.counters};
     status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
     status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
+    status = status != EZ_OK ? status : open_usage(s, settings, error);
     if (status != EZ_OK) {
         return status;
     }
@@ -127,7 +154,9 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_AUDIT] = s->audit,
                                      [EZ_SLOT_FLEET] = s->fleet,
                                      [EZ_SLOT_IMPORT] = s->import,
-                                     [EZ_SLOT_SYSTEM] = s->system}};
+                                     [EZ_SLOT_USAGE] = s->usage,
+                                     [EZ_SLOT_SYSTEM] = s->system},
+                          .appenders = {[EZ_SLOT_USAGE] = s->usage_appender}};
     ez_status status = ez_rpc_open(&rpc, &s->rpc, error);
     if (status == EZ_OK) {
         ez_system_watch(s->system, s->rpc);
@@ -151,6 +180,10 @@ static void tick_bans(void *user) {
     ez_bans_tick(user);
 }
 
+static void tick_usage(void *user) {
+    ez_usage_tick(user);
+}
+
 static ez_status open_timer(server *s, ez_error *error) {
     ez_status status = ez_bans_create(s->core.writer, s->routing, &s->bans, error);
     if (status != EZ_OK) {
@@ -161,6 +194,7 @@ static ez_status open_timer(server *s, ez_error *error) {
         {"data planes", 20, tick_fleet, s->fleet},
         {"writer", 1000, tick_writer, s->core.writer},
         {"bans", 1000, tick_bans, s->bans},
+        {"live numbers", 1000, tick_usage, s->usage},
     };
     return ez_timer_create(jobs, sizeof jobs / sizeof jobs[0], &s->timer, error);
 }
@@ -185,11 +219,13 @@ static void close_server(server *s, int exit_status) {
         ez_log_warn("some calls were not answered in time and are dropped");
     }
     ez_timer_destroy(s->timer);
+    ez_appender_destroy(s->usage_appender);
     ez_core_stop(&s->core);
     ez_exit_guard(CLOSE_MS, exit_status);
     ez_rpc_close(s->rpc);
     ez_bans_destroy(s->bans);
     ez_system_destroy(s->system);
+    ez_usage_destroy(s->usage);
     ez_fleet_destroy(s->fleet);
     ez_import_destroy(s->import);
     ez_audit_destroy(s->audit);

@@ -75,6 +75,16 @@ ez_status ez_wire_put_varint(ez_buf *out, uint32_t number, uint64_t value) {
     return ez_buf_append(out, bytes, size);
 }
 
+ez_status ez_wire_put_double(ez_buf *out, uint32_t number, double value) {
+    uint8_t bytes[20];
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    size_t size = ez_varint_write(bytes, (uint64_t)number << 3 | 1);
+    for (int i = 0; i < 8; i++)
+        bytes[size++] = (uint8_t)(bits >> (8 * i)); // little endian on every machine
+    return ez_buf_append(out, bytes, size);
+}
+
 ez_status ez_wire_put_bytes(ez_buf *out, uint32_t number, const void *data, size_t len) {
     uint8_t bytes[20];
     size_t size = ez_varint_write(bytes, (uint64_t)number << 3 | 2);

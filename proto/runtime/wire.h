@@ -21,4 +21,5 @@ bool ez_wire_next(const uint8_t *data, size_t len, size_t *at, ez_wire_field *ou
 bool ez_wire_find(const uint8_t *data, size_t len, uint32_t number, ez_wire_field *out);
 
 ez_status ez_wire_put_varint(ez_buf *out, uint32_t number, uint64_t value);
+ez_status ez_wire_put_double(ez_buf *out, uint32_t number, double value);
 ez_status ez_wire_put_bytes(ez_buf *out, uint32_t number, const void *data, size_t len);

@@ -265,6 +265,10 @@ static void on_query(ez_query *query, ez_reader *reader) {
     answer(exchange, ez_handlers[call->method->index](self, call, reader, exchange->request));
 }
 
+static void on_appended(ez_append *append) {
+    answer(owner_of(append, append), append->status);
+}
+
 static void run(ez_exchange *exchange) {
     ez_rpc *rpc = exchange->rpc;
     ez_call *call = &exchange->call;
@@ -285,6 +289,15 @@ static void run(ez_exchange *exchange) {
                                      .done = on_written,
                                      .started_ns = exchange->started_ns};
         status = ez_writer_submit(rpc->options.writer, &exchange->write, &call->error);
+        break;
+    case EZ_EFFECT_APPEND:
+        exchange->append = (ez_append){.call = call,
+                                       .run = ez_handlers[method->index],
+                                       .self = self,
+                                       .request = exchange->request,
+                                       .done = on_appended};
+        status = ez_appender_submit(rpc->options.appenders[ez_handler_slots[method->index]], &exchange->append,
+                                    &call->error);
         break;
     default:
         answer(exchange, ez_handlers[method->index](self, call, NULL, exchange->request));

@@ -12,7 +12,8 @@
 
 typedef enum exchange_state { EXCHANGE_IDLE, EXCHANGE_RECEIVING, EXCHANGE_WORKING, EXCHANGE_SENDING } exchange_state;
 
-// Belongs to whoever holds the call at the moment: nng's callback, the writer, a reader thread, the fleet.
+// Belongs to whoever holds the call at the moment: nng's callback, the writer, an appender, a reader thread, the
+// fleet.
 typedef struct ez_exchange {
     ez_rpc *rpc;
     nng_ctx ctx;
@@ -28,6 +29,7 @@ typedef struct ez_exchange {
     ez_call call;
     ez_buf head;
     ez_write write;
+    ez_append append;
     ez_query query;
     ez_waiter waiter;
     bool has_waited;

@@ -3,13 +3,14 @@
 // ez_rpc: the calls socket. Receives requests on a fixed number of contexts, admits them (frame, method, load,
 // credential, message), runs them where their effect says, and answers.
 //
-// Threads: nng's task threads run READ and SESSION calls to the end; QUERY and CHANGE calls are handed to the store's
-// and the writer's threads, which hand them back. Nothing here blocks.
+// Threads: nng's task threads run READ and SESSION calls to the end; QUERY, CHANGE and APPEND calls are handed to the
+// store's, the writer's and an appender's threads, which hand them back. Nothing here blocks.
 #pragma once
 
 #include "ez/handlers.h"
 #include "server/domain/fleet/fleet.h"
 #include "server/state/directory/writer.h"
+#include "server/state/metering/appender.h"
 
 typedef struct ez_rpc ez_rpc;
 
@@ -23,7 +24,8 @@ typedef struct ez_rpc_options {
     ez_writer *writer;
     ez_store *store;
     ez_fleet *fleet;
-    void *selves[EZ_SLOT_COUNT]; // the handlers' objects
+    void *selves[EZ_SLOT_COUNT];           // the handlers' objects
+    ez_appender *appenders[EZ_SLOT_COUNT]; // of those that have methods with effect APPEND
 } ez_rpc_options;
 
 // Listens, but takes no call before ez_rpc_start: early ones wait in their connections.
@@ -33,7 +35,7 @@ void ez_rpc_start(ez_rpc *rpc);
 // Turns new connections away; calls on those that are there are answered UNAVAILABLE (STOPPING). Then waits until what
 // was begun is answered, at most timeout_ms. True: nothing is left.
 bool ez_rpc_drain(ez_rpc *rpc, unsigned timeout_ms);
-// After the writer, the store and the fleet have stopped: no call may be out with them.
+// After the writer, the appenders, the store and the fleet have stopped: no call may be out with them.
 void ez_rpc_close(ez_rpc *rpc);
 
 bool ez_rpc_is_stopping(const ez_rpc *rpc);

@@ -13,6 +13,8 @@ ez_status ez_access_create(const ez_access_options *options, ez_access **out, ez
     if (!access)
         return ez_no_memory(error);
     access->directory = options->directory;
+    access->counters = options->counters;
+    access->realtime = options->realtime;
     *out = access;
     return EZ_OK;
 }

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ez_access: masters, keys, namespaces, admin tokens, and what a tenant sees of itself. The handlers are in
-// ez/handlers.h; they keep no state beyond the directory, so one object serves every thread.
+// ez/handlers.h; they keep no state beyond the directory and the counters, so one object serves every thread.
 #pragma once
 
 #include "proto/crypto/token.h"
 #include "server/state/directory/writer.h"
+#include "server/state/metering/counters.h"
+#include "server/state/metering/realtime.h"
 
 typedef struct ez_access ez_access;
 
 typedef struct ez_access_options {
-    const ez_directory *directory; // must outlive the object
+    const ez_directory *directory; // all must outlive the object
+    const ez_counters *counters;   // NULL: all are zero
+    ez_realtime *realtime;         // NULL: masters are shown without
 } ez_access_options;
 
 ez_status ez_access_create(const ez_access_options *options, ez_access **out, ez_error *error) EZ_MUST_CHECK;

@@ -29,6 +29,8 @@
 
 struct ez_access {
     const ez_directory *directory;
+    const ez_counters *counters;
+    ez_realtime *realtime;
 };
 
 // ---- credential.c: a token that was just made
@@ -62,11 +64,13 @@ bool ez_allowed_key_exceeds(const ez_entry *key, const Ez__V1__Master *master);
 // ---- key_view.c: what is derived when a key is read
 
 // The status a packed key has now.
-int ez_key_status(const ez_entry *entry, int64_t now_ns);
+int ez_key_status(const ez_access *access, const ez_entry *entry, int64_t now_ns);
+// What a key as it is kept has used in this period.
+int64_t ez_key_used(const ez_access *access, const Ez__V1__Key *key);
 // Fills the reply with one key, or with a page of them. master_id 0: of all masters.
-ez_status ez_key_reply(ez_call *call, const ez_entry *entry) EZ_MUST_CHECK;
-// The reply of a change: the message as put, with its status as it is read.
-ez_status ez_key_reply_changed(ez_call *call, ez_txn *txn, Ez__V1__Key *key) EZ_MUST_CHECK;
+ez_status ez_key_reply(const ez_access *access, ez_call *call, const ez_entry *entry) EZ_MUST_CHECK;
+// The reply of a change: the message as put, with its status and counters as they are read.
+ez_status ez_key_reply_changed(const ez_access *access, ez_call *call, ez_txn *txn, Ez__V1__Key *key) EZ_MUST_CHECK;
 typedef struct ez_key_list {
     int64_t master_id;
     int status; // 0: any
@@ -87,17 +91,19 @@ typedef struct ez_key_patch {
 
 // tenant: the master that acts for itself, 0 for an admin. Each fills the reply and leaves what was asked for as it
 // was.
-ez_status ez_key_issue(ez_txn *txn, ez_call *call, int64_t master_id, int64_t tenant,
+ez_status ez_key_issue(const ez_access *access, ez_txn *txn, ez_call *call, int64_t master_id, int64_t tenant,
                        const Ez__V1__Key *asked) EZ_MUST_CHECK;
-ez_status ez_key_update(ez_txn *txn, ez_call *call, const ez_key_patch *patch, int64_t tenant) EZ_MUST_CHECK;
+ez_status ez_key_update(const ez_access *access, ez_txn *txn, ez_call *call, const ez_key_patch *patch,
+                        int64_t tenant) EZ_MUST_CHECK;
 ez_status ez_key_delete(ez_txn *txn, ez_call *call, int64_t id, int64_t tenant) EZ_MUST_CHECK;
 
 // ---- master.c
 
 // A master's entry unpacked for reading only, without the If-Match that ez_txn_load brings. NOT_FOUND.
 ez_status ez_master_read(ez_txn *txn, int64_t id, Ez__V1__Master **out, ez_error *error) EZ_MUST_CHECK;
-// The packed bytes with key_count behind them.
-ez_status ez_master_show(const ez_directory *directory, const ez_entry *entry, ez_buf *out) EZ_MUST_CHECK;
-ez_status ez_master_reply_changed(ez_call *call, ez_txn *txn, Ez__V1__Master *master) EZ_MUST_CHECK;
+// The packed bytes with key_count and counters behind them.
+ez_status ez_master_show(const ez_access *access, const ez_entry *entry, ez_buf *out) EZ_MUST_CHECK;
+ez_status ez_master_reply_changed(const ez_access *access, ez_call *call, ez_txn *txn,
+                                  Ez__V1__Master *master) EZ_MUST_CHECK;
 // master_access.c: refuses (or, with propagate, rewrites) keys that name a namespace the master no longer has.
 ez_status ez_master_follow(ez_txn *txn, ez_call *call, const Ez__V1__Master *master, bool propagate) EZ_MUST_CHECK;

@@ -8,14 +8,13 @@
 #include "server/domain/access/inside.h"
 
 ez_status ez_handle_keys_create(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__CreateKeyRequest *request) {
-    (void)self;
-    return ez_key_issue(txn, call, request->master_id, 0, request->key);
+    return ez_key_issue(self, txn, call, request->master_id, 0, request->key);
 }
 
 ez_status ez_handle_keys_get(ez_access *self, ez_call *call, Ez__V1__GetKeyRequest *request) {
     ez_directory_enter();
     const ez_entry *entry = ez_directory_get(self->directory, KIND_KEY, request->id);
-    ez_status status = entry ? ez_key_reply(call, entry) : ez_kind_missing(KIND_KEY, request->id, &call->error);
+    ez_status status = entry ? ez_key_reply(self, call, entry) : ez_kind_missing(KIND_KEY, request->id, &call->error);
     ez_directory_leave();
     return status;
 }
@@ -32,9 +31,8 @@ ez_status ez_handle_keys_list(ez_access *self, ez_call *call, Ez__V1__ListKeysRe
 }
 
 ez_status ez_handle_keys_update(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__UpdateKeyRequest *request) {
-    (void)self;
     ez_key_patch patch = {request->id, request->key, request->n_update_mask, request->update_mask};
-    return ez_key_update(txn, call, &patch, 0);
+    return ez_key_update(self, txn, call, &patch, 0);
 }
 
 ez_status ez_handle_keys_delete(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__DeleteKeyRequest *request) {

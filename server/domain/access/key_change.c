@@ -5,30 +5,15 @@
 // awkward case is the status: expired and exhausted are derived, so a request may only say active or disabled — or send
 // back what it has read, which changes nothing.
 #include <string.h>
-#include <time.h>
 
 #include "proto/runtime/message.h"
 #include "proto/runtime/wire.h"
 #include "server/domain/access/inside.h"
+#include "server/state/metering/quota.h"
 
-#define DAY_S       86400
 #define PERIOD_NONE EZ__V1__QUOTA_PERIOD__QUOTA_PERIOD_NONE
 
-// ---- Quota periods
-
-// Seconds since 1970 when the period after now begins: midnight, Monday or the first of a month, UTC.
-static int64_t next_period(Ez__V1__QuotaPeriod period, int64_t now_s) {
-    int64_t day = now_s / DAY_S;
-    if (period == EZ__V1__QUOTA_PERIOD__QUOTA_PERIOD_DAY)
-        return (day + 1) * DAY_S;
-    if (period == EZ__V1__QUOTA_PERIOD__QUOTA_PERIOD_WEEK)
-        return (day + 7 - (day + 3) % 7) * DAY_S; // day 0 was a Thursday
-    struct tm tm = {0};
-    time_t now = (time_t)now_s;
-    gmtime_r(&now, &tm);
-    struct tm first = {.tm_year = tm.tm_year, .tm_mon = tm.tm_mon + 1, .tm_mday = 1};
-    return (int64_t)timegm(&first);
-}
+// ---- Quotas
 
 static bool same_stamp(const Google__Protobuf__Timestamp *a, const Google__Protobuf__Timestamp *b) {
     return a && b ? a->seconds == b->seconds && a->nanos == b->nanos : a == b;
@@ -50,9 +35,28 @@ static ez_status settle_period(ez_txn *txn, Ez__V1__Key *key, const Ez__V1__Key 
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "QUOTA_RESET_IN_PAST", "quota_reset_at must be in the future");
     if (is_given || (key->quota_reset_at && !has_changed))
         return EZ_OK;
-    int64_t start = next_period(key->quota_period, ez_txn_now_ns(txn) / 1000000000);
+    int64_t start = ez_quota_next_period((int)key->quota_period, ez_txn_now_ns(txn) / 1000000000);
     key->quota_reset_at = ez_stamp_make(start * 1000000000, ez_txn_arena(txn));
     return key->quota_reset_at ? EZ_OK : ez_no_memory(error);
+}
+
+static bool is_used_up(const ez_access *access, const Ez__V1__Key *key) {
+    return key->opt_quota_limit_case == EZ__V1__KEY__OPT_QUOTA_LIMIT_QUOTA_LIMIT && key->quota_limit >= 0 &&
+           ez_key_used(access, key) >= key->quota_limit;
+}
+
+// Kept, not only shown: data planes act on what they are sent.
+static void settle_exhausted(const ez_access *access, Ez__V1__Key *key) {
+    if (key->status == KEY_ACTIVE && is_used_up(access, key))
+        key->status = KEY_EXHAUSTED;
+}
+
+// What was counted in another unit says nothing about this one: it starts from zero.
+static void settle_unit(const ez_access *access, Ez__V1__Key *key, const Ez__V1__Key *before) {
+    if (key->quota_unit == before->quota_unit)
+        return;
+    key->quota_used = 0;
+    key->quota_carried = ez_quota_carry(access->counters, key->id, 0);
 }
 
 // ---- Rules both for new keys and changed ones
@@ -125,7 +129,8 @@ static ez_status give_token(ez_txn *txn, Ez__V1__Key *key, ez_error *error) {
     return EZ_OK;
 }
 
-ez_status ez_key_issue(ez_txn *txn, ez_call *call, int64_t master_id, int64_t tenant, const Ez__V1__Key *asked) {
+ez_status ez_key_issue(const ez_access *access, ez_txn *txn, ez_call *call, int64_t master_id, int64_t tenant,
+                       const Ez__V1__Key *asked) {
     ez_error *error = &call->error;
     Ez__V1__Key copy = *asked, *key = &copy;
     Ez__V1__Master *master;
@@ -142,19 +147,20 @@ ez_status ez_key_issue(ez_txn *txn, ez_call *call, int64_t master_id, int64_t te
         return status;
     key->id = 0;
     key->master_id = master_id;
+    settle_exhausted(access, key);
     status = ez_txn_put(txn, KIND_KEY, &key->base, error);
-    return status == EZ_OK ? ez_key_reply_changed(call, txn, key) : status;
+    return status == EZ_OK ? ez_key_reply_changed(access, call, txn, key) : status;
 }
 
 // ---- Changing
 
 // An imported key keeps the status it came with until what that status came from is changed.
-static void revive(Ez__V1__Key *key, const Ez__V1__Key *before, int64_t now_ns) {
+static void revive(const ez_access *access, Ez__V1__Key *key, const Ez__V1__Key *before, int64_t now_ns) {
     bool has_time = !ez_stamp_has_passed(key->expires_at, now_ns);
-    bool has_quota = key->quota_limit < 0 || key->quota_used < key->quota_limit;
     if (key->status == KEY_EXPIRED && has_time && !same_stamp(key->expires_at, before->expires_at))
         key->status = KEY_ACTIVE;
-    if (key->status == KEY_EXHAUSTED && has_quota && key->quota_limit != before->quota_limit)
+    bool has_changed = key->quota_limit != before->quota_limit || key->quota_unit != before->quota_unit;
+    if (key->status == KEY_EXHAUSTED && has_changed && !is_used_up(access, key))
         key->status = KEY_ACTIVE;
 }
 
@@ -180,7 +186,8 @@ static ez_status check_changed(ez_txn *txn, Ez__V1__Key *key, const Ez__V1__Key 
     return status == EZ_OK ? ez_allowed_check_key(txn, master, key, error) : status;
 }
 
-ez_status ez_key_update(ez_txn *txn, ez_call *call, const ez_key_patch *patch, int64_t tenant) {
+ez_status ez_key_update(const ez_access *access, ez_txn *txn, ez_call *call, const ez_key_patch *patch,
+                        int64_t tenant) {
     ez_error *error = &call->error;
     ProtobufCMessage *loaded;
     ez_status status = read_own(txn, patch->id, tenant, error);
@@ -190,7 +197,7 @@ ez_status ez_key_update(ez_txn *txn, ez_call *call, const ez_key_patch *patch, i
         return status;
     Ez__V1__Key *key = (Ez__V1__Key *)loaded;
     const Ez__V1__Key before = *key;
-    int shown = ez_key_status(ez_txn_get(txn, KIND_KEY, patch->id), ez_txn_now_ns(txn));
+    int shown = ez_key_status(access, ez_txn_get(txn, KIND_KEY, patch->id), ez_txn_now_ns(txn));
     status = ez_txn_merge(txn, KIND_KEY, loaded, &patch->key->base, patch->mask_count, patch->mask, error);
     if (status != EZ_OK)
         return status;
@@ -202,12 +209,14 @@ ez_status ez_key_update(ez_txn *txn, ez_call *call, const ez_key_patch *patch, i
         key->status = before.status;
         asks_status = false;
     }
+    settle_unit(access, key, &before);
     if (!asks_status)
-        revive(key, &before, ez_txn_now_ns(txn));
+        revive(access, key, &before, ez_txn_now_ns(txn));
+    settle_exhausted(access, key);
     status = check_changed(txn, key, &before, tenant, error);
     if (status == EZ_OK)
         status = ez_txn_put_changed(txn, KIND_KEY, patch->id, loaded, error);
-    return status == EZ_OK ? ez_key_reply_changed(call, txn, key) : status;
+    return status == EZ_OK ? ez_key_reply_changed(access, call, txn, key) : status;
 }
 
 ez_status ez_key_delete(ez_txn *txn, ez_call *call, int64_t id, int64_t tenant) {
@@ -224,29 +233,27 @@ ez_status ez_key_delete(ez_txn *txn, ez_call *call, int64_t id, int64_t tenant) 
 
 // ---- Admins' handlers that change one thing
 
-static ez_status set_status(ez_txn *txn, ez_call *call, int64_t id, Ez__V1__KeyStatus wanted) {
+static ez_status set_status(const ez_access *access, ez_txn *txn, ez_call *call, int64_t id, Ez__V1__KeyStatus wanted) {
     ProtobufCMessage *loaded;
     ez_status status = ez_txn_load(txn, KIND_KEY, id, &loaded, &call->error);
     if (status != EZ_OK)
         return status;
     Ez__V1__Key *key = (Ez__V1__Key *)loaded;
     key->status = wanted;
+    settle_exhausted(access, key); // enabling is no way around a quota
     status = ez_txn_put_changed(txn, KIND_KEY, id, loaded, &call->error);
-    return status == EZ_OK ? ez_key_reply_changed(call, txn, key) : status;
+    return status == EZ_OK ? ez_key_reply_changed(access, call, txn, key) : status;
 }
 
 ez_status ez_handle_keys_disable(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__DisableKeyRequest *request) {
-    (void)self;
-    return set_status(txn, call, request->id, KEY_DISABLED);
+    return set_status(self, txn, call, request->id, KEY_DISABLED);
 }
 
 ez_status ez_handle_keys_enable(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__EnableKeyRequest *request) {
-    (void)self;
-    return set_status(txn, call, request->id, KEY_ACTIVE);
+    return set_status(self, txn, call, request->id, KEY_ACTIVE);
 }
 
 ez_status ez_handle_keys_rotate(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__RotateKeyRequest *request) {
-    (void)self;
     ProtobufCMessage *loaded;
     ez_status status = ez_txn_load(txn, KIND_KEY, request->id, &loaded, &call->error);
     if (status != EZ_OK)
@@ -255,5 +262,5 @@ ez_status ez_handle_keys_rotate(ez_access *self, ez_call *call, ez_txn *txn, Ez_
     status = give_token(txn, key, &call->error);
     if (status == EZ_OK)
         status = ez_txn_put(txn, KIND_KEY, loaded, &call->error);
-    return status == EZ_OK ? ez_key_reply_changed(call, txn, key) : status;
+    return status == EZ_OK ? ez_key_reply_changed(self, call, txn, key) : status;
 }

@@ -2,13 +2,24 @@
 //
 // Masters: tenants with a master key. How many keys one has is counted when it is read, never stored: issuing a key
 // must not change its master. A master's deletion takes its keys with it only where cascade says so.
+#include <assert.h>
 #include <string.h>
 
+#include "proto/runtime/clock.h"
 #include "proto/runtime/message.h"
 #include "proto/runtime/wire.h"
 #include "server/domain/access/inside.h"
 
-enum { F_NAME = 2, F_STATUS = 8, F_KEY_COUNT = 16, KEY_NAME = 3 };
+enum {
+    F_NAME = 2,
+    F_STATUS = 8,
+    F_KEY_COUNT = 16,
+    F_REQUESTS = 17,
+    F_TOKENS_IN = 18,
+    F_TOKENS_OUT = 19,
+    F_REALTIME = 20,
+    KEY_NAME = 3
+};
 
 ez_status ez_master_read(ez_txn *txn, int64_t id, Ez__V1__Master **out, ez_error *error) {
     const ez_entry *entry = ez_txn_get(txn, KIND_MASTER, id);
@@ -18,16 +29,38 @@ ez_status ez_master_read(ez_txn *txn, int64_t id, Ez__V1__Master **out, ez_error
     return *out ? EZ_OK : ez_no_memory(error);
 }
 
-ez_status ez_master_show(const ez_directory *directory, const ez_entry *entry, ez_buf *out) {
-    ez_slice data = ez_entry_data(entry);
-    size_t count = ez_directory_member_count(directory, EZ_INDEX_KEY_BY_MASTER, ez_index_id(ez_entry_id(entry)));
-    ez_status status = ez_buf_append(out, data.data, data.len);
-    return status == EZ_OK && count > 0 ? ez_wire_put_varint(out, F_KEY_COUNT, count) : status;
+static ez_status put_number(ez_buf *out, uint32_t field, int64_t value) {
+    return value ? ez_wire_put_varint(out, field, (uint64_t)value) : EZ_OK;
 }
 
-ez_status ez_master_reply_changed(ez_call *call, ez_txn *txn, Ez__V1__Master *master) {
+static ez_status put_counters(const ez_access *access, int64_t id, ez_buf *out) {
+    ez_usage_sums sums;
+    if (!ez_counters_get(access->counters, EZ_USAGE_MASTERS, id, &sums))
+        return EZ_OK;
+    ez_status status = put_number(out, F_REQUESTS, sums.requests);
+    if (status == EZ_OK)
+        status = put_number(out, F_TOKENS_IN, sums.tokens_in);
+    return status == EZ_OK ? put_number(out, F_TOKENS_OUT, sums.tokens_out) : status;
+}
+
+ez_status ez_master_show(const ez_access *access, const ez_entry *entry, ez_buf *out) {
+    ez_slice data = ez_entry_data(entry);
+    int64_t id = ez_entry_id(entry);
+    size_t count = ez_directory_member_count(access->directory, EZ_INDEX_KEY_BY_MASTER, ez_index_id(id));
+    ez_status status = ez_buf_append(out, data.data, data.len);
+    if (status == EZ_OK)
+        status = put_number(out, F_KEY_COUNT, (int64_t)count);
+    return status == EZ_OK ? put_counters(access, id, out) : status;
+}
+
+ez_status ez_master_reply_changed(const ez_access *access, ez_call *call, ez_txn *txn, Ez__V1__Master *master) {
     Ez__V1__Master shown = *master;
+    ez_usage_sums sums;
+    ez_counters_get(access->counters, EZ_USAGE_MASTERS, master->id, &sums);
     shown.key_count = (int64_t)ez_txn_member_count(txn, EZ_INDEX_KEY_BY_MASTER, ez_index_id(master->id));
+    shown.request_count = sums.requests;
+    shown.tokens_in = sums.tokens_in;
+    shown.tokens_out = sums.tokens_out;
     return ez_call_reply(call, &shown.base);
 }
 
@@ -44,7 +77,6 @@ static ez_status give_master_key(ez_txn *txn, Ez__V1__Master *master, ez_error *
 }
 
 ez_status ez_handle_masters_create(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__CreateMasterRequest *request) {
-    (void)self;
     Ez__V1__Master copy = *request->master, *master = &copy;
     ez_status status = ez_txn_fill(txn, KIND_MASTER, &master->base, &call->error);
     if (status == EZ_OK)
@@ -55,23 +87,40 @@ ez_status ez_handle_masters_create(ez_access *self, ez_call *call, ez_txn *txn, 
         return status;
     master->id = 0;
     status = ez_txn_put(txn, KIND_MASTER, &master->base, &call->error);
-    return status == EZ_OK ? ez_master_reply_changed(call, txn, master) : status;
+    return status == EZ_OK ? ez_master_reply_changed(self, call, txn, master) : status;
 }
 
-static ez_status reply_master(const ez_directory *directory, ez_call *call, int64_t id) {
-    const ez_entry *entry = ez_directory_get(directory, KIND_MASTER, id);
+static ez_status put_realtime(const ez_access *access, const ez_call *call, int64_t id, ez_buf *out) {
+    if (!access->realtime)
+        return EZ_OK;
+    ez_realtime_view view;
+    ez_realtime_master(access->realtime, id, ez_clock_mono_ms() / 1000, &view);
+    Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    time.seconds = call->time_ns / 1000000000;
+    time.nanos = (int32_t)(call->time_ns % 1000000000);
+    Ez__V1__RealtimeStats stats = ez_realtime_stats(&view);
+    stats.time = &time;
+    uint8_t packed[128];
+    size_t len = ez__v1__realtime_stats__get_packed_size(&stats);
+    assert(len <= sizeof packed); // seven fields of at most eleven bytes, and a time
+    ez__v1__realtime_stats__pack(&stats, packed);
+    return ez_wire_put_bytes(out, F_REALTIME, packed, len);
+}
+
+static ez_status reply_master(const ez_access *access, ez_call *call, int64_t id, bool is_live) {
+    const ez_entry *entry = ez_directory_get(access->directory, KIND_MASTER, id);
     if (!entry)
         return ez_kind_missing(KIND_MASTER, id, &call->error);
     ez_auto(ez_buf) bytes;
     ez_buf_init(&bytes, EZ_CALL_MAX);
-    if (ez_master_show(directory, entry, &bytes) != EZ_OK)
+    if (ez_master_show(access, entry, &bytes) != EZ_OK || (is_live && put_realtime(access, call, id, &bytes) != EZ_OK))
         return ez_no_memory(&call->error);
     return ez_call_reply_bytes(call, bytes.data, bytes.len);
 }
 
 ez_status ez_handle_masters_get(ez_access *self, ez_call *call, Ez__V1__GetMasterRequest *request) {
     ez_directory_enter();
-    ez_status status = reply_master(self->directory, call, request->id);
+    ez_status status = reply_master(self, call, request->id, true);
     ez_directory_leave();
     return status;
 }
@@ -80,13 +129,13 @@ ez_status ez_handle_masters_get(ez_access *self, ez_call *call, Ez__V1__GetMaste
 ez_status ez_handle_self_get(ez_access *self, ez_call *call, Ez__V1__GetSelfRequest *request) {
     (void)request;
     ez_directory_enter();
-    ez_status status = reply_master(self->directory, call, call->principal.id);
+    ez_status status = reply_master(self, call, call->principal.id, false);
     ez_directory_leave();
     return status;
 }
 
 typedef struct list_view {
-    const ez_directory *directory;
+    const ez_access *access;
     uint64_t status;
 } list_view;
 
@@ -100,11 +149,11 @@ static bool accept_master(void *user, const ez_entry *entry) {
 static ez_status show_master(void *user, const ez_entry *entry, ez_call *call, ez_buf *out) {
     (void)call;
     const list_view *view = user;
-    return ez_master_show(view->directory, entry, out);
+    return ez_master_show(view->access, entry, out);
 }
 
 ez_status ez_handle_masters_list(ez_access *self, ez_call *call, Ez__V1__ListMastersRequest *request) {
-    list_view view = {self->directory, (uint64_t)request->status};
+    list_view view = {self, (uint64_t)request->status};
     ez_page page = {.kind = KIND_MASTER,
                     .page_size = request->page_size,
                     .page_token = request->page_token,
@@ -122,7 +171,6 @@ ez_status ez_handle_masters_list(ez_access *self, ez_call *call, Ez__V1__ListMas
 }
 
 ez_status ez_handle_masters_update(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__UpdateMasterRequest *request) {
-    (void)self;
     ez_error *error = &call->error;
     ProtobufCMessage *loaded;
     ez_status status = ez_txn_load(txn, KIND_MASTER, request->id, &loaded, error);
@@ -137,11 +185,10 @@ ez_status ez_handle_masters_update(ez_access *self, ez_call *call, ez_txn *txn, 
         status = ez_master_follow(txn, call, master, false);
     if (status == EZ_OK)
         status = ez_txn_put_changed(txn, KIND_MASTER, request->id, loaded, error);
-    return status == EZ_OK ? ez_master_reply_changed(call, txn, master) : status;
+    return status == EZ_OK ? ez_master_reply_changed(self, call, txn, master) : status;
 }
 
 ez_status ez_handle_masters_rotate(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__RotateMasterRequest *request) {
-    (void)self;
     ProtobufCMessage *loaded;
     ez_status status = ez_txn_load(txn, KIND_MASTER, request->id, &loaded, &call->error);
     if (status != EZ_OK)
@@ -150,7 +197,7 @@ ez_status ez_handle_masters_rotate(ez_access *self, ez_call *call, ez_txn *txn, 
     status = give_master_key(txn, master, &call->error);
     if (status == EZ_OK)
         status = ez_txn_put(txn, KIND_MASTER, loaded, &call->error);
-    return status == EZ_OK ? ez_master_reply_changed(call, txn, master) : status;
+    return status == EZ_OK ? ez_master_reply_changed(self, call, txn, master) : status;
 }
 
 // ---- Deletion

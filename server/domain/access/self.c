@@ -6,8 +6,7 @@
 #include "server/domain/access/inside.h"
 
 ez_status ez_handle_self_create_key(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__CreateOwnKeyRequest *request) {
-    (void)self;
-    return ez_key_issue(txn, call, call->principal.id, call->principal.id, request->key);
+    return ez_key_issue(self, txn, call, call->principal.id, call->principal.id, request->key);
 }
 
 static bool is_own(const ez_entry *entry, const ez_call *call) {
@@ -19,8 +18,8 @@ static bool is_own(const ez_entry *entry, const ez_call *call) {
 ez_status ez_handle_self_get_key(ez_access *self, ez_call *call, Ez__V1__GetKeyRequest *request) {
     ez_directory_enter();
     const ez_entry *entry = ez_directory_get(self->directory, KIND_KEY, request->id);
-    ez_status status =
-        entry && is_own(entry, call) ? ez_key_reply(call, entry) : ez_kind_missing(KIND_KEY, request->id, &call->error);
+    ez_status status = entry && is_own(entry, call) ? ez_key_reply(self, call, entry)
+                                                    : ez_kind_missing(KIND_KEY, request->id, &call->error);
     ez_directory_leave();
     return status;
 }
@@ -37,9 +36,8 @@ ez_status ez_handle_self_list_keys(ez_access *self, ez_call *call, Ez__V1__ListO
 }
 
 ez_status ez_handle_self_update_key(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__UpdateKeyRequest *request) {
-    (void)self;
     ez_key_patch patch = {request->id, request->key, request->n_update_mask, request->update_mask};
-    return ez_key_update(txn, call, &patch, call->principal.id);
+    return ez_key_update(self, txn, call, &patch, call->principal.id);
 }
 
 ez_status ez_handle_self_delete_key(ez_access *self, ez_call *call, ez_txn *txn, Ez__V1__DeleteKeyRequest *request) {

@@ -18,6 +18,7 @@
 struct ez_import {
     struct ez_access *access;
     struct ez_routing *routing;
+    const ez_counters *counters;
 };
 
 typedef struct ez_applying {

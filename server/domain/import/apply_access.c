@@ -8,6 +8,7 @@
 // And a token may be here already as another master's key: overwriting does not reach into another tenant.
 #include "proto/runtime/wire.h"
 #include "server/domain/import/apply.h"
+#include "server/state/metering/quota.h"
 
 enum { MASTER_KEY = 30 };
 
@@ -69,7 +70,8 @@ static ez_status settle_key(ez_applying *a, int64_t id, const Ez__V1__ImportKey 
     key->token_sha256 = row->token_sha256;
     key->token_prefix = row->token_prefix;
     key->token_last4 = row->token_last4;
-    key->quota_used = row->quota_used;
+    key->quota_used = 0;
+    key->quota_carried = ez_quota_carry(a->import->counters, id, row->quota_used);
     key->expires_at = row->key->expires_at;
     if (row->status != EZ__V1__KEY_STATUS__KEY_STATUS_UNSPECIFIED) {
         key->status = row->status;

@@ -19,6 +19,7 @@ ez_status ez_import_create(const ez_import_options *options, ez_import **out, ez
     }
     import->access = options->access;
     import->routing = options->routing;
+    import->counters = options->counters;
     *out = import;
     return EZ_OK;
 }

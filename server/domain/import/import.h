@@ -6,12 +6,14 @@
 
 #include "ez/handlers.h"
 #include "proto/runtime/error.h"
+#include "server/state/metering/counters.h"
 
 typedef struct ez_import ez_import;
 
 typedef struct ez_import_options {
-    struct ez_access *access;   // whose handlers make masters, keys and namespaces
-    struct ez_routing *routing; // whose handlers make provider groups, API keys and bindings
+    struct ez_access *access;    // whose handlers make masters, keys and namespaces
+    struct ez_routing *routing;  // whose handlers make provider groups, API keys and bindings
+    const ez_counters *counters; // NULL: all are zero
 } ez_import_options;
 
 ez_status ez_import_create(const ez_import_options *options, ez_import **out, ez_error *error) EZ_MUST_CHECK;

@@ -8,6 +8,7 @@
 #include "proto/runtime/message.h"
 #include "proto/runtime/utf8.h"
 #include "server/domain/routing/compile.h"
+#include "server/domain/routing/counted.h"
 #include "server/domain/routing/inside.h"
 
 #define LAST4_FROM 8 // shorter secrets show nothing of themselves
@@ -189,20 +190,23 @@ ez_status ez_api_key_delete(ez_txn *txn, int64_t id, ez_touched *touched, ez_err
 
 // ---- Handlers
 
+static ez_status reply(const ez_routing *routing, ez_call *call, Ez__V1__ApiKey *key) {
+    ez_counted_fill_api_key(routing->counters, key);
+    return ez_call_reply(call, &key->base);
+}
+
 ez_status ez_handle_api_keys_create(ez_routing *self, ez_call *call, ez_txn *txn,
                                     Ez__V1__CreateApiKeyRequest *request) {
-    (void)self;
     Ez__V1__ApiKey *key;
     ez_status status = ez_api_key_make(txn, request->api_key, NULL, &key, &call->error);
-    return status == EZ_OK ? ez_call_reply(call, &key->base) : status;
+    return status == EZ_OK ? reply(self, call, key) : status;
 }
 
 ez_status ez_handle_api_keys_update(ez_routing *self, ez_call *call, ez_txn *txn,
                                     Ez__V1__UpdateApiKeyRequest *request) {
-    (void)self;
     Ez__V1__ApiKey *key;
     ez_status status = ez_api_key_update(txn, request, NULL, &key, &call->error);
-    return status == EZ_OK ? ez_call_reply(call, &key->base) : status;
+    return status == EZ_OK ? reply(self, call, key) : status;
 }
 
 ez_status ez_handle_api_keys_delete(ez_routing *self, ez_call *call, ez_txn *txn,

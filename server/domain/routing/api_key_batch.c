@@ -4,6 +4,7 @@
 // whose keys came into service or left it are recompiled once, at the end.
 #include "proto/runtime/message.h"
 #include "server/domain/routing/compile.h"
+#include "server/domain/routing/counted.h"
 #include "server/domain/routing/inside.h"
 
 static ez_status run_item(ez_txn *txn, const Ez__V1__ApiKeyBatchItem *item, ez_touched *touched, Ez__V1__ApiKey **out,
@@ -60,7 +61,6 @@ static ez_status run_all(ez_txn *txn, const Ez__V1__BatchApiKeysRequest *request
 }
 
 ez_status ez_handle_api_keys_batch(ez_routing *self, ez_call *call, ez_txn *txn, Ez__V1__BatchApiKeysRequest *request) {
-    (void)self;
     size_t count = request->n_items;
     Ez__V1__BatchApiKeysResponse reply = EZ__V1__BATCH_API_KEYS_RESPONSE__INIT;
     Ez__V1__ApiKeyBatchResult *results = ez_arena_zalloc(&call->arena, (count + 1) * sizeof *results);
@@ -70,6 +70,9 @@ ez_status ez_handle_api_keys_batch(ez_routing *self, ez_call *call, ez_txn *txn,
     if (!results || !touched.groups || !reply.results)
         return ez_no_memory(&call->error);
     ez_status status = run_all(txn, request, &reply, results, &touched, &call->error);
+    for (size_t i = 0; status == EZ_OK && i < count; i++)
+        if (results[i].api_key)
+            ez_counted_fill_api_key(self->counters, results[i].api_key);
     for (size_t i = 0; status == EZ_OK && i < touched.count; i++)
         status = ez_compile_group(txn, touched.groups[i], &call->error);
     return status == EZ_OK ? ez_call_reply(call, &reply.base) : status;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// API keys as they are read: packed bytes, without secrets by construction, and behind them the status where time has
-// changed it. A ban that has an end is over when it has passed; an access token that has ended without a refresh token
-// makes the key expired.
+// API keys as they are read: packed bytes, without secrets by construction, and behind them the counters, and the
+// status where time has changed it. A ban that has an end is over when it has passed; an access token that has ended
+// without a refresh token makes the key expired.
 #include <string.h>
 
 #include "proto/runtime/wire.h"
+#include "server/domain/routing/counted.h"
 #include "server/domain/routing/inside.h"
 
 enum { F_NAME = 3, F_EXPIRES = 8, F_STATUS = 13, F_BAN_UNTIL = 16, F_HAS_REFRESH = 25 };
@@ -68,16 +69,17 @@ void ez_api_key_blank(Ez__V1__ApiKey *key) {
     key->refresh_token = (char *)"";
 }
 
-static ez_status add_status(ez_slice data, int64_t now_ns, ez_buf *out) {
-    api_key_facts facts = read_facts(data);
-    int status = judge(&facts, now_ns);
-    return status == facts.status ? EZ_OK : ez_wire_put_varint(out, F_STATUS, (uint64_t)status);
+static ez_status add_derived(const ez_routing *routing, const ez_entry *entry, int64_t now_ns, ez_buf *out) {
+    api_key_facts facts = read_facts(ez_entry_data(entry));
+    int shown = judge(&facts, now_ns);
+    ez_status status = ez_counted_put_api_key(routing->counters, ez_entry_id(entry), out);
+    return status != EZ_OK || shown == facts.status ? status : ez_wire_put_varint(out, F_STATUS, (uint64_t)shown);
 }
 
-static ez_status reply_entry(ez_call *call, const ez_entry *entry) {
+static ez_status reply_entry(const ez_routing *routing, ez_call *call, const ez_entry *entry) {
     ez_slice data = ez_entry_data(entry);
     ez_status status = ez_call_reply_bytes(call, data.data, data.len);
-    if (status == EZ_OK && add_status(data, call->time_ns, &call->reply) != EZ_OK)
+    if (status == EZ_OK && add_derived(routing, entry, call->time_ns, &call->reply) != EZ_OK)
         return ez_no_memory(&call->error);
     return status;
 }
@@ -85,12 +87,14 @@ static ez_status reply_entry(ez_call *call, const ez_entry *entry) {
 ez_status ez_handle_api_keys_get(ez_routing *self, ez_call *call, Ez__V1__GetApiKeyRequest *request) {
     ez_directory_enter();
     const ez_entry *entry = ez_directory_get(self->directory, KIND_API_KEY, request->id);
-    ez_status status = entry ? reply_entry(call, entry) : ez_kind_missing(KIND_API_KEY, request->id, &call->error);
+    ez_status status =
+        entry ? reply_entry(self, call, entry) : ez_kind_missing(KIND_API_KEY, request->id, &call->error);
     ez_directory_leave();
     return status;
 }
 
 typedef struct list_view {
+    const ez_routing *routing;
     int64_t now_ns;
     int status;
 } list_view;
@@ -105,11 +109,11 @@ static ez_status show_api_key(void *user, const ez_entry *entry, ez_call *call, 
     const list_view *view = user;
     ez_slice data = ez_entry_data(entry);
     ez_status status = ez_buf_append(out, data.data, data.len);
-    return status == EZ_OK ? add_status(data, view->now_ns, out) : status;
+    return status == EZ_OK ? add_derived(view->routing, entry, view->now_ns, out) : status;
 }
 
 ez_status ez_handle_api_keys_list(ez_routing *self, ez_call *call, Ez__V1__ListApiKeysRequest *request) {
-    list_view view = {call->time_ns, (int)request->status};
+    list_view view = {self, call->time_ns, (int)request->status};
     ez_page page = {.kind = KIND_API_KEY,
                     .page_size = request->page_size,
                     .page_token = request->page_token,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "server/domain/routing/compile.h"
+#include "server/domain/routing/counted.h"
 #include "server/domain/routing/inside.h"
 
 // Puts the key with its new status and recompiles where the group came into service or left it.
@@ -17,13 +18,13 @@ static ez_status change(ez_txn *txn, Ez__V1__ApiKey *key, Ez__V1__ApiKeyStatus w
     return ez_compile_has_key(txn, key->group_id, key->id) ? EZ_OK : ez_compile_group(txn, key->group_id, error);
 }
 
-static ez_status reply(ez_txn *txn, ez_call *call, Ez__V1__ApiKey *key) {
+static ez_status reply(const ez_routing *routing, ez_txn *txn, ez_call *call, Ez__V1__ApiKey *key) {
+    ez_counted_fill_api_key(routing->counters, key);
     key->status = (Ez__V1__ApiKeyStatus)ez_api_key_message_status(key, ez_txn_now_ns(txn));
     return ez_call_reply(call, &key->base);
 }
 
 ez_status ez_handle_api_keys_ban(ez_routing *self, ez_call *call, ez_txn *txn, Ez__V1__BanApiKeyRequest *request) {
-    (void)self;
     ProtobufCMessage *loaded;
     ez_status status = ez_txn_load(txn, KIND_API_KEY, request->id, &loaded, &call->error);
     if (status != EZ_OK)
@@ -35,11 +36,10 @@ ez_status ez_handle_api_keys_ban(ez_routing *self, ez_call *call, ez_txn *txn, E
     key->ban_reason = request->reason;
     key->ban_until = request->until;
     status = change(txn, key, API_KEY_BANNED, &call->error);
-    return status == EZ_OK ? reply(txn, call, key) : status;
+    return status == EZ_OK ? reply(self, txn, call, key) : status;
 }
 
 ez_status ez_handle_api_keys_unban(ez_routing *self, ez_call *call, ez_txn *txn, Ez__V1__UnbanApiKeyRequest *request) {
-    (void)self;
     ProtobufCMessage *loaded;
     ez_status status = ez_txn_load(txn, KIND_API_KEY, request->id, &loaded, &call->error);
     if (status != EZ_OK)
@@ -51,7 +51,7 @@ ez_status ez_handle_api_keys_unban(ez_routing *self, ez_call *call, ez_txn *txn,
     key->ban_reason = (char *)"";
     key->ban_until = NULL;
     status = change(txn, key, API_KEY_ACTIVE, &call->error);
-    return status == EZ_OK ? reply(txn, call, key) : status;
+    return status == EZ_OK ? reply(self, txn, call, key) : status;
 }
 
 // ---- Bans that have passed

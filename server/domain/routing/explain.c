@@ -10,12 +10,14 @@
 #include "ez/v1/namespace.pb-c.h"
 #include "proto/runtime/wire.h"
 #include "server/domain/routing/inside.h"
+#include "server/state/metering/quota.h"
 
 #define CANDIDATES_MAX 1000u
 #define UPSTREAMS_MAX  10000u
 
 typedef struct explain {
     const ez_directory *directory;
+    const ez_counters *counters;
     ez_call *call;
     Ez__V1__ExplainRouteResponse reply;
     size_t upstreams_left;
@@ -59,12 +61,13 @@ static bool list_has(size_t count, char *const *list, const char *text) {
 }
 
 // Why the key would not be let in at all; NULL: it would.
-static const char *judge_key(const Ez__V1__Key *key, int64_t now_ns) {
+static const char *judge_key(const ez_counters *counters, const Ez__V1__Key *key, int64_t now_ns) {
     if (key->status == EZ__V1__KEY_STATUS__KEY_STATUS_DISABLED)
         return "is disabled";
     if (key->status == EZ__V1__KEY_STATUS__KEY_STATUS_EXPIRED || ez_stamp_has_passed(key->expires_at, now_ns))
         return "has expired";
-    bool is_used_up = key->opt_quota_limit_case != 0 && key->quota_limit >= 0 && key->quota_used >= key->quota_limit;
+    int64_t used = ez_quota_used(counters, key->id, key->quota_used, key->quota_carried);
+    bool is_used_up = key->opt_quota_limit_case != 0 && key->quota_limit >= 0 && used >= key->quota_limit;
     if (key->status == EZ__V1__KEY_STATUS__KEY_STATUS_EXHAUSTED || is_used_up)
         return "has used up its quota";
     return NULL;
@@ -85,7 +88,7 @@ static bool may_use_model(explain *e, const Ez__V1__Key *key) {
 
 static ez_status judge_access(explain *e, const Ez__V1__Key *key, const Ez__V1__Master *master) {
     ez_status status = EZ_OK;
-    const char *why = judge_key(key, e->call->time_ns);
+    const char *why = judge_key(e->counters, key, e->call->time_ns);
     long long id = (long long)key->id;
     if (why)
         status = refuse(e, ez_arena_printf(arena_of(e), "key %lld (%s) %s", id, key->name, why));
@@ -276,6 +279,7 @@ static ez_status list_candidates(explain *e) {
 
 ez_status ez_handle_routes_explain(ez_routing *self, ez_call *call, Ez__V1__ExplainRouteRequest *request) {
     explain e = {.directory = self->directory,
+                 .counters = self->counters,
                  .call = call,
                  .reply = EZ__V1__EXPLAIN_ROUTE_RESPONSE__INIT,
                  .upstreams_left = UPSTREAMS_MAX};

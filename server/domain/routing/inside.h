@@ -32,6 +32,7 @@
 
 struct ez_routing {
     const ez_directory *directory;
+    const ez_counters *counters;
 };
 
 // ---- Groups whose API keys came into service or left it, to be recompiled at the end of a batch

@@ -8,6 +8,7 @@
 
 #include "proto/runtime/wire.h"
 #include "server/domain/routing/compile.h"
+#include "server/domain/routing/counted.h"
 #include "server/domain/routing/inside.h"
 #include "server/domain/routing/provider_type.h"
 #include "server/domain/routing/upstream.h"
@@ -110,33 +111,36 @@ ez_status ez_handle_provider_groups_create(ez_routing *self, ez_call *call, ez_t
     return status == EZ_OK ? ez_call_reply(call, &group.base) : status;
 }
 
-static ez_status show(const ez_directory *directory, const ez_entry *entry, ez_buf *out) {
+static ez_status show(const ez_routing *routing, const ez_entry *entry, ez_buf *out) {
     ez_slice data = ez_entry_data(entry);
-    size_t count = ez_directory_member_count(directory, EZ_INDEX_API_KEY_BY_GROUP, ez_index_id(ez_entry_id(entry)));
+    int64_t id = ez_entry_id(entry);
+    size_t count = ez_directory_member_count(routing->directory, EZ_INDEX_API_KEY_BY_GROUP, ez_index_id(id));
     ez_status status = ez_buf_append(out, data.data, data.len);
-    return status == EZ_OK && count > 0 ? ez_wire_put_varint(out, F_KEY_COUNT, count) : status;
+    if (status == EZ_OK && count > 0)
+        status = ez_wire_put_varint(out, F_KEY_COUNT, count);
+    return status == EZ_OK ? ez_counted_put_group(routing->counters, id, out) : status;
 }
 
-static ez_status reply_group(const ez_directory *directory, ez_call *call, int64_t id) {
-    const ez_entry *entry = ez_directory_get(directory, KIND_PROVIDER_GROUP, id);
+static ez_status reply_group(const ez_routing *routing, ez_call *call, int64_t id) {
+    const ez_entry *entry = ez_directory_get(routing->directory, KIND_PROVIDER_GROUP, id);
     if (!entry)
         return ez_kind_missing(KIND_PROVIDER_GROUP, id, &call->error);
     ez_auto(ez_buf) bytes;
     ez_buf_init(&bytes, EZ_CALL_MAX);
-    if (show(directory, entry, &bytes) != EZ_OK)
+    if (show(routing, entry, &bytes) != EZ_OK)
         return ez_no_memory(&call->error);
     return ez_call_reply_bytes(call, bytes.data, bytes.len);
 }
 
 ez_status ez_handle_provider_groups_get(ez_routing *self, ez_call *call, Ez__V1__GetProviderGroupRequest *request) {
     ez_directory_enter();
-    ez_status status = reply_group(self->directory, call, request->id);
+    ez_status status = reply_group(self, call, request->id);
     ez_directory_leave();
     return status;
 }
 
 typedef struct list_view {
-    const ez_directory *directory;
+    const ez_routing *routing;
     const Ez__V1__ListProviderGroupsRequest *request;
 } list_view;
 
@@ -155,11 +159,11 @@ static bool accept_group(void *user, const ez_entry *entry) {
 
 static ez_status show_group(void *user, const ez_entry *entry, ez_call *call, ez_buf *out) {
     (void)call;
-    return show(((const list_view *)user)->directory, entry, out);
+    return show(((const list_view *)user)->routing, entry, out);
 }
 
 ez_status ez_handle_provider_groups_list(ez_routing *self, ez_call *call, Ez__V1__ListProviderGroupsRequest *request) {
-    list_view view = {self->directory, request};
+    list_view view = {self, request};
     ez_page page = {.kind = KIND_PROVIDER_GROUP,
                     .page_size = request->page_size,
                     .page_token = request->page_token,
@@ -178,7 +182,6 @@ ez_status ez_handle_provider_groups_list(ez_routing *self, ez_call *call, Ez__V1
 
 ez_status ez_handle_provider_groups_update(ez_routing *self, ez_call *call, ez_txn *txn,
                                            Ez__V1__UpdateProviderGroupRequest *request) {
-    (void)self;
     ez_error *error = &call->error;
     ProtobufCMessage *loaded;
     ez_status status = ez_txn_load(txn, KIND_PROVIDER_GROUP, request->id, &loaded, error);
@@ -196,6 +199,7 @@ ez_status ez_handle_provider_groups_update(ez_routing *self, ez_call *call, ez_t
     if (status != EZ_OK)
         return status;
     Ez__V1__ProviderGroup shown = ez_group_shown(txn, group);
+    ez_counted_fill_group(self->counters, &shown);
     return ez_call_reply(call, &shown.base);
 }
 

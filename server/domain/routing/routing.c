@@ -13,6 +13,7 @@ ez_status ez_routing_create(const ez_routing_options *options, ez_routing **out,
     if (!routing)
         return ez_no_memory(error);
     routing->directory = options->directory;
+    routing->counters = options->counters;
     *out = routing;
     return EZ_OK;
 }

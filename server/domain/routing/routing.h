@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ez_routing: provider groups, API keys, bindings, and what a data plane would choose. The handlers are in
-// ez/handlers.h; they keep no state beyond the directory, so one object serves every thread.
+// ez/handlers.h; they keep no state beyond the directory and the counters, so one object serves every thread.
 #pragma once
 
 #include "server/state/directory/writer.h"
+#include "server/state/metering/counters.h"
 
 typedef struct ez_routing ez_routing;
 
 typedef struct ez_routing_options {
-    const ez_directory *directory; // must outlive the object
+    const ez_directory *directory; // both must outlive the object
+    const ez_counters *counters;   // NULL: all are zero
 } ez_routing_options;
 
 ez_status ez_routing_create(const ez_routing_options *options, ez_routing **out, ez_error *error) EZ_MUST_CHECK;

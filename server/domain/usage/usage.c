@@ -1,32 +1,89 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The object behind the usage services: it ties what was counted to those who want to know, the counters in memory and
+// the quotas.
 #include "server/domain/usage/usage.h"
 
-#include "ez/handlers.h"
+#include <stdlib.h>
 
-static ez_status not_yet(ez_call *call) {
-    return ez_call_fail(call, EZ_UNIMPLEMENTED, "NOT_YET", "not yet");
+#include "proto/runtime/clock.h"
+#include "proto/runtime/log.h"
+#include "server/domain/usage/inside.h"
+
+ez_status ez_usage_create(const ez_usage_options *options, ez_usage **out, ez_error *error) {
+    ez_usage *usage = calloc(1, sizeof *usage);
+    if (!usage)
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for usage");
+    usage->options = *options;
+    ez_buf_init(&usage->report.packed, EZ_EVENT_MAX);
+    usage->others = (ez_others){.store = options->store,
+                                .directory = options->directory,
+                                .counters = options->counters,
+                                .total = ez_usage_counted,
+                                .user = usage};
+    ez_others_init(&usage->others);
+    ez_quotas_options quotas = {.directory = options->directory,
+                                .feed = options->feed,
+                                .writer = options->writer,
+                                .counters = options->counters};
+    ez_status status = ez_quotas_create(&quotas, &usage->quotas, error);
+    if (status != EZ_OK) {
+        ez_usage_destroy(usage);
+        return status;
+    }
+    *out = usage;
+    return EZ_OK;
 }
 
-ez_status ez_handle_usage_flush(struct ez_usage *self, ez_call *call, struct ez_append *append,
-                                Ez__V1__FlushUsageRequest *request) {
-    (void)self, (void)append, (void)request;
-    return not_yet(call);
+void ez_usage_destroy(ez_usage *usage) {
+    if (!usage)
+        return;
+    ez_quotas_destroy(usage->quotas);
+    ez_buf_fini(&usage->report.packed);
+    free(usage);
 }
-ez_status ez_handle_usage_get_api_key_stats(struct ez_usage *self, ez_call *call, struct ez_reader *reader,
-                                            Ez__V1__GetApiKeyStatsRequest *request) {
-    (void)self, (void)reader, (void)request;
-    return not_yet(call);
+
+// What a master's total rose by since it was seen last, here or on another server.
+static void go_live(ez_usage *usage, int64_t master_id, const ez_usage_sums *total) {
+    ez_usage_sums known;
+    ez_counters_get(usage->options.counters, EZ_USAGE_MASTERS, master_id, &known);
+    ez_realtime_sums more = {.requests = total->requests - known.requests,
+                             .tokens = total->tokens_in - known.tokens_in + (total->tokens_out - known.tokens_out),
+                             .errors = total->failure - known.failure,
+                             .rate_limited = total->rate_limited - known.rate_limited};
+    uint64_t now_s = ez_clock_mono_ms() / 1000;
+    ez_realtime_add_master(usage->options.realtime, master_id, &more, now_s);
+    ez_realtime_add_system(usage->options.realtime, &more, now_s);
 }
-ez_status ez_handle_realtime_get(struct ez_usage *self, ez_call *call, Ez__V1__GetRealtimeRequest *request) {
-    (void)self, (void)request;
-    return not_yet(call);
+
+void ez_usage_counted(void *user, ez_usage_table table, int64_t id, const ez_usage_sums *total) {
+    ez_usage *usage = user;
+    if (table == EZ_USAGE_MASTERS)
+        go_live(usage, id, total);
+    ez_counters_note(usage->options.counters, table, id, total);
+    if (table == EZ_USAGE_KEYS)
+        ez_quotas_counted(usage->quotas, id);
 }
-ez_status ez_handle_realtime_get_master(struct ez_usage *self, ez_call *call,
-                                        Ez__V1__GetMasterRealtimeRequest *request) {
-    (void)self, (void)request;
-    return not_yet(call);
+
+void ez_usage_chore(void *user, bool *more) {
+    ez_usage *usage = user;
+    bool more_of_others;
+    ez_others_step(&usage->others, &more_of_others);
+    ez_quotas_step(usage->quotas, more);
+    *more = *more || more_of_others;
 }
-ez_status ez_handle_realtime_get_own(struct ez_usage *self, ez_call *call, Ez__V1__GetOwnRealtimeRequest *request) {
-    (void)self, (void)request;
-    return not_yet(call);
+
+void ez_usage_publish(ez_usage *usage, const char *topic, const ProtobufCMessage *message, ez_buf *room) {
+    if (!usage->options.events)
+        return;
+    ez_error error = EZ_ERROR_INIT;
+    ez_buf_clear(room);
+    ez_status status = ez_buf_pack(room, message);
+    if (status == EZ_OK) {
+        ez_publish_event event = {
+            .topic = topic, .time_ns = ez_clock_wall_ns(), .message = room->data, .len = room->len};
+        status = ez_publish_send(usage->options.events, &event, &error);
+    }
+    if (status != EZ_OK)
+        ez_log_warn("an event was not published", "topic", topic, "error", error.message);
 }

@@ -49,3 +49,17 @@ Google__Protobuf__Timestamp *ez_stamp_make(int64_t ns, ez_arena *arena) {
 bool ez_stamp_has_passed(const Google__Protobuf__Timestamp *stamp, int64_t now_ns) {
     return stamp && ez_stamp_ns(stamp) <= now_ns;
 }
+
+ez_status ez_stamp_put(ez_buf *out, uint32_t number, int64_t ns) {
+    if (ns <= 0)
+        return EZ_OK;
+    uint8_t packed[24];
+    size_t len = 0;
+    packed[len++] = 1 << 3;
+    len += ez_varint_write(packed + len, (uint64_t)(ns / NS_PER_S));
+    if (ns % NS_PER_S) {
+        packed[len++] = 2 << 3;
+        len += ez_varint_write(packed + len, (uint64_t)(ns % NS_PER_S));
+    }
+    return ez_wire_put_bytes(out, number, packed, len);
+}

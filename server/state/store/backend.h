@@ -16,6 +16,9 @@ typedef struct ez_meter_ops {
     ez_status (*add_usage)(void *db, ez_usage_batch *batches, size_t count, int64_t now_ns, ez_usage_total_fn *total,
                            void *user, ez_error *error);
     ez_status (*each_usage)(void *db, ez_usage_table table, ez_usage_total_fn *each, void *user, ez_error *error);
+    // NULL where has_one_writer.
+    ez_status (*usage_since)(void *db, ez_usage_table table, int64_t since_ns, int64_t after, int64_t until,
+                             ez_usage_total_fn *each, void *user, ez_error *error);
     ez_status (*add_logs)(void *db, ez_log_batch *batches, size_t count, int64_t now_ns, ez_error *error);
     ez_status (*fold_rollups)(void *db, int64_t now_ns, bool *more, ez_error *error);
     ez_status (*trim_logs)(void *db, const ez_log_limits *limits, int64_t now_ns, size_t max_rows, bool *more,

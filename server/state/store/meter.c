@@ -29,7 +29,29 @@ ez_status ez_store_each_usage(ez_store *store, ez_usage_table table, ez_usage_to
     LOCKED(usage_lock, each_usage(store->db, table, each, user, error));
 }
 
+static ez_status check_times(const ez_log_batch *batches, size_t count, ez_error *error) {
+    for (size_t b = 0; b < count; b++) {
+        for (size_t i = 0; i < batches[b].row_count; i++) {
+            int64_t time_ns = batches[b].rows[i].time_ns;
+            if (time_ns < 0 || time_ns / INT64_C(86400000000000) > EZ_LOG_DAY_MAX)
+                return ez_error_set(error, EZ_INVALID_ARGUMENT, "LOG_TIME",
+                                    "the time of record %zu is before 1970 or after 2262", i);
+        }
+    }
+    return EZ_OK;
+}
+
+ez_status ez_store_usage_since(ez_store *store, ez_usage_table table, int64_t since_ns, int64_t after, int64_t until,
+                               ez_usage_total_fn *each, void *user, ez_error *error) {
+    if (!store->backend->meter->usage_since)
+        return EZ_OK;
+    LOCKED(usage_lock, usage_since(store->db, table, since_ns, after, until, each, user, error));
+}
+
 ez_status ez_store_add_logs(ez_store *store, ez_log_batch *batches, size_t count, int64_t now_ns, ez_error *error) {
+    ez_status bad = check_times(batches, count, error);
+    if (bad)
+        return bad;
     LOCKED(logs_lock, add_logs(store->db, batches, count, now_ns, error));
 }
 

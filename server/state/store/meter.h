@@ -44,7 +44,7 @@ typedef enum ez_usage_table {
 
 typedef struct ez_usage_sums {
     int64_t requests, success, failure, tokens_in, tokens_out, quota_used, rate_limited;
-    int64_t last_used_ns; // the latest, not a sum
+    int64_t last_used_ns; // the latest, not a sum; never 0 in what is added
 } ez_usage_sums;
 
 typedef struct ez_usage_row {
@@ -71,6 +71,11 @@ ez_status ez_store_add_usage(ez_store *store, ez_usage_batch *batches, size_t co
 ez_status ez_store_each_usage(ez_store *store, ez_usage_table table, ez_usage_total_fn *each, void *user,
                               ez_error *error) EZ_MUST_CHECK;
 
+// Of ids after < id <= until those that were added to at or after since_ns, which others may have done: rows carry the
+// time of their last addition. Nothing where this server is the only one. As ez_store_add_usage.
+ez_status ez_store_usage_since(ez_store *store, ez_usage_table table, int64_t since_ns, int64_t after, int64_t until,
+                               ez_usage_total_fn *each, void *user, ez_error *error) EZ_MUST_CHECK;
+
 // ---- Logs
 
 typedef struct ez_log_row {
@@ -91,7 +96,10 @@ typedef struct ez_log_batch {
     size_t row_count;
 } ez_log_batch;
 
-// As ez_store_add_usage: records, bodies, rollups and marks in one transaction.
+// As ez_store_add_usage: records, bodies, rollups and marks in one transaction. INVALID_ARGUMENT (LOG_TIME): a record
+// of before 1970 or after EZ_LOG_DAY_MAX. Each day that has records costs PostgreSQL two tables: how old a record may
+// be is the caller's to say.
+#define EZ_LOG_DAY_MAX 106750 // days since 1970: what fits 64 bits of nanoseconds
 ez_status ez_store_add_logs(ez_store *store, ez_log_batch *batches, size_t count, int64_t now_ns,
                             ez_error *error) EZ_MUST_CHECK;
 

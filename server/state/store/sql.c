@@ -31,6 +31,9 @@ const char ez_sql_page_change[] = "SELECT n, seq, kind, id, op, secret_version, 
 const char ez_sql_find_idempotent[] = "SELECT request_hash, revision, time_ns, reply FROM idempotency WHERE key = $1";
 const char ez_sql_trim_idempotent[] = "DELETE FROM idempotency WHERE key IN "
                                       "(SELECT key FROM idempotency WHERE time_ns < $1 ORDER BY time_ns LIMIT $2)";
+const char ez_sql_each_log_day[] = "SELECT day, records FROM log_days ORDER BY day";
+const char ez_sql_count_logs[] = "SELECT (SELECT CAST(coalesce(sum(records), 0) AS BIGINT) FROM log_days), "
+                                 "coalesce((SELECT time_ns FROM log_records ORDER BY time_ns, id LIMIT 1), 0)";
 
 void ez_sql_audit_build(const ez_audit_filter *filter, ez_sql_audit *out) {
     const struct {

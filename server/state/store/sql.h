@@ -25,6 +25,8 @@ extern const char
 extern const char ez_sql_page_change[];     // (n, seq) > ($1, $2), $3 rows: the same without the last two
 extern const char ez_sql_find_idempotent[]; // $1 key: request_hash, revision, time_ns, reply
 extern const char ez_sql_trim_idempotent[]; // $1 time_ns, $2 rows
+extern const char ez_sql_each_log_day[];    // day, records, ascending
+extern const char ez_sql_count_logs[];      // records, time_ns of the oldest or 0
 
 // The audit query for a filter: id < $1, time_ns >= $2, time_ns < $3, then the texts that are given, in order, then
 // the limit. Columns: id, time_ns, revision, actor, method, resource, request, request_id, remote, previous_hash, hash.
@@ -36,3 +38,19 @@ typedef struct ez_sql_audit {
     unsigned text_count;
 } ez_sql_audit;
 void ez_sql_audit_build(const ez_audit_filter *filter, ez_sql_audit *out);
+
+// The columns of ez_rollup_sums in its order, each through a macro that makes a text of it, joined by commas.
+#define EZ_SQL_EACH_SUM(text)                                                                                                                                                                 \
+    text(requests) ", " text(errors) ", " text(rate_limited) ", " text(tokens_in) ", " text(tokens_out) ", " text(cost_nano_usd) ", " text(latency_ms) ", " text(h0) ", " text(h1) ", " text( \
+        h2) ", " text(h3) ", " text(h4) ", " text(h5) ", " text(h6) ", " text(h7) ", " text(h8) ", " text(h9) ","                                                                             \
+                                                                                                              " " text(h10) ", " text(h11) ", " text(h12) ", " text(                          \
+                                                                                                                  h13) ", " text(h14) ", " text(h15)
+#define EZ_SQL_NAME(column) #column
+#define EZ_SQL_SUM_MAX      "4000000000000000000" // EZ_USAGE_SUM_MAX
+#define EZ_SQL_SUM_COUNT    23
+
+#define EZ_SQL_LOG_COLUMNS                                                                                             \
+    "time_ns, id, received_ns, data_plane_id, request_id, master_id, key_id, namespace, model, upstream_model, "       \
+    "group_id, api_key_id, provider_type, status_code, latency_ms, ttft_ms, tokens_in, tokens_out, cached_tokens, "    \
+    "reasoning_tokens, cost_nano_usd, client_ip, request_bytes, response_bytes, error_message, stream, has_body"
+#define EZ_SQL_LOG_COLUMN_COUNT 27

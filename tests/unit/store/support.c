@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <libpq-fe.h>
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -277,4 +278,57 @@ void expect_error(ez_status status, const ez_error *error, ez_status code, const
     cr_assert_eq(error->code, code);
     cr_assert_str_eq(error->reason, reason);
     cr_assert_not_null(strstr(error->message, part), "\"%s\" says nothing of \"%s\"", error->message, part);
+}
+
+static void rows_of_sqlite(const place *at, const char *query, FILE *to) {
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    cr_assert_eq(sqlite3_open_v2(at->path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    cr_assert_eq(sqlite3_prepare_v2(db, query, -1, &statement, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        for (int i = 0; i < sqlite3_column_count(statement); i++)
+            fprintf(to, "%s%s", i ? "|" : "", (const char *)sqlite3_column_text(statement, i));
+        fputc('\n', to);
+    }
+    cr_assert_eq(code, SQLITE_DONE, "%s", sqlite3_errmsg(db));
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+}
+
+static void rows_of_postgres(const place *at, const char *query, FILE *to) {
+    char url[512];
+    database_url(at->database, url, sizeof url);
+    PGconn *connection = PQconnectdb(url);
+    cr_assert_eq(PQstatus(connection), CONNECTION_OK, "%s", PQerrorMessage(connection));
+    PGresult *result = PQexec(connection, query);
+    ExecStatusType status = PQresultStatus(result);
+    cr_assert(status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK, "%s", PQerrorMessage(connection));
+    for (int row = 0; row < PQntuples(result); row++) {
+        for (int i = 0; i < PQnfields(result); i++)
+            fprintf(to, "%s%s", i ? "|" : "", PQgetvalue(result, row, i));
+        fputc('\n', to);
+    }
+    PQclear(result);
+    PQfinish(connection);
+}
+
+char *rows_of(const place *at, const char *query) {
+    char *out = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&out, &size);
+    cr_assert_not_null(to);
+    if (is_postgres())
+        rows_of_postgres(at, query, to);
+    else
+        rows_of_sqlite(at, query, to);
+    fclose(to);
+    return out;
+}
+
+long long number_of(const place *at, const char *query) {
+    char *rows = rows_of(at, query);
+    long long value = strtoll(rows, NULL, 10);
+    free(rows);
+    return value;
 }

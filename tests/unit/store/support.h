@@ -62,3 +62,8 @@ void expect_error(ez_status status, const ez_error *error, ez_status code, const
 // Runs a statement on the PostgreSQL under test: the server's own database where at is NULL. Returns the first
 // column of the first row as a number, or 0.
 long long sql(const place *at, const char *text);
+// Runs a query on the store under test, beside it, and gives all of its rows: values joined by "|", a line a row.
+// The caller frees it.
+char *rows_of(const place *at, const char *text);
+// The first value as a number.
+long long number_of(const place *at, const char *text);

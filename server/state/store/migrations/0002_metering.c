@@ -3,8 +3,7 @@
 // Step 2: what data planes give back, and settings. Counters are narrow tables of one shape, with room for in-page
 // updates. Log records stand apart from their bodies; PostgreSQL keeps both in a partition a day, made when first
 // needed. Rollups are one table: a row is what happened in one step (60, 3600 or 86400 s) at one level (which of a, b
-// and model it tells apart: server/state/store/rollup.h). An hour in rollup_stale has minutes that were not yet folded
-// into it.
+// and model it tells apart: server/state/store/rollup.h, which also says what log_head's edges and rollup_stale mean).
 //
 // Awkward: the order of a rollup's key. Queries take a range of time at one level, so time comes before the ids; what
 // is written now is then also next to each other.
@@ -42,18 +41,21 @@ const char *const ez_migration_0002[] = {
     "CREATE INDEX log_records_by_request ON log_records (request_id)",
     "CREATE TABLE log_bodies (time_ns @INT@ NOT NULL, id @INT@ NOT NULL, body @BYTES@ NOT NULL, PRIMARY KEY (time_ns, "
     "id)) @BY_DAY@",
-    // How many records there are, by day of their time (days since 1970), and the next id.
+    // How many records there are, by day of their time (days since 1970); the next id, and from when on rollups of
+    // minutes and hours are kept.
     "CREATE TABLE log_days (day @KEY@, records @INT@ NOT NULL) @STRICT@",
-    "CREATE TABLE log_head (one @KEY@ CHECK (one = 1), next_id @INT@ NOT NULL) @STRICT@",
-    "INSERT INTO log_head (one, next_id) VALUES (1, 1)",
+    "CREATE TABLE log_head (one @KEY@ CHECK (one = 1), next_id @INT@ NOT NULL, minutes_from_s @INT@ NOT "
+    "NULL, hours_from_s @INT@ NOT NULL) @STRICT@",
+    "INSERT INTO log_head (one, next_id, minutes_from_s, hours_from_s) VALUES (1, 1, 0, 0)",
     "CREATE TABLE rollups (step @INT@ NOT NULL, level @INT@ NOT NULL, time_s @INT@ NOT NULL, a @INT@ NOT NULL, b @INT@ "
     "NOT NULL, model TEXT NOT NULL, requests @INT@ NOT NULL, errors @INT@ NOT NULL, rate_limited @INT@ NOT NULL, "
     "tokens_in @INT@ NOT NULL, tokens_out @INT@ NOT NULL, cost_nano_usd @INT@ NOT NULL, latency_ms @INT@ NOT NULL, "
     "h0 @INT@ NOT NULL, h1 @INT@ NOT NULL, h2 @INT@ NOT NULL, h3 @INT@ NOT NULL, h4 @INT@ NOT NULL, h5 @INT@ NOT NULL, "
     "h6 @INT@ NOT NULL, h7 @INT@ NOT NULL, h8 @INT@ NOT NULL, h9 @INT@ NOT NULL, h10 @INT@ NOT NULL, h11 @INT@ NOT "
     "NULL, h12 @INT@ NOT NULL, h13 @INT@ NOT NULL, h14 @INT@ NOT NULL, h15 @INT@ NOT NULL, "
-    "PRIMARY KEY (step, level, time_s, a, b, model)) @CLUSTERED@",
-    "CREATE TABLE rollup_stale (hour_s @KEY@) @STRICT@",
+    "PRIMARY KEY (step, level, time_s, a, b, model)) @CLUSTERED_ROOMY@",
+    "CREATE TABLE rollup_stale (step @INT@ NOT NULL, time_s @INT@ NOT NULL, touched_s @INT@ NOT NULL, folded @INT@ NOT "
+    "NULL, PRIMARY KEY (step, time_s)) @CLUSTERED@",
     // What was sent to webhooks, or given up.
     "CREATE TABLE deliveries (id @KEY@, created_ns @INT@ NOT NULL, kind TEXT NOT NULL, url TEXT NOT NULL, status @INT@ "
     "NOT NULL, attempts @INT@ NOT NULL, http_status @INT@ NOT NULL, error TEXT NOT NULL, finished_ns @INT@ NOT NULL) "

@@ -31,6 +31,7 @@ static const struct word {
     {"BY_DAY", {"STRICT", "PARTITION BY RANGE (time_ns)"}},
     {"STRICT", {"STRICT", ""}},
     {"CLUSTERED", {"STRICT, WITHOUT ROWID", ""}},
+    {"CLUSTERED_ROOMY", {"STRICT, WITHOUT ROWID", "WITH (fillfactor = 50)"}},
 };
 
 static const char *word(const char *name, size_t len, ez_dialect dialect) {

@@ -22,6 +22,6 @@ int ez_migration_latest(void);
 typedef enum ez_dialect { EZ_DIALECT_SQLITE, EZ_DIALECT_POSTGRES } ez_dialect;
 
 // Appends a statement with its words between @…@ replaced by the dialect's: @INT@, @BYTES@, @KEY@ (an integer primary
-// key), @STRICT@, @CLUSTERED@, @ROOMY@ and @BY_DAY@
-// (table options). RESOURCE_EXHAUSTED where there is no memory.
+// key), @STRICT@, @CLUSTERED@, @ROOMY@, @CLUSTERED_ROOMY@ and @BY_DAY@ (table options). RESOURCE_EXHAUSTED where there
+// is no memory.
 ez_status ez_migration_render(const char *statement, ez_dialect dialect, ez_buf *out) EZ_MUST_CHECK;

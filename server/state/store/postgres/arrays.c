@@ -61,6 +61,10 @@ void ez_pg_arrays_text(ez_pg_arrays *arrays, const char *value) {
     put(arrays, EZ_PG_TEXT, value ? value : "", value ? strlen(value) : 0);
 }
 
+void ez_pg_arrays_slice(ez_pg_arrays *arrays, ez_slice value) {
+    put(arrays, EZ_PG_TEXT, value.len ? (const void *)value.data : "", value.len);
+}
+
 void ez_pg_arrays_bytes(ez_pg_arrays *arrays, const void *data, size_t len) {
     put(arrays, EZ_PG_BYTEA, len ? data : "", len);
 }

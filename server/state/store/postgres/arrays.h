@@ -27,6 +27,7 @@ void ez_pg_arrays_clear(ez_pg_arrays *arrays); // keeps the memory
 
 void ez_pg_arrays_int(ez_pg_arrays *arrays, int64_t value);
 void ez_pg_arrays_text(ez_pg_arrays *arrays, const char *value); // NULL: ""
+void ez_pg_arrays_slice(ez_pg_arrays *arrays, ez_slice value);   // as text
 void ez_pg_arrays_bytes(ez_pg_arrays *arrays, const void *data, size_t len);
 bool ez_pg_arrays_is_full(const ez_pg_arrays *arrays);
 // The arrays as parameters, which point into them. RESOURCE_EXHAUSTED where there was no memory for a value.

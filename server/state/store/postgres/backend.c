@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PostgreSQL as a backend: opening, closing, and the table of operations. An ez_pg owns the URL and the writer's
-// connection. Readers connect when they are first used, and again when they must: a server that is down for a while
+// PostgreSQL as a backend: opening, closing, and the table of operations. An ez_pg owns the URL and the writing
+// connections. Readers connect when they are first used, and again when they must: a server that is down for a while
 // fails queries, not the program.
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/runtime/clock.h"
-#include "server/state/store/postgres/db.h"
+#include "server/state/store/postgres/partitions.h"
+#include "server/state/store/rollup.h"
 
 static ez_status no_memory(ez_error *error) {
     return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory to open the store");
@@ -18,6 +19,12 @@ static void backend_close(void *db) {
     if (!store)
         return;
     ez_pg_drop(&store->conn);
+    ez_pg_drop(&store->usage);
+    ez_pg_drop(&store->logs);
+    ez_rollup_destroy(store->rollup);
+    if (store->partitions)
+        ez_pg_partitions_fini(store->partitions);
+    free(store->partitions);
     if (store->url)
         explicit_bzero(store->url, strlen(store->url));
     free(store->url);
@@ -27,6 +34,8 @@ static void backend_close(void *db) {
 static ez_status start(ez_pg *store, const ez_store_options *options, ez_error *error) {
     uint64_t deadline = ez_clock_mono_ms() + options->connect_timeout_ms;
     ez_pg_init(&store->conn, store->url, store->where);
+    ez_pg_init(&store->usage, store->url, store->where);
+    ez_pg_init(&store->logs, store->url, store->where);
     ez_status status = ez_pg_ready(&store->conn, true, deadline, error);
     // A server that was just reached gets its time for the schema, whatever connecting took.
     return status ? status : ez_pg_migrate(&store->conn, options, ez_clock_mono_ms() + EZ_PG_IDLE_MS, error);
@@ -37,7 +46,8 @@ static ez_status backend_open(const ez_store_options *options, const char *url, 
     if (!store)
         return no_memory(error);
     store->url = strdup(url);
-    ez_status status = store->url ? ez_pg_url_check(url, store->where, error) : no_memory(error);
+    store->partitions = calloc(1, sizeof *store->partitions);
+    ez_status status = store->url && store->partitions ? ez_pg_url_check(url, store->where, error) : no_memory(error);
     if (!status)
         status = start(store, options, error);
     if (status)

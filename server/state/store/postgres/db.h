@@ -20,7 +20,7 @@
 #define EZ_PG_BACKOFF_MAX 2000
 #define EZ_PG_ATTEMPTS    12 // of one commit
 #define EZ_PG_WHERE_MAX   160
-#define EZ_PG_PARAMS_MAX  11
+#define EZ_PG_PARAMS_MAX  32
 
 // Types by their fixed numbers in the server's catalogue.
 enum {
@@ -41,11 +41,15 @@ typedef struct ez_pg_conn {
 } ez_pg_conn;
 
 typedef struct ez_pg {
-    ez_pg_conn conn; // the writer's
+    ez_pg_conn conn;  // the writer's
+    ez_pg_conn usage; // what adds to counters; made when first used, as the next
+    ez_pg_conn logs;  // what adds, folds and forgets log records
     char *url;
     char where[EZ_PG_WHERE_MAX];
     int64_t next_id[EZ_KIND_COUNT]; // as last committed by us; 0: not known
-    bool is_unsettled;              // a COMMIT was sent and its answer lost: the server may still be at it
+    struct ez_rollup *rollup;       // that of a batch of log records, made when first needed
+    struct ez_pg_partitions *partitions;
+    bool is_unsettled; // a COMMIT was sent and its answer lost: the server may still be at it
 } ez_pg;
 
 // Parameters of one statement, in binary. What they point at must live until it was sent.

@@ -1,76 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading from PostgreSQL, for the writer's connection and for readers. Rows are streamed one at a time (libpq's
-// single-row mode), so memory holds one row whatever the table's size; what each gets points into that row.
-//
-// Awkward: a stream that breaks before its first row was handed on is simply started again on a new connection; after
-// that it fails, for the caller has seen half of it.
+// Reading from PostgreSQL, for the writer's connection and for readers: streams of rows (stream.h).
 #include <stdio.h>
 #include <string.h>
 
 #include "proto/runtime/clock.h"
-#include "server/state/store/postgres/db.h"
-
-// One row of a stream.
-typedef ez_status row_fn(void *user, const PGresult *row, ez_error *error);
-
-typedef struct stream {
-    const char *text;
-    const ez_pg_params *params;
-    row_fn *row;
-    void *user;
-    bool is_reader; // a reader's query: bounded on the server too, and no patience with a server that is down
-    bool started;   // a row was handed on
-} stream;
-
-static ez_status take_rows(ez_pg_conn *conn, stream *run, uint64_t deadline, ez_error *error) {
-    for (;;) {
-        ez_pg_autoclear PGresult *result = NULL;
-        ez_status status =
-            ez_pg_next(conn, run->is_reader ? deadline : ez_clock_mono_ms() + EZ_PG_IDLE_MS, &result, error);
-        if (status || !result)
-            return status;
-        ExecStatusType got = PQresultStatus(result);
-        if (got == PGRES_SINGLE_TUPLE) {
-            run->started = true;
-            status = run->row(run->user, result, error);
-        } else if (got != PGRES_TUPLES_OK) {
-            status = ez_pg_fail(conn, result, error);
-        }
-        if (status) {
-            if (conn->pg && ez_pg_drain(conn, ez_clock_mono_ms() + EZ_PG_IDLE_MS, NULL) != EZ_OK)
-                ez_pg_drop(conn);
-            return status;
-        }
-    }
-}
-
-static ez_status run_once(ez_pg_conn *conn, stream *run, ez_error *error) {
-    static const char begin[] = "BEGIN READ ONLY; SET LOCAL statement_timeout = '20s'";
-    uint64_t deadline = ez_clock_mono_ms() + (run->is_reader ? EZ_PG_READER_MS : EZ_PG_COMMIT_MS);
-    ez_status status = ez_pg_ready(conn, !run->is_reader, deadline, error);
-    if (status)
-        return status;
-    if (run->is_reader)
-        status = ez_pg_exec(conn, begin, NULL, deadline, error);
-    if (!status)
-        status = ez_pg_send(conn, run->text, run->params, error);
-    if (!status && !PQsetSingleRowMode(conn->pg))
-        status = ez_pg_lost(conn, error);
-    if (!status)
-        status = take_rows(conn, run, deadline, error);
-    if (run->is_reader)
-        ez_pg_rollback(conn); // nothing was changed
-    return status;
-}
-
-static ez_status run_stream(ez_pg_conn *conn, stream *run, ez_error *error) {
-    bool was_connected = conn->pg != NULL;
-    ez_status status = run_once(conn, run, error);
-    if (status && was_connected && !conn->pg && !run->started)
-        status = run_once(conn, run, error);
-    return status;
-}
+#include "server/state/store/postgres/stream.h"
 
 // ---- The first row alone, copied out by row
 
@@ -112,9 +47,9 @@ static ez_status take_number(void *user, const PGresult *row, ez_error *error) {
 static ez_status settle(ez_pg *store, ez_error *error) {
     ez_pg_params none = {0};
     number_run run = {0};
-    stream query = {
+    ez_pg_stream query = {
         .text = "SELECT one FROM feed_head WHERE one = 1 FOR SHARE", .params = &none, .row = take_number, .user = &run};
-    ez_status status = run_stream(&store->conn, &query, error);
+    ez_status status = ez_pg_stream_run(&store->conn, &query, error);
     if (!status)
         store->is_unsettled = false;
     return status;
@@ -134,10 +69,10 @@ ez_status ez_pg_read_head(void *db, ez_store_head *out, ez_error *error) {
     ez_pg_conn *conn = &((ez_pg *)db)->conn;
     ez_pg_params none = {0};
     head_run run = {.conn = conn};
-    stream query = {.text = text, .params = &none, .row = take_head, .user = &run};
+    ez_pg_stream query = {.text = text, .params = &none, .row = take_head, .user = &run};
     ez_status status = ((ez_pg *)db)->is_unsettled ? settle(db, error) : EZ_OK;
     if (!status)
-        status = run_stream(conn, &query, error);
+        status = ez_pg_stream_run(conn, &query, error);
     if (!status && !run.found)
         status = no_head(conn, error);
     if (!status)
@@ -148,9 +83,9 @@ ez_status ez_pg_read_head(void *db, ez_store_head *out, ez_error *error) {
 static ez_status oldest_change(ez_pg_conn *conn, bool is_reader, uint64_t *out, ez_error *error) {
     ez_pg_params none = {0};
     number_run run = {0};
-    stream query = {
+    ez_pg_stream query = {
         .text = ez_sql_oldest_change, .params = &none, .row = take_number, .user = &run, .is_reader = is_reader};
-    ez_status status = run_stream(conn, &query, error);
+    ez_status status = ez_pg_stream_run(conn, &query, error);
     if (!status && !run.found)
         status = no_head(conn, error);
     if (!status)
@@ -197,8 +132,8 @@ ez_status ez_pg_find_idempotent(void *db, const uint8_t key[EZ_SHA256_LEN], ez_a
     ez_pg_put_bytes(&params, key, EZ_SHA256_LEN);
     idempotent_run run = {.conn = conn, .arena = arena};
     memcpy(run.record.key, key, EZ_SHA256_LEN);
-    stream query = {.text = ez_sql_find_idempotent, .params = &params, .row = take_idempotent, .user = &run};
-    ez_status status = run_stream(conn, &query, error);
+    ez_pg_stream query = {.text = ez_sql_find_idempotent, .params = &params, .row = take_idempotent, .user = &run};
+    ez_status status = ez_pg_stream_run(conn, &query, error);
     if (status)
         return status;
     *found = run.found;
@@ -235,8 +170,8 @@ ez_status ez_pg_each_row(void *db, int kind, ez_store_row_fn *each, void *user, 
              ez_sql_table(kind));
     ez_pg_params none = {0};
     each_run run = {.row = each, .user = user};
-    stream query = {.text = text, .params = &none, .row = give_row, .user = &run};
-    return run_stream(&((ez_pg *)db)->conn, &query, error);
+    ez_pg_stream query = {.text = text, .params = &none, .row = give_row, .user = &run};
+    return ez_pg_stream_run(&((ez_pg *)db)->conn, &query, error);
 }
 
 static ez_status give_change(void *user, const PGresult *row, ez_error *error) {
@@ -264,8 +199,8 @@ ez_status ez_pg_each_change(void *db, uint64_t after, uint64_t until, size_t lim
     ez_pg_put_int(&params, ez_sql_n(until));
     ez_pg_put_int(&params, limit ? ez_sql_n(limit) : INT64_MAX);
     each_run run = {.change = each, .user = user};
-    stream query = {.text = ez_sql_each_change, .params = &params, .row = give_change, .user = &run};
-    return run_stream(&((ez_pg *)db)->conn, &query, error);
+    ez_pg_stream query = {.text = ez_sql_each_change, .params = &params, .row = give_change, .user = &run};
+    return ez_pg_stream_run(&((ez_pg *)db)->conn, &query, error);
 }
 
 ez_status ez_pg_reader_each_change(void *reader, uint64_t after_n, uint32_t after_seq, size_t limit,
@@ -275,8 +210,9 @@ ez_status ez_pg_reader_each_change(void *reader, uint64_t after_n, uint32_t afte
     ez_pg_put_int(&params, after_seq);
     ez_pg_put_int(&params, limit < EZ_STORE_PAGE_MAX ? (int64_t)limit : EZ_STORE_PAGE_MAX);
     each_run run = {.change = each, .user = user};
-    stream query = {.text = ez_sql_page_change, .params = &params, .row = give_change, .user = &run, .is_reader = true};
-    return run_stream(reader, &query, error);
+    ez_pg_stream query = {
+        .text = ez_sql_page_change, .params = &params, .row = give_change, .user = &run, .is_reader = true};
+    return ez_pg_stream_run(reader, &query, error);
 }
 
 static ez_status give_audit(void *user, const PGresult *row, ez_error *error) {
@@ -310,6 +246,6 @@ ez_status ez_pg_reader_each_audit(void *reader, const ez_audit_filter *filter, e
         ez_pg_put_text(&params, built.texts[i]);
     ez_pg_put_int(&params, built.limit);
     each_run run = {.conn = reader, .audit = each, .user = user};
-    stream query = {.text = built.text, .params = &params, .row = give_audit, .user = &run, .is_reader = true};
-    return run_stream(reader, &query, error);
+    ez_pg_stream query = {.text = built.text, .params = &params, .row = give_audit, .user = &run, .is_reader = true};
+    return ez_pg_stream_run(reader, &query, error);
 }

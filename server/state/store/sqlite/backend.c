@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "server/state/store/rollup.h"
 #include "server/state/store/sqlite/db.h"
 
 static ez_status no_memory(ez_error *error) {
@@ -18,6 +19,7 @@ static void backend_close(void *db) {
         return;
     ez_sqlite_conn_close(&store->conn);
     ez_sqlite_file_close(store->lock_fd);
+    ez_rollup_destroy(store->rollup);
     free(store->path);
     free(store);
 }

@@ -115,14 +115,6 @@ static ez_status put_counters(ez_sqlite *store, const ez_store_commit_group *gro
     return status;
 }
 
-// Bound slices are the caller's and gone after the commit; nothing kept may point at them.
-static void forget_bindings(ez_sqlite_conn *conn) {
-    for (size_t slot = 0; slot < EZ_SQLITE_SLOTS; slot++) {
-        if (conn->kept[slot])
-            sqlite3_clear_bindings(conn->kept[slot]);
-    }
-}
-
 ez_status ez_sqlite_commit(void *db, const ez_store_commit_group *group, const uint32_t *latest, size_t latest_count,
                            ez_error *error) {
     ez_sqlite *store = db;
@@ -148,7 +140,7 @@ ez_status ez_sqlite_commit(void *db, const ez_store_commit_group *group, const u
     } else if (group->next_id) {
         memcpy(store->next_id, group->next_id, sizeof store->next_id);
     }
-    forget_bindings(conn);
+    ez_sqlite_forget_bindings(conn);
     return status;
 }
 

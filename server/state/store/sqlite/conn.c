@@ -11,7 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "server/state/store/sqlite/db.h"
+#include "server/state/store/sqlite/meter.h"
+#include "server/state/store/usage.h"
+
+#define SUMS "requests, success, failure, tokens_in, tokens_out, quota_used, rate_limited, last_used_ns"
 
 static const char *const fixed_texts[EZ_SQLITE_PUT_ROW] = {
     [EZ_SQLITE_BEGIN] = "BEGIN IMMEDIATE",
@@ -42,6 +45,39 @@ static const char *const fixed_texts[EZ_SQLITE_PUT_ROW] = {
                                "ORDER BY n, seq LIMIT $2)",
     [EZ_SQLITE_TRIM_OLDEST] = "UPDATE feed_head SET oldest = max(oldest, $1) WHERE one = 1",
     [EZ_SQLITE_PING] = "SELECT 1 FROM feed_head WHERE one = 1",
+    [EZ_SQLITE_READ_MARK] = "SELECT sequence FROM marks WHERE data_plane_id = $1 AND stream = $2 AND epoch = $3",
+    [EZ_SQLITE_PUT_MARK] = "INSERT OR REPLACE INTO marks (data_plane_id, stream, epoch, sequence, time_ns) "
+                           "VALUES ($1, $2, $3, $4, $5)",
+    [EZ_SQLITE_TAKE_LOG_IDS] = ez_sqlite_take_log_ids,
+    [EZ_SQLITE_PUT_LOG] = ez_sqlite_put_log,
+    [EZ_SQLITE_PUT_LOG_BODY] = "INSERT INTO log_bodies (time_ns, id, body) VALUES ($1, $2, $3)",
+    [EZ_SQLITE_ADD_LOG_DAY] = "INSERT INTO log_days (day, records) VALUES ($1, $2) ON CONFLICT (day) DO UPDATE SET "
+                              "records = records + excluded.records",
+    [EZ_SQLITE_COUNT_LOGS] = ez_sql_count_logs,
+    [EZ_SQLITE_ADD_ROLLUP] = ez_sqlite_add_rollup,
+    [EZ_SQLITE_PUT_STALE] = "INSERT INTO rollup_stale (step, time_s, touched_s, folded) VALUES ($1, $2, $3, 0) "
+                            "ON CONFLICT (step, time_s) DO UPDATE SET touched_s = max(touched_s, excluded.touched_s), "
+                            "folded = 0",
+    [EZ_SQLITE_FIND_STALE] = ez_sqlite_find_stale,
+    [EZ_SQLITE_MOVE_STALE] = "UPDATE rollup_stale SET folded = ?3 WHERE step = ?1 AND time_s = ?2",
+    [EZ_SQLITE_DELETE_STALE] = "DELETE FROM rollup_stale WHERE step = $1 AND time_s = $2",
+    [EZ_SQLITE_READ_ROLLUPS] = ez_sqlite_read_rollups,
+    [EZ_SQLITE_DELETE_ROLLUPS] = "DELETE FROM rollups WHERE step = $1 AND level = $2 AND time_s = $3",
+    [EZ_SQLITE_EACH_LOG_DAY] = ez_sql_each_log_day,
+    [EZ_SQLITE_LOG_BOUND] = "SELECT time_ns, id FROM log_records WHERE time_ns < $1 ORDER BY time_ns, id LIMIT 1 "
+                            "OFFSET $2",
+    [EZ_SQLITE_DELETE_LOGS] = "DELETE FROM log_records WHERE (time_ns, id) < ($1, $2)",
+    [EZ_SQLITE_DELETE_LOG_BODIES] = "DELETE FROM log_bodies WHERE (time_ns, id) < ($1, $2)",
+    [EZ_SQLITE_TAKE_LOG_DAY] = "UPDATE log_days SET records = records - ?2 WHERE day = ?1",
+    [EZ_SQLITE_DELETE_LOG_DAY] = "DELETE FROM log_days WHERE day = $1",
+    [EZ_SQLITE_MOVE_EDGES] = ez_sqlite_move_edges,
+    [EZ_SQLITE_TRIM_ROLLUPS] = ez_sqlite_trim_rollups,
+    [EZ_SQLITE_TRIM_MARKS] = "DELETE FROM marks WHERE (data_plane_id, stream, epoch) IN (SELECT data_plane_id, stream, "
+                             "epoch FROM marks WHERE time_ns < $1 ORDER BY time_ns LIMIT $2)",
+    [EZ_SQLITE_PUT_DELIVERY] = "INSERT OR REPLACE INTO deliveries (id, created_ns, kind, url, status, attempts, "
+                               "http_status, error, finished_ns) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    [EZ_SQLITE_TRIM_DELIVERIES] = "DELETE FROM deliveries WHERE id <= (SELECT id FROM deliveries ORDER BY id DESC "
+                                  "LIMIT 1 OFFSET $1)",
 };
 
 // errno of the last fault of the database's file or its log: sqlite3_system_errno has been overwritten by then.
@@ -174,8 +210,15 @@ static const char *slot_text(ez_sqlite_slot slot, char *room, size_t size) {
                  "ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, "
                  "secret_version = excluded.secret_version, sealed = excluded.sealed, data = excluded.data",
                  ez_sql_table((int)(slot - EZ_SQLITE_PUT_ROW)));
-    else
+    else if (slot < EZ_SQLITE_READ_USAGE)
         snprintf(room, size, "DELETE FROM %s WHERE id = $1", ez_sql_table((int)(slot - EZ_SQLITE_DELETE_ROW)));
+    else if (slot < EZ_SQLITE_PUT_USAGE)
+        snprintf(room, size, "SELECT " SUMS " FROM %s WHERE id = $1", ez_usage_tables[slot - EZ_SQLITE_READ_USAGE]);
+    else if (slot < EZ_SQLITE_EACH_USAGE)
+        snprintf(room, size, "INSERT OR REPLACE INTO %s (id, " SUMS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                 ez_usage_tables[slot - EZ_SQLITE_PUT_USAGE]);
+    else
+        snprintf(room, size, "SELECT id, " SUMS " FROM %s", ez_usage_tables[slot - EZ_SQLITE_EACH_USAGE]);
     return room;
 }
 
@@ -217,6 +260,13 @@ ez_status ez_sqlite_exec(ez_sqlite_conn *conn, const char *text, ez_error *error
     return status;
 }
 
+void ez_sqlite_forget_bindings(ez_sqlite_conn *conn) {
+    for (size_t slot = 0; slot < EZ_SQLITE_SLOTS; slot++) {
+        if (conn->kept[slot])
+            sqlite3_clear_bindings(conn->kept[slot]);
+    }
+}
+
 void ez_sqlite_rollback(ez_sqlite_conn *conn) {
     if (sqlite3_get_autocommit(conn->db))
         return;
@@ -231,6 +281,11 @@ int ez_sqlite_bind_bytes(sqlite3_stmt *statement, int at, const void *data, size
 
 int ez_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text) {
     return sqlite3_bind_text(statement, at, text ? text : "", -1, SQLITE_STATIC);
+}
+
+int ez_sqlite_bind_slice(sqlite3_stmt *statement, int at, ez_slice text) {
+    return sqlite3_bind_text64(statement, at, text.len ? (const char *)text.data : "", text.len, SQLITE_STATIC,
+                               SQLITE_UTF8);
 }
 
 ez_slice ez_sqlite_bytes(sqlite3_stmt *statement, int column) {

@@ -36,9 +36,37 @@ typedef enum ez_sqlite_slot {
     EZ_SQLITE_TRIM_CHANGES,
     EZ_SQLITE_TRIM_OLDEST,
     EZ_SQLITE_PING,
-    EZ_SQLITE_PUT_ROW,                                        // + kind
-    EZ_SQLITE_DELETE_ROW = EZ_SQLITE_PUT_ROW + EZ_KIND_COUNT, // + kind
-    EZ_SQLITE_SLOTS = EZ_SQLITE_DELETE_ROW + EZ_KIND_COUNT,
+    EZ_SQLITE_READ_MARK,
+    EZ_SQLITE_PUT_MARK,
+    EZ_SQLITE_TAKE_LOG_IDS,
+    EZ_SQLITE_PUT_LOG,
+    EZ_SQLITE_PUT_LOG_BODY,
+    EZ_SQLITE_ADD_LOG_DAY,
+    EZ_SQLITE_COUNT_LOGS,
+    EZ_SQLITE_ADD_ROLLUP,
+    EZ_SQLITE_PUT_STALE,
+    EZ_SQLITE_FIND_STALE,
+    EZ_SQLITE_MOVE_STALE,
+    EZ_SQLITE_DELETE_STALE,
+    EZ_SQLITE_READ_ROLLUPS,
+    EZ_SQLITE_DELETE_ROLLUPS,
+    EZ_SQLITE_EACH_LOG_DAY,
+    EZ_SQLITE_LOG_BOUND,
+    EZ_SQLITE_DELETE_LOGS,
+    EZ_SQLITE_DELETE_LOG_BODIES,
+    EZ_SQLITE_TAKE_LOG_DAY,
+    EZ_SQLITE_DELETE_LOG_DAY,
+    EZ_SQLITE_MOVE_EDGES,
+    EZ_SQLITE_TRIM_ROLLUPS,
+    EZ_SQLITE_TRIM_MARKS,
+    EZ_SQLITE_PUT_DELIVERY,
+    EZ_SQLITE_TRIM_DELIVERIES,
+    EZ_SQLITE_PUT_ROW,                                           // + kind
+    EZ_SQLITE_DELETE_ROW = EZ_SQLITE_PUT_ROW + EZ_KIND_COUNT,    // + kind
+    EZ_SQLITE_READ_USAGE = EZ_SQLITE_DELETE_ROW + EZ_KIND_COUNT, // + ez_usage_table, as the next two
+    EZ_SQLITE_PUT_USAGE = EZ_SQLITE_READ_USAGE + EZ_USAGE_TABLES,
+    EZ_SQLITE_EACH_USAGE = EZ_SQLITE_PUT_USAGE + EZ_USAGE_TABLES,
+    EZ_SQLITE_SLOTS = EZ_SQLITE_EACH_USAGE + EZ_USAGE_TABLES,
 } ez_sqlite_slot;
 
 typedef struct ez_sqlite_conn {
@@ -52,6 +80,7 @@ typedef struct ez_sqlite {
     char *path;
     int lock_fd;                    // PATH.lock, held by flock; -1: not held
     int64_t next_id[EZ_KIND_COUNT]; // as last committed; 0: not known
+    struct ez_rollup *rollup;       // that of a batch, made when first needed
 } ez_sqlite;
 
 // ---- conn.c
@@ -61,6 +90,8 @@ void ez_sqlite_conn_close(ez_sqlite_conn *conn);
 // The statement of a slot, made at its first use. text is NULL for slots whose text is fixed.
 ez_status ez_sqlite_kept(ez_sqlite_conn *conn, ez_sqlite_slot slot, sqlite3_stmt **out, ez_error *error) EZ_MUST_CHECK;
 ez_status ez_sqlite_prepare(ez_sqlite_conn *conn, const char *text, sqlite3_stmt **out, ez_error *error) EZ_MUST_CHECK;
+// Lets go of what statements were given: slices are the caller's, and gone after its call.
+void ez_sqlite_forget_bindings(ez_sqlite_conn *conn);
 // Runs one statement, or a kept one, that gives no rows.
 ez_status ez_sqlite_exec(ez_sqlite_conn *conn, const char *text, ez_error *error) EZ_MUST_CHECK;
 ez_status ez_sqlite_run(ez_sqlite_conn *conn, sqlite3_stmt *statement, ez_error *error) EZ_MUST_CHECK;
@@ -73,6 +104,7 @@ ez_status ez_sqlite_fail(ez_sqlite_conn *conn, int code, ez_error *error);
 // Empty bytes are bound as such, not as NULL.
 int ez_sqlite_bind_bytes(sqlite3_stmt *statement, int at, const void *data, size_t len);
 int ez_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text); // NULL: ""
+int ez_sqlite_bind_slice(sqlite3_stmt *statement, int at, ez_slice text);   // as text
 ez_slice ez_sqlite_bytes(sqlite3_stmt *statement, int column);              // valid until the next step
 // Copies exactly 32 bytes. DATA_LOSS where the column holds another length.
 ez_status ez_sqlite_hash(ez_sqlite_conn *conn, sqlite3_stmt *statement, int column, uint8_t out[EZ_SHA256_LEN],

@@ -1,3 +1,15 @@
-#include "server/state/store/backend.h"
+// SPDX-License-Identifier: Apache-2.0
+//
+// What stands behind meter.h on SQLite.
+#include "server/state/store/sqlite/meter.h"
 
-const ez_meter_ops ez_meter_sqlite = {.has_one_writer = true};
+const ez_meter_ops ez_meter_sqlite = {
+    .has_one_writer = true,
+    .add_usage = ez_sqlite_add_usage,
+    .each_usage = ez_sqlite_each_usage,
+    .add_logs = ez_sqlite_add_logs,
+    .fold_rollups = ez_sqlite_fold_rollups,
+    .trim_logs = ez_sqlite_trim_logs,
+    .count_logs = ez_sqlite_count_logs,
+    .put_delivery = ez_sqlite_put_delivery,
+};

@@ -162,8 +162,11 @@ world *given_empty_world(void) {
                                 .idempotency_ns = INT64_C(86400000000000),
                                 .feed_keep = 10000};
     must(ez_writer_create(&writer, &w->writer, &error), &error, "writer");
-    must(ez_access_create(&(ez_access_options){w->directory}, &w->access, &error), &error, "access");
-    must(ez_routing_create(&(ez_routing_options){w->directory}, &w->routing, &error), &error, "routing");
+    must(ez_counters_create(&w->counters, &error), &error, "counters");
+    ez_access_options access = {.directory = w->directory, .counters = w->counters};
+    ez_routing_options routing = {.directory = w->directory, .counters = w->counters};
+    must(ez_access_create(&access, &w->access, &error), &error, "access");
+    must(ez_routing_create(&routing, &w->routing, &error), &error, "routing");
     must(ez_audit_create(&(ez_audit_options){w->feed}, &w->audit, &error), &error, "audit");
     return w;
 }
@@ -182,6 +185,7 @@ void end_world(world *w) {
     ez_audit_destroy(w->audit);
     ez_routing_destroy(w->routing);
     ez_access_destroy(w->access);
+    ez_counters_destroy(w->counters);
     ez_feed_destroy(w->feed);
     ez_directory_destroy(w->directory);
     ez_store_close(w->store);

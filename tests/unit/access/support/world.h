@@ -29,6 +29,7 @@ typedef struct world {
     ez_directory *directory;
     ez_feed *feed;
     ez_writer *writer;
+    ez_counters *counters; // empty; a test notes what it wants
     ez_access *access;
     ez_routing *routing;
     ez_audit *audit;

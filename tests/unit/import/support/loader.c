@@ -29,7 +29,8 @@ ez_loader *given_planner(void) {
 ez_loader *given_loader(void) {
     ez_loader *loader = given_planner();
     loader->w = given_world();
-    ez_import_options options = {.access = loader->w->access, .routing = loader->w->routing};
+    ez_import_options options = {
+        .access = loader->w->access, .routing = loader->w->routing, .counters = loader->w->counters};
     cr_assert_eq(ez_import_create(&options, &loader->import, &loader->error), EZ_OK);
     return loader;
 }

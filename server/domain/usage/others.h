@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ez_others: what other servers on the same store have counted. Each looks at the rows that were added to lately, a
+// range of ids at a time: masters' each second, for the live numbers, the others' each 10 seconds. It also finds what a
+// commit of our own has left behind whose outcome was not known. Does nothing on a store that is one server's.
+//
+// The appender's thread.
+#pragma once
+
+#include "server/state/directory/directory.h"
+#include "server/state/metering/counters.h"
+
+#define EZ_OTHERS_IDS      50000 // looked at in one step
+#define EZ_OTHERS_MARGIN_S 60    // by so much may servers' clocks differ, less the time a commit takes
+
+typedef struct ez_others {
+    ez_store *store;
+    const ez_directory *directory;
+    const ez_counters *counters;
+    ez_usage_total_fn *total; // of each row that is not as it was known
+    void *user;
+    struct ez_others_table {
+        uint64_t next_ms; // when its next look begins; monotonic
+        int64_t since_ns; // of the look that is under way
+        int64_t began_ns; // wall clock
+        int64_t after;    // ids up to here were looked at
+        bool is_under_way;
+    } tables[EZ_USAGE_TABLES];
+} ez_others;
+
+// The rest of others is the caller's to fill before.
+void ez_others_init(ez_others *others);
+// One bounded step. *more: there is more to look at now.
+void ez_others_step(ez_others *others, bool *more);

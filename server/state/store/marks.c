@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Marks in memory: a sorted array of what the batches name. Owns the array alone.
+//
+// Awkward: several batches of one data plane may come in one call, so a batch is judged by what those before it left,
+// not by what the table held: 7, 8, 8 and 10 behind a mark of 6 are taken, taken, repeated and a gap at 9.
+#include "server/state/store/marks.h"
+
+#include <stdlib.h>
+
+_Static_assert(offsetof(ez_usage_batch, mark) == 0 && offsetof(ez_log_batch, mark) == 0,
+               "a batch begins with its mark");
+
+static ez_mark *mark_at(const void *batches, size_t i, size_t stride) {
+    return (ez_mark *)(uintptr_t)((const char *)batches + i * stride);
+}
+
+static int compare(const void *left, const void *right) {
+    const ez_marks_row *a = left, *b = right;
+    if (a->data_plane_id != b->data_plane_id)
+        return a->data_plane_id < b->data_plane_id ? -1 : 1;
+    return a->epoch < b->epoch ? -1 : a->epoch > b->epoch;
+}
+
+ez_status ez_marks_init(ez_marks *marks, const void *batches, size_t count, size_t stride, ez_error *error) {
+    *marks = (ez_marks){0};
+    if (count == 0)
+        return EZ_OK;
+    ez_marks_row *rows = calloc(count, sizeof *rows);
+    if (!rows)
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for %zu batches", count);
+    size_t named = 0, kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        const ez_mark *mark = mark_at(batches, i, stride);
+        if (mark->epoch)
+            rows[named++] = (ez_marks_row){.data_plane_id = mark->data_plane_id, .epoch = mark->epoch};
+    }
+    qsort(rows, named, sizeof *rows, compare);
+    for (size_t i = 0; i < named; i++) {
+        if (kept == 0 || compare(&rows[kept - 1], &rows[i]) != 0)
+            rows[kept++] = rows[i];
+    }
+    *marks = (ez_marks){.rows = rows, .count = kept};
+    return EZ_OK;
+}
+
+void ez_marks_fini(ez_marks *marks) {
+    free(marks->rows);
+    *marks = (ez_marks){0};
+}
+
+void ez_marks_clear(ez_marks *marks) {
+    for (size_t i = 0; i < marks->count; i++) {
+        marks->rows[i].sequence = 0;
+        marks->rows[i].is_moved = false;
+    }
+}
+
+static ez_marks_row *find(ez_marks *marks, int64_t data_plane_id, uint64_t epoch) {
+    ez_marks_row key = {.data_plane_id = data_plane_id, .epoch = epoch};
+    return marks->count ? bsearch(&key, marks->rows, marks->count, sizeof key, compare) : NULL;
+}
+
+void ez_marks_found(ez_marks *marks, int64_t data_plane_id, uint64_t epoch, uint64_t sequence) {
+    ez_marks_row *row = find(marks, data_plane_id, epoch);
+    if (row)
+        row->sequence = sequence;
+}
+
+void ez_marks_take(ez_marks *marks, void *batches, size_t count, size_t stride) {
+    for (size_t i = 0; i < count; i++) {
+        ez_mark *mark = mark_at(batches, i, stride);
+        ez_marks_row *row = mark->epoch ? find(marks, mark->data_plane_id, mark->epoch) : NULL;
+        mark->expected = row ? row->sequence + 1 : 0;
+        if (row && mark->sequence <= row->sequence) {
+            mark->outcome = EZ_MARK_REPEATED;
+        } else if (row && mark->sequence > mark->expected) {
+            mark->outcome = EZ_MARK_GAP;
+        } else {
+            mark->outcome = EZ_MARK_TAKEN;
+            if (row)
+                *row = (ez_marks_row){row->data_plane_id, row->epoch, mark->sequence, true};
+        }
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Arithmetic on what a rollup's row holds. Sums stay at EZ_USAGE_SUM_MAX rather than wrap: what a data plane says is
+// not trusted that far. Pure.
+//
+// Awkward: the last bucket has no end to interpolate to, so a percentile in it is its beginning, as Prometheus has it.
+#include "server/state/store/latency.h"
+
+static void add(int64_t *to, int64_t from) {
+    if (__builtin_add_overflow(*to, from, to) || *to > EZ_USAGE_SUM_MAX)
+        *to = EZ_USAGE_SUM_MAX;
+}
+
+void ez_rollup_sums_add(ez_rollup_sums *to, const ez_rollup_sums *from) {
+    add(&to->requests, from->requests);
+    add(&to->errors, from->errors);
+    add(&to->rate_limited, from->rate_limited);
+    add(&to->tokens_in, from->tokens_in);
+    add(&to->tokens_out, from->tokens_out);
+    add(&to->cost_nano_usd, from->cost_nano_usd);
+    add(&to->latency_ms, from->latency_ms);
+    for (size_t i = 0; i < EZ_LATENCY_BUCKETS; i++)
+        add(&to->histogram[i], from->histogram[i]);
+}
+
+double ez_rollup_percentile(const ez_rollup_sums *sums, double share) {
+    double count = 0;
+    for (size_t i = 0; i < EZ_LATENCY_BUCKETS; i++)
+        count += (double)sums->histogram[i];
+    if (count <= 0)
+        return 0;
+    share = share > 0 ? share < 1 ? share : 1 : 0; // not a number: 0
+    double rank = share * count, below = 0;
+    size_t last = 0; // the last bucket that holds anything: where rounding leaves the rank past the end
+    for (size_t i = 0; i < EZ_LATENCY_BUCKETS; i++) {
+        double here = (double)sums->histogram[i];
+        if (here <= 0)
+            continue;
+        last = i;
+        if (below + here >= rank && i < EZ_LATENCY_BUCKETS - 1) {
+            double from = i ? (double)ez_latency_bounds[i - 1] : 0;
+            return from + ((double)ez_latency_bounds[i] - from) * (rank - below) / here;
+        }
+        below += here;
+    }
+    return (double)ez_latency_bounds[last < EZ_LATENCY_BUCKETS - 1 ? last : EZ_LATENCY_BUCKETS - 2];
+}
