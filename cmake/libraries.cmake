@@ -10,6 +10,7 @@ pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(urcu REQUIRED IMPORTED_TARGET liburcu-bp liburcu-cds)
 pkg_check_modules(libevent REQUIRED IMPORTED_TARGET libevent_core libevent_extra libevent_pthreads)
 pkg_check_modules(zlib REQUIRED IMPORTED_TARGET zlib)
+pkg_check_modules(curl REQUIRED IMPORTED_TARGET libcurl>=7.88)
 
 # nng: 1.5.2 has CMake files in Debian, newer ones a pkg-config file; the library itself is all we need.
 find_library(EZ_NNG_LIBRARY nng REQUIRED)

@@ -22,6 +22,9 @@
 #include "server/core.h"
 #include "server/domain/audit/audit.h"
 #include "server/domain/import/import.h"
+#include "server/domain/logs/delivery.h"
+#include "server/domain/logs/error_webhook.h"
+#include "server/domain/logs/logs.h"
 #include "server/domain/routing/routing.h"
 #include "server/domain/usage/usage.h"
 #include "server/jobs/bans.h"
@@ -40,6 +43,11 @@ typedef struct server {
     ez_publish *events;
     ez_routing *routing;
     ez_audit *audit;
+    ez_outbound *outbound;
+    ez_deliverer *deliverer;
+    ez_error_webhook *error_webhook;
+    ez_logs *logs;
+    ez_appender *logs_appender;
     ez_import *import;
     ez_fleet *fleet;
     ez_usage *usage;
@@ -49,6 +57,59 @@ typedef struct server {
     ez_bans *bans;
     ez_timer *timer;
 } server;
+
+static ez_status open_webhooks(server *s, const ez_settings *settings, ez_error *error) {
+    ez_outbound_options outbound = {.allow = ez_settings_text(settings, "EZ_OUTBOUND_ALLOW"),
+                                    .ca_file = ez_settings_text(settings, "EZ_CA_FILE")};
+    ez_status status = ez_outbound_create(&outbound, &s->outbound, error);
+    if (status != EZ_OK) {
+        return status;
+    }
+    ez_deliverer_options deliverer = {.outbound = s->outbound};
+    status = ez_deliverer_create(&deliverer, &s->deliverer, error);
+    ez_error_webhook_options webhook = {
+        .directory = s->core.directory, .sealer = s->core.sealer, .deliverer = s->deliverer, .server_id = s->id};
+    return status != EZ_OK ? status : ez_error_webhook_create(&webhook, &s->error_webhook, error);
+}
+
+static void note_stored(void *user, const ez_log_row *rows, size_t count) {
+    server *s = user;
+    ez_error_webhook_note(s->error_webhook, rows, count, ez_clock_wall_ns());
+}
+
+static void chore_logs(void *user, bool *more) {
+    server *s = user;
+    ez_logs_chore(s->logs, more);
+    *more = ez_delivery_drain(s->deliverer, s->core.store) || *more;
+}
+
+static ez_status open_logs(server *s, const ez_settings *settings, ez_error *error) {
+    ez_status status = open_webhooks(s, settings, error);
+    if (status != EZ_OK) {
+        return status;
+    }
+    ez_logs_options logs = {.directory = s->core.directory,
+                            .feed = s->core.feed,
+                            .store = s->core.store,
+                            .sealer = s->core.sealer,
+                            .allow = ez_outbound_allowed(s->outbound),
+                            .events = s->events,
+                            .retention_days = ez_settings_int(settings, "EZ_LOG_RETENTION_DAYS"),
+                            .max_records = ez_settings_int(settings, "EZ_LOG_MAX_RECORDS"),
+                            .sample_per_second = ez_settings_int(settings, "EZ_LOG_SAMPLE_PER_SECOND"),
+                            .stored = note_stored,
+                            .stored_user = s};
+    status = ez_logs_create(&logs, &s->logs, error);
+    if (status != EZ_OK) {
+        return status;
+    }
+    ez_appender_options appender = {.store = s->core.store,
+                                    .stream = EZ_STREAM_LOGS,
+                                    .queue = (size_t)ez_settings_int(settings, "EZ_RPC_CALLS"),
+                                    .chore = chore_logs,
+                                    .chore_user = s};
+    return ez_appender_create(&appender, &s->logs_appender, error);
+}
 
 // Off loopback a listener wants TLS, which this release does not speak yet: refused unless the admin insists.
 static bool is_loopback(const char *url) {
@@ -124,6 +185,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     status = status != EZ_OK ? status : ez_audit_create(&audit, &s->audit, error);
     ez_import_options import = {.access = s->core.access, .routing = s->routing, .counters = s->core.counters};
     status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
+    status = status != EZ_OK ? status : open_logs(s, settings, error);
     status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
     status = status != EZ_OK ? status : open_usage(s, settings, error);
     if (status != EZ_OK) {
@@ -152,11 +214,12 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                           .selves = {[EZ_SLOT_ACCESS] = s->core.access,
                                      [EZ_SLOT_ROUTING] = s->routing,
                                      [EZ_SLOT_AUDIT] = s->audit,
+                                     [EZ_SLOT_LOGS] = s->logs,
                                      [EZ_SLOT_FLEET] = s->fleet,
                                      [EZ_SLOT_IMPORT] = s->import,
                                      [EZ_SLOT_USAGE] = s->usage,
                                      [EZ_SLOT_SYSTEM] = s->system},
-                          .appenders = {[EZ_SLOT_USAGE] = s->usage_appender}};
+                          .appenders = {[EZ_SLOT_LOGS] = s->logs_appender, [EZ_SLOT_USAGE] = s->usage_appender}};
     ez_status status = ez_rpc_open(&rpc, &s->rpc, error);
     if (status == EZ_OK) {
         ez_system_watch(s->system, s->rpc);
@@ -176,6 +239,14 @@ static void tick_writer(void *user) {
     ez_writer_tick(user);
 }
 
+static void tick_logs(void *user) {
+    ez_logs_tick(user);
+}
+
+static void tick_deliveries(void *user) {
+    ez_delivery_tick(user, ez_clock_mono_ms());
+}
+
 static void tick_bans(void *user) {
     ez_bans_tick(user);
 }
@@ -193,6 +264,8 @@ static ez_status open_timer(server *s, ez_error *error) {
         {"push heartbeat", EZ_HEARTBEAT_MS, beat, s->core.feed},
         {"data planes", 20, tick_fleet, s->fleet},
         {"writer", 1000, tick_writer, s->core.writer},
+        {"counts", 50, tick_logs, s->logs},
+        {"deliveries", 250, tick_deliveries, s->deliverer},
         {"bans", 1000, tick_bans, s->bans},
         {"live numbers", 1000, tick_usage, s->usage},
     };
@@ -211,6 +284,18 @@ static ez_status open_server(server *s, const ez_settings *settings, ez_error *e
     return status != EZ_OK ? status : open_timer(s, error);
 }
 
+// What was not delivered is in the log before the store closes. The appender, whose thread writes it, has ended.
+static void stop_webhooks(server *s) {
+    if (s->outbound != NULL) {
+        ez_outbound_stop(s->outbound);
+    }
+    if (s->deliverer != NULL) {
+        ez_delivery_stop(s->deliverer);
+        while (ez_delivery_drain(s->deliverer, s->core.store)) {
+        }
+    }
+}
+
 static void close_server(server *s, int exit_status) {
     if (s->fleet != NULL) {
         ez_fleet_stop(s->fleet);
@@ -220,6 +305,8 @@ static void close_server(server *s, int exit_status) {
     }
     ez_timer_destroy(s->timer);
     ez_appender_destroy(s->usage_appender);
+    ez_appender_destroy(s->logs_appender);
+    stop_webhooks(s);
     ez_core_stop(&s->core);
     ez_exit_guard(CLOSE_MS, exit_status);
     ez_rpc_close(s->rpc);
@@ -228,6 +315,10 @@ static void close_server(server *s, int exit_status) {
     ez_usage_destroy(s->usage);
     ez_fleet_destroy(s->fleet);
     ez_import_destroy(s->import);
+    ez_logs_destroy(s->logs);
+    ez_error_webhook_destroy(s->error_webhook);
+    ez_deliverer_destroy(s->deliverer);
+    ez_outbound_destroy(s->outbound);
     ez_audit_destroy(s->audit);
     ez_routing_destroy(s->routing);
     ez_publish_close(s->events);

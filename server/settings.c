@@ -35,6 +35,18 @@ const ez_setting ez_server_settings[] = {
      "Calls one connection may have in flight; more are refused.", "N"},
     {"EZ_INSECURE_LISTEN", EZ_SETTING_BOOL, "false", 0, 0,
      "Allow listening off loopback without TLS. /status then says so.", NULL},
+    {"EZ_LOG_RETENTION_DAYS", EZ_SETTING_INT, "30", 1, 3650,
+     "Days that request logs are kept; the feature log_retention_days overrides it.", "N"},
+    {"EZ_LOG_MAX_RECORDS", EZ_SETTING_INT, "1000000", 0, 1000000000000,
+     "Request logs that are kept, the newest; the feature log_max_records overrides it. 0: as many as there are.", "N"},
+    {"EZ_LOG_SAMPLE_PER_SECOND", EZ_SETTING_INT, "0", 0, 1000,
+     "Request logs that are published on the events socket each second, at most, without bodies. 0: none.", "N"},
+    {"EZ_OUTBOUND_ALLOW", EZ_SETTING_TEXT, NULL, 0, 0,
+     "What webhooks may reach beside https on the Internet: hosts, host:port, addresses or ranges with commas in "
+     "between; they may be http and private.",
+     "LIST"},
+    {"EZ_CA_FILE", EZ_SETTING_TEXT, NULL, 0, 0, "Certificates (PEM) that calls out trust instead of the system's.",
+     "FILE"},
     {"EZ_LOG_LEVEL", EZ_SETTING_TEXT, "info", 0, 0, "debug, info, warn or error.", "LEVEL"},
 };
 const size_t ez_server_setting_count = sizeof ez_server_settings / sizeof ez_server_settings[0];

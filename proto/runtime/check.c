@@ -10,6 +10,7 @@
 
 #include "proto/runtime/field.h"
 #include "proto/runtime/format.h"
+#include "proto/runtime/json.h"
 #include "proto/runtime/message.h"
 #include "proto/runtime/utf8.h"
 
@@ -103,6 +104,10 @@ static void check_text(walk *w, const ez_field_rule *field, const char *text, co
     check_length(w, field, len, place);
     if (w->faults != before)
         return;
+    if (field->flags & EZ_FIELD_JSON_VALUES && len > 0 && !ez_json_is_scalar(text)) {
+        FAULT(w, place, "must be JSON: true, false, a number or a string");
+        return;
+    }
     if (field->one_of)
         check_words(w, field, text, place);
     const char *fault = ez_format_fault(field->format, text, len);

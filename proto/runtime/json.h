@@ -2,9 +2,10 @@
 //
 // JSON ⇄ messages, from the field table. The form: snake_case names, int64 as numbers, enums as lower-case words
 // without their type's prefix (KEY_STATUS_ACTIVE: "active"), timestamps RFC 3339 in UTC, bytes base64 or hex where the
-// field says so, maps as objects. Every field of a message is written, also when empty — save omit_empty ones, unset
-// presence fields (omitted), unset messages and timestamps (null), unset members of a oneof (omitted), and sensitive
-// and input_only ones (never, unless reveal).
+// field says so, maps as objects (of strings; of booleans, numbers and strings where the field has json_values). Every
+// field of a message is written, also when empty — save omit_empty ones, unset presence fields (omitted), unset
+// messages and timestamps (null), unset members of a oneof (omitted), and sensitive and input_only ones (never, unless
+// reveal).
 #pragma once
 
 #include "proto/runtime/arena.h"
@@ -15,6 +16,12 @@
 // Appends the message as JSON. RESOURCE_EXHAUSTED at the buffer's ceiling.
 ez_status ez_json_write(const ez_message_rule *rule, const ProtobufCMessage *message, bool reveal,
                         ez_buf *out) EZ_MUST_CHECK;
+
+// Appends a number as JSON, as short as it can be read back; one that is not finite becomes null.
+ez_status ez_json_write_double(double value, ez_buf *out);
+
+// Whether a text is exactly one JSON value that is no object and no list, without blanks around it.
+bool ez_json_is_scalar(const char *text);
 
 // Appends text as a JSON string, quotes included. Invalid UTF-8 becomes U+FFFD.
 ez_status ez_json_write_string(const char *text, size_t len, ez_buf *out);

@@ -232,21 +232,54 @@ static void put_list(parser *p, const ez_field_rule *field, const ProtobufCField
     *(char **)ez_field_at(fd, message) = values;
 }
 
-static ProtobufCMessage *map_entry(parser *p, const ProtobufCMessageDescriptor *type, const char *key, json_t *value) {
+static ProtobufCMessage *map_entry(parser *p, const ProtobufCMessageDescriptor *type, const char *key, char *value) {
     ProtobufCMessage *entry = ez_field_new_message(type, p->arena);
     char *key_copy = ez_arena_strdup(p->arena, key);
-    char *value_copy = ez_arena_strndup(p->arena, json_string_value(value), json_string_length(value));
-    if (!entry || !key_copy || !value_copy)
+    if (!entry || !key_copy)
         return NULL;
     *(char **)ez_field_at(&type->fields[0], entry) = key_copy;
-    *(char **)ez_field_at(&type->fields[1], entry) = value_copy;
+    *(char **)ez_field_at(&type->fields[1], entry) = value;
     return entry;
+}
+
+// The JSON text of a value that is no object and no list; null has none, so that it removes what was there.
+static char *scalar_text(parser *p, json_t *value) {
+    if (json_is_null(value))
+        return ez_arena_strdup(p->arena, "");
+    if (json_is_boolean(value))
+        return ez_arena_strdup(p->arena, json_is_true(value) ? "true" : "false");
+    if (json_is_integer(value))
+        return ez_arena_printf(p->arena, "%lld", (long long)json_integer_value(value));
+    ez_buf text;
+    ez_buf_init(&text, EZ_JSON_MAX);
+    if (json_is_string(value))
+        (void)ez_json_write_string(json_string_value(value), json_string_length(value), &text);
+    else
+        (void)ez_json_write_double(json_real_value(value), &text);
+    char *copy = text.overflow ? NULL : ez_arena_strndup(p->arena, (const char *)text.data, text.len);
+    p->arena->refused |= !copy;
+    ez_buf_fini(&text);
+    return copy;
+}
+
+// NULL: a fault, or no memory.
+static char *map_value(parser *p, const ez_field_rule *field, json_t *value, const ez_place *place) {
+    if (field->flags & EZ_FIELD_JSON_VALUES) {
+        if (!json_is_object(value) && !json_is_array(value))
+            return scalar_text(p, value);
+        FAULT(p, place, "must be true, false, a number or a string");
+    } else {
+        if (json_is_string(value))
+            return ez_arena_strndup(p->arena, json_string_value(value), json_string_length(value));
+        FAULT(p, place, "must be a string");
+    }
+    return NULL;
 }
 
 static void put_map(parser *p, const ez_field_rule *field, const ProtobufCFieldDescriptor *fd, json_t *value,
                     ProtobufCMessage *message, const ez_place *place) {
     if (!json_is_object(value)) {
-        FAULT(p, place, "must be an object of strings");
+        FAULT(p, place, field->flags & EZ_FIELD_JSON_VALUES ? "must be an object" : "must be an object of strings");
         return;
     }
     size_t count = json_object_size(value), used = 0;
@@ -261,11 +294,8 @@ static void put_map(parser *p, const ez_field_rule *field, const ProtobufCFieldD
     json_t *inner;
     json_object_foreach(value, key, inner) {
         ez_place element = {.up = place, .index = used};
-        if (!json_is_string(inner)) {
-            FAULT(p, &element, "must be a string");
-            return;
-        }
-        entries[used] = map_entry(p, fd->descriptor, key, inner);
+        char *text = map_value(p, field, inner, &element);
+        entries[used] = text ? map_entry(p, fd->descriptor, key, text) : NULL;
         if (!entries[used++])
             return;
     }

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Messages to JSON, straight from the descriptors to the buffer: no tree, no printf but for doubles. What is left out
+// Messages to JSON, straight from the descriptors to the buffer: no tree. What is left out
 // is said in json.h. Nothing here fails but the buffer, whose overflow is looked at once, at the end. The awkward case
 // is a text that is not UTF-8 after all (a message that no one checked): its bad bytes become U+FFFD, so that what is
 // written is always JSON.
 #include <assert.h>
 #include <google/protobuf/timestamp.pb-c.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "proto/runtime/clock.h"
 #include "proto/runtime/field.h"
@@ -88,15 +85,7 @@ static void put_signed(ez_buf *out, int64_t value) {
 }
 
 static void put_double(ez_buf *out, double value) {
-    if (!isfinite(value)) {
-        PUT(out, "null");
-        return;
-    }
-    char text[32];
-    int len = snprintf(text, sizeof text, "%.15g", value);
-    if (strtod(text, NULL) != value)
-        len = snprintf(text, sizeof text, "%.17g", value);
-    put_literal(out, text, (size_t)len);
+    (void)ez_json_write_double(value, out);
 }
 
 static void put_hex(ez_buf *out, const ProtobufCBinaryData *bytes) {
@@ -214,7 +203,18 @@ static void put_value(ez_buf *out, const ez_field_rule *field, const ProtobufCFi
         PUT(out, "null");
 }
 
-static void put_map(ez_buf *out, const ProtobufCFieldDescriptor *fd, const ProtobufCMessage *message) {
+// A value of a map with json_values stands for itself. One that no one checked is written as a text.
+static void put_scalar(ez_buf *out, const char *text) {
+    if (!text || !*text)
+        PUT(out, "null");
+    else if (ez_json_is_scalar(text))
+        put_literal(out, text, strlen(text));
+    else
+        put_text(out, text);
+}
+
+static void put_map(ez_buf *out, const ez_field_rule *field, const ProtobufCFieldDescriptor *fd,
+                    const ProtobufCMessage *message) {
     const ProtobufCMessageDescriptor *entry = fd->descriptor;
     ProtobufCMessage **entries = *(ProtobufCMessage ***)ez_field_at(fd, message);
     size_t count = *ez_field_count(fd, message);
@@ -224,7 +224,11 @@ static void put_map(ez_buf *out, const ProtobufCFieldDescriptor *fd, const Proto
             (void)ez_buf_putc(out, ',');
         put_text(out, *(char **)ez_field_at(&entry->fields[0], entries[i]));
         (void)ez_buf_putc(out, ':');
-        put_text(out, *(char **)ez_field_at(&entry->fields[1], entries[i]));
+        const char *value = *(char **)ez_field_at(&entry->fields[1], entries[i]);
+        if (field->flags & EZ_FIELD_JSON_VALUES)
+            put_scalar(out, value);
+        else
+            put_text(out, value);
     }
     (void)ez_buf_putc(out, '}');
 }
@@ -264,7 +268,7 @@ static void put_message(ez_buf *out, const ez_message_rule *rule, const Protobuf
         put_literal(out, field->name, strlen(field->name));
         PUT(out, "\":");
         if (field->flags & EZ_FIELD_MAP)
-            put_map(out, fd, message);
+            put_map(out, field, fd, message);
         else if (ez_field_is_repeated(fd))
             put_list(out, field, fd, message, reveal);
         else

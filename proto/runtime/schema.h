@@ -37,9 +37,10 @@ enum {
     EZ_FIELD_MAP = 1 << 9, // map<string, string>: repeated entries {key = 1, value = 2} with unique keys
     EZ_FIELD_HAS_MIN = 1 << 10,
     EZ_FIELD_HAS_MAX = 1 << 11,
-    EZ_FIELD_PRESENCE = 1 << 12,    // single member of a oneof: absent and zero differ
-    EZ_FIELD_TIMESTAMP = 1 << 13,   // google.protobuf.Timestamp: RFC 3339 in JSON
-    EZ_FIELD_JSON_VALUES = 1 << 14, // with EZ_FIELD_MAP: values are JSON scalars, kept as their JSON text
+    EZ_FIELD_PRESENCE = 1 << 12,  // single member of a oneof: absent and zero differ
+    EZ_FIELD_TIMESTAMP = 1 << 13, // google.protobuf.Timestamp: RFC 3339 in JSON
+    EZ_FIELD_JSON_VALUES =
+        1 << 14, // with EZ_FIELD_MAP: values are JSON scalars, kept as their JSON text; empty is null
 };
 
 typedef enum ez_format { EZ_FORMAT_NONE = 0, EZ_FORMAT_NAMESPACE, EZ_FORMAT_URL, EZ_FORMAT_CIDR } ez_format;

@@ -82,6 +82,11 @@ static void check_words(gen_schema *schema, const gen_field *field) {
     if (!is_text && (*rule->format || rule->n_one_of || rule->trim || rule->lower))
         gen_refuse(schema, field->place, field->owner->full, "field %s: format, one_of, trim and lower are for strings",
                    field->name);
+    if (rule->json_values && !field->map)
+        gen_refuse(schema, field->place, field->owner->full, "field %s: json_values is for maps", field->name);
+    else if (rule->json_values && (*rule->format || rule->n_one_of || rule->lower || rule->min_len))
+        gen_refuse(schema, field->place, field->owner->full,
+                   "field %s: json_values excludes format, one_of, lower and min_len: the texts are JSON", field->name);
     if (rule->hex && field->type != GEN_BYTES)
         gen_refuse(schema, field->place, field->owner->full, "field %s: hex is for bytes", field->name);
     if (rule->input_only && rule->output_only)

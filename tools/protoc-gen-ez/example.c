@@ -126,7 +126,10 @@ static void put_single(const gen_field *field, gen_view view, gen_text *out) {
 void gen_example_value(const gen_field *field, gen_view view, gen_text *out) {
     if (field->map) {
         gen_text_puts(out, "{\"example\": ");
-        gen_json_quote(out, *field->rule->example ? field->rule->example : "value");
+        if (field->rule->json_values)
+            gen_text_puts(out, *field->rule->example ? field->rule->example : "true");
+        else
+            gen_json_quote(out, *field->rule->example ? field->rule->example : "value");
         gen_text_puts(out, "}");
         return;
     }

@@ -194,7 +194,8 @@ static void pass_map_rules(gen_schema *schema) {
                 continue;
             Ez__Options__FieldRule *rule = gen_pool_alloc(schema->pool, 1, sizeof *rule);
             *rule = *map->rule;
-            rule->required = rule->output_only = rule->input_only = rule->immutable = rule->omit_empty = false;
+            rule->required = rule->output_only = rule->input_only = rule->immutable = rule->omit_empty =
+                rule->json_values = false;
             rule->max_items = 0;
             map->message->fields[1].rule = rule;
         }

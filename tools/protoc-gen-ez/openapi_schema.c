@@ -149,12 +149,29 @@ static void put_single(gen_pool *pool, gen_json *json, const gen_field *field, g
     }
 }
 
+// null takes a value away.
+static void put_scalar_types(gen_json *json, bool may_be_null) {
+    gen_json_open(json, "type", '[');
+    gen_json_string(json, NULL, "boolean");
+    gen_json_string(json, NULL, "number");
+    gen_json_string(json, NULL, "string");
+    if (may_be_null)
+        gen_json_string(json, NULL, "null");
+    gen_json_close(json, ']');
+}
+
 static void put_map(gen_json *json, const gen_field *field, gen_view view) {
     gen_json_string(json, "type", "object");
     gen_json_open(json, "additionalProperties", '{');
-    gen_json_string(json, "type", "string");
+    unsigned quotes = 0; // of the JSON text, whose length is bounded
+    if (field->rule->json_values) {
+        put_scalar_types(json, is_input(view));
+        quotes = 2;
+    } else {
+        gen_json_string(json, "type", "string");
+    }
     if (is_input(view) || field->rule->max_len)
-        gen_json_number(json, "maxLength", gen_field_max_len(field));
+        gen_json_number(json, "maxLength", gen_field_max_len(field) - quotes);
     gen_json_close(json, '}');
     if (is_input(view) || field->rule->max_items)
         gen_json_number(json, "maxProperties", gen_field_max_items(field));

@@ -28,7 +28,7 @@ static void put_cell(const char *text, gen_text *out) {
 
 void gen_rest_put_type(const gen_field *field, gen_text *out) {
     if (field->map) {
-        gen_text_puts(out, "map of strings");
+        gen_text_puts(out, field->rule->json_values ? "map of booleans, numbers and strings" : "map of strings");
         return;
     }
     if (field->repeated)

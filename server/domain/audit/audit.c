@@ -25,6 +25,13 @@ void ez_audit_destroy(ez_audit *audit) {
     free(audit);
 }
 
+ez_status ez_audit_token_read(char list, const char *token, uint64_t *numbers, size_t count, ez_error *error) {
+    if (ez_page_token_read(list, token, numbers, count))
+        return EZ_OK;
+    return ez_error_set(error, EZ_INVALID_ARGUMENT, "PAGE_TOKEN_INVALID",
+                        "page_token is not one that this list gave: start again without it");
+}
+
 typedef struct page {
     ez_arena *arena;
     Ez__V1__AuditEntry **items;
@@ -85,7 +92,7 @@ ez_status ez_handle_audit_list(ez_audit *self, ez_call *call, ez_reader *reader,
     uint64_t before = 0;
     ez_status status = EZ_OK;
     if (request->page_token[0])
-        status = ez_audit_token_read('a', request->page_token, &before, 1, &call->error);
+        status = ez_audit_token_read(EZ_PAGE_TOKEN_AUDIT, request->page_token, &before, 1, &call->error);
     filter.before_id = (int64_t)before;
     p.items = ez_arena_alloc(&call->arena, p.size * sizeof(Ez__V1__AuditEntry *));
     if (status == EZ_OK && !p.items)
@@ -95,13 +102,13 @@ ez_status ez_handle_audit_list(ez_audit *self, ez_call *call, ez_reader *reader,
     if (status != EZ_OK)
         return status;
     Ez__V1__ListAuditResponse reply = EZ__V1__LIST_AUDIT_RESPONSE__INIT;
+    char token[EZ_PAGE_TOKEN_MAX];
     reply.n_items = p.count;
     reply.items = p.items;
     if (p.has_more) {
         uint64_t last = (uint64_t)p.items[p.count - 1]->id;
-        reply.next_page_token = ez_audit_token_write('a', &last, 1, &call->arena);
-        if (!reply.next_page_token)
-            return ez_no_memory(&call->error);
+        ez_page_token_write(EZ_PAGE_TOKEN_AUDIT, &last, 1, token);
+        reply.next_page_token = token;
     }
     return ez_call_reply(call, &reply.base);
 }

@@ -52,7 +52,7 @@ static ez_status read_place(const Ez__V1__ListChangesRequest *request, uint64_t 
     if (!request->page_token[0])
         return EZ_OK;
     uint64_t numbers[3]; // epoch, revision, place within it
-    ez_status status = ez_audit_token_read('c', request->page_token, numbers, 3, error);
+    ez_status status = ez_audit_token_read(EZ_PAGE_TOKEN_CHANGES, request->page_token, numbers, 3, error);
     if (status != EZ_OK)
         return status;
     if (numbers[0] != epoch)
@@ -65,15 +65,15 @@ static ez_status read_place(const Ez__V1__ListChangesRequest *request, uint64_t 
 
 static ez_status reply_page(ez_call *call, const page *p, uint64_t epoch, uint64_t oldest) {
     Ez__V1__ListChangesResponse reply = EZ__V1__LIST_CHANGES_RESPONSE__INIT;
+    char token[EZ_PAGE_TOKEN_MAX];
     reply.n_items = p->count;
     reply.items = p->items;
     reply.epoch = epoch;
     reply.oldest = oldest;
     if (p->has_more) {
         const uint64_t numbers[3] = {epoch, p->last_n, p->last_seq};
-        reply.next_page_token = ez_audit_token_write('c', numbers, 3, &call->arena);
-        if (!reply.next_page_token)
-            return ez_no_memory(&call->error);
+        ez_page_token_write(EZ_PAGE_TOKEN_CHANGES, numbers, 3, token);
+        reply.next_page_token = token;
     }
     return ez_call_reply(call, &reply.base);
 }

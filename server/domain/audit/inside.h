@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the files of this folder share: the object, page tokens of a few numbers, and rows that grow with what the store
-// gives, bounded by the page.
+// What the files of this folder share: the object, how a page token that is refused is called, and how many rows a page
+// has.
 #pragma once
 
 #include "ez/handlers.h"
@@ -9,6 +9,7 @@
 #include "ez/v1/change.pb-c.h"
 #include "proto/runtime/call.h"
 #include "server/domain/audit/audit.h"
+#include "server/state/directory/page_token.h"
 
 #define PAGE_DEFAULT 50
 #define PAGE_MAX     1000
@@ -17,14 +18,8 @@ struct ez_audit {
     const ez_feed *feed;
 };
 
-// ---- token.c: opaque page tokens
-
-#define EZ_AUDIT_TOKEN_NUMBERS 3
-
-// kind tells lists apart: 'a' for audit entries, 'c' for changes. The text is in arena; NULL where there is no memory.
-char *ez_audit_token_write(char kind, const uint64_t *numbers, size_t count, ez_arena *arena) EZ_MUST_CHECK;
-// INVALID_ARGUMENT (PAGE_TOKEN_INVALID) where it is not one that this list gave.
-ez_status ez_audit_token_read(char kind, const char *token, uint64_t *numbers, size_t count,
+// INVALID_ARGUMENT (PAGE_TOKEN_INVALID) where token is not one that this list gave.
+ez_status ez_audit_token_read(char list, const char *token, uint64_t *numbers, size_t count,
                               ez_error *error) EZ_MUST_CHECK;
 
 static inline size_t ez_audit_page_size(int32_t asked) {

@@ -1,44 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The object behind the services Logs and Settings. It holds what the handlers read by, and little else: settings are
+// in the directory, records in the store.
 #include "server/domain/logs/logs.h"
 
-#include "ez/handlers.h"
+#include <stdlib.h>
 
-static ez_status not_yet(ez_call *call) {
-    return ez_call_fail(call, EZ_UNIMPLEMENTED, "NOT_YET", "not yet");
+#include "proto/runtime/clock.h"
+#include "server/domain/logs/inside.h"
+
+ez_status ez_logs_create(const ez_logs_options *options, ez_logs **out, ez_error *error) {
+    ez_logs *logs = calloc(1, sizeof *logs);
+    if (!logs)
+        return ez_no_memory(error);
+    logs->options = *options;
+    ez_status status = ez_counts_create(options->directory, options->feed, &logs->counts, error);
+    if (status != EZ_OK) {
+        free(logs);
+        return status;
+    }
+    *out = logs;
+    return EZ_OK;
 }
 
-ez_status ez_handle_logs_ingest(struct ez_logs *self, ez_call *call, struct ez_append *append,
-                                Ez__V1__IngestLogsRequest *request) {
-    (void)self, (void)append, (void)request;
-    return not_yet(call);
+void ez_logs_destroy(ez_logs *logs) {
+    if (!logs)
+        return;
+    ez_counts_destroy(logs->counts);
+    free(logs);
 }
-ez_status ez_handle_logs_list(struct ez_logs *self, ez_call *call, struct ez_reader *reader,
-                              Ez__V1__ListLogsRequest *request) {
-    (void)self, (void)reader, (void)request;
-    return not_yet(call);
-}
-ez_status ez_handle_logs_get_stats(struct ez_logs *self, ez_call *call, struct ez_reader *reader,
-                                   Ez__V1__GetLogStatsRequest *request) {
-    (void)self, (void)reader, (void)request;
-    return not_yet(call);
-}
-ez_status ez_handle_logs_delete(struct ez_logs *self, ez_call *call, struct ez_txn *txn,
-                                Ez__V1__DeleteLogsRequest *request) {
-    (void)self, (void)txn, (void)request;
-    return not_yet(call);
-}
-ez_status ez_handle_logs_get_dashboard(struct ez_logs *self, ez_call *call, struct ez_reader *reader,
-                                       Ez__V1__GetDashboardRequest *request) {
-    (void)self, (void)reader, (void)request;
-    return not_yet(call);
-}
-ez_status ez_handle_logs_list_own(struct ez_logs *self, ez_call *call, struct ez_reader *reader,
-                                  Ez__V1__ListLogsRequest *request) {
-    (void)self, (void)reader, (void)request;
-    return not_yet(call);
-}
-ez_status ez_handle_logs_get_own_stats(struct ez_logs *self, ez_call *call, struct ez_reader *reader,
-                                       Ez__V1__GetLogStatsRequest *request) {
-    (void)self, (void)reader, (void)request;
-    return not_yet(call);
+
+void ez_logs_tick(ez_logs *logs) {
+    ez_counts_tick(logs->counts, ez_clock_wall_ns());
 }

@@ -159,11 +159,18 @@ static size_t count_all(const page_walk *walk) {
     return count;
 }
 
+// What a token is bound to: the method and the order.
+static uint64_t maker_of(const page_walk *walk) {
+    const ez_method *method = walk->call->method; // NULL: a call of the server's own
+    return (method ? (uint64_t)method->index : UINT16_MAX) << 1 | walk->is_descending;
+}
+
 static ez_status finish(page_walk *walk) {
     ez_status status = EZ_OK;
     if (walk->has_more) {
         char token[EZ_PAGE_TOKEN_MAX];
-        ez_page_token_write(&(ez_page_token){walk->call->method, walk->is_descending, walk->given}, token);
+        const uint64_t numbers[2] = {maker_of(walk), (uint64_t)walk->given};
+        ez_page_token_write(EZ_PAGE_TOKEN_DIRECTORY, numbers, 2, token);
         status = ez_wire_put_bytes(&walk->out, 2, token, strlen(token));
     }
     if (status == EZ_OK && walk->page->with_total)
@@ -184,11 +191,12 @@ static ez_status start(page_walk *walk) {
     walk->at = walk->is_descending ? INT64_MAX : 0;
     if (!page->page_token || !*page->page_token)
         return EZ_OK;
-    ez_page_token token = {walk->call->method, walk->is_descending, 0};
-    if (!ez_page_token_read(page->page_token, &token))
+    uint64_t numbers[2];
+    if (!ez_page_token_read(EZ_PAGE_TOKEN_DIRECTORY, page->page_token, numbers, 2) || numbers[0] != maker_of(walk) ||
+        numbers[1] > INT64_MAX)
         return ez_error_violation(&walk->call->error, "page_token",
                                   "is not a token of this method and order: start without one");
-    walk->at = token.last_id;
+    walk->at = (int64_t)numbers[1];
     return EZ_OK;
 }
 

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Page tokens: where a list goes on. Opaque to callers, not secret, and checked to the last bit.
+// Page tokens: where a list goes on, as a few numbers. Opaque to callers, not secret, and checked to the last bit: one
+// of another list, or one that was tampered with, is refused rather than guessed at.
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "proto/runtime/schema.h"
+#define EZ_PAGE_TOKEN_NUMBERS 8
+#define EZ_PAGE_TOKEN_MAX     96 // base64url of 2 + 8 * 8 bytes, and NUL, rounded up
 
-#define EZ_PAGE_TOKEN_MAX 24 // base64url of 12 bytes, and NUL
+// list tells the lists apart whose tokens might be mistaken for each other's: a letter, one for each maker of tokens.
+#define EZ_PAGE_TOKEN_DIRECTORY 'd'
+#define EZ_PAGE_TOKEN_AUDIT     'a'
+#define EZ_PAGE_TOKEN_CHANGES   'c'
 
-typedef struct ez_page_token {
-    const ez_method *method; // NULL: none
-    bool is_descending;
-    int64_t last_id;
-} ez_page_token;
-
-// out holds EZ_PAGE_TOKEN_MAX bytes.
-void ez_page_token_write(const ez_page_token *token, char *out);
-// Sets last_id; false where the text is no token, or one for another method or order.
-bool ez_page_token_read(const char *text, ez_page_token *token);
+// At most EZ_PAGE_TOKEN_NUMBERS numbers; out holds EZ_PAGE_TOKEN_MAX bytes.
+void ez_page_token_write(char list, const uint64_t *numbers, size_t count, char *out);
+// Sets numbers; false where the text is no token of this list with so many.
+bool ez_page_token_read(char list, const char *text, uint64_t *numbers, size_t count);

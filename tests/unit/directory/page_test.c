@@ -9,6 +9,7 @@
 #include "proto/runtime/wire.h"
 #include "server/state/directory/apply.h"
 #include "server/state/directory/page.h"
+#include "server/state/directory/page_token.h"
 #include "tests/support/expect.h"
 
 #define KEY EZ__V1__KIND__KIND_KEY
@@ -213,9 +214,9 @@ Test(page, refuses_tokens_that_it_did_not_make, .init = open_all, .fini = close_
     for (int64_t id = 1; id <= 5; id++)
         put_key(id, 1, "key");
     ez_page page = {.kind = KEY, .page_size = 2, .page_token = ""};
-    char token[32];
+    char token[EZ_PAGE_TOKEN_MAX];
     snprintf(token, sizeof token, "%s", list(&page)->next_page_token);
-    cr_assert_eq(strlen(token), 16);
+    cr_assert_eq(strlen(token), 24);
     page.page_token = token;
     cr_assert_eq(list(&page)->items[0]->id, 3);
     page.order_by = "id desc";
@@ -224,15 +225,24 @@ Test(page, refuses_tokens_that_it_did_not_make, .init = open_all, .fini = close_
     method.index = 4;
     expect_refused(page, "page_token");
     method.index = 3;
-    static const char *const bad[] = {"x", "!!!!!!!!!!!!!!!!", "AAAAAAAAAAAAAAAA",
-                                      "================", "AQAAAwAAAAAAAAACA"};
+    static const char *const bad[] = {"x", "!!!!!!!!!!!!!!!!!!!!!!!!", "AAAAAAAAAAAAAAAAAAAAAAAA",
+                                      "========================", "AWQAAAAAAAAABgAAAAAAAAACA"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         page.page_token = bad[i];
         expect_refused(page, "page_token");
     }
-    token[5] = '4'; // the id's highest bit: a negative one
     page.page_token = token;
+    for (size_t i = 0; i < 13; i++) { // version, list, method and order: each character counts
+        char kept = token[i];
+        token[i] = kept == 'g' ? 'h' : 'g';
+        expect_refused(page, "page_token");
+        token[i] = kept;
+    }
+    cr_assert_eq(token[13], 'g');
+    token[13] = 'o'; // the id's highest bit: a negative one
     expect_refused(page, "page_token");
+    token[13] = 'g';
+    cr_assert_eq(list(&page)->items[0]->id, 3);
     page.page_token = "";
     page.order_by = "name";
     expect_refused(page, "order_by");

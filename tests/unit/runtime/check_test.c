@@ -11,6 +11,7 @@
 #include "ez/v1/key.pb-c.h"
 #include "ez/v1/master.pb-c.h"
 #include "ez/v1/provider_group.pb-c.h"
+#include "ez/v1/setting.pb-c.h"
 #include "fill.h"
 #include "proto/runtime/field.h"
 #include "proto/runtime/message.h"
@@ -278,6 +279,29 @@ Test(check, map_keys_are_unique_and_bounded) {
     b.value = text_of(256);
     cr_assert_eq(check(rule, &key.base, false), EZ_INVALID_ARGUMENT);
     cr_assert(violates("labels[1].value"));
+}
+
+Test(check, values_that_are_json_are_single_values) {
+    static const char *const good[] = {"",       "true",     "false",           "null", "0", "-5",
+                                       "1.5e-3", "\"text\"", "\"\\u00e9\\\"\"", "\"\""};
+    static const char *const bad[] = {"yes",       "{}",     "[1]",          "01",  "1.",       ".5",       "+1",
+                                      "1e999",     "5 ",     " 5",           "\"",  "\"a\"b\"", "\"a\nb\"", "\"\\x\"",
+                                      "\"\\u12\"", "\"\\\"", "true,\"x\":1", "NaN", "-"};
+    const ez_message_rule *rule = rule_named("ez.v1.Features");
+    Ez__V1__Features__FlagsEntry flag = EZ__V1__FEATURES__FLAGS_ENTRY__INIT, *flags[] = {&flag};
+    Ez__V1__Features features = EZ__V1__FEATURES__INIT;
+    features.flags = flags;
+    features.n_flags = 1;
+    flag.key = (char *)"k";
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        flag.value = (char *)good[i];
+        cr_assert_eq(check(rule, &features.base, false), EZ_OK, "%s", good[i]);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        flag.value = (char *)bad[i];
+        cr_assert_eq(check(rule, &features.base, false), EZ_INVALID_ARGUMENT, "%s", bad[i]);
+        cr_assert(violates("flags[0].value"));
+    }
 }
 
 Test(check, zero_counts_where_presence_is_known) {

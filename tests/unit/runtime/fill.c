@@ -46,6 +46,12 @@ static char *text(fill *f, const ez_field_rule *field) {
     return ez_arena_strdup(f->arena, out);
 }
 
+// As ez_json_write would give it back.
+static char *scalar(fill *f) {
+    static const char *const values[] = {"true", "false", "5", "-12", "0.1", "\"text\"", "\"a\\n\\\"\xC3\xA9\"", ""};
+    return ez_arena_strdup(f->arena, values[fill_random(f, sizeof values / sizeof values[0])]);
+}
+
 static ProtobufCBinaryData bytes(fill *f, const ez_field_rule *field) {
     size_t least = field->min_len ? field->min_len : 1, most = field->max_len < 40 ? field->max_len : 40;
     ProtobufCBinaryData out = {.len = least + fill_random(f, most - least + 1)};
@@ -121,7 +127,8 @@ static void map(fill *f, const ez_field_rule *field, const ProtobufCFieldDescrip
     for (size_t i = 0; i < count; i++) {
         entries[i] = ez_field_new_message(type, f->arena);
         *(char **)ez_field_at(&type->fields[0], entries[i]) = ez_arena_printf(f->arena, "k\xC3\xA9y%zu", i);
-        *(char **)ez_field_at(&type->fields[1], entries[i]) = text(f, field);
+        *(char **)ez_field_at(&type->fields[1], entries[i]) =
+            field->flags & EZ_FIELD_JSON_VALUES ? scalar(f) : text(f, field);
     }
     *ez_field_count(fd, message) = count;
     *(ProtobufCMessage ***)ez_field_at(fd, message) = entries;

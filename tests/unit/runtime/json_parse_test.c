@@ -10,6 +10,7 @@
 #include "ez/v1/api_key.pb-c.h"
 #include "ez/v1/config.pb-c.h"
 #include "ez/v1/key.pb-c.h"
+#include "ez/v1/setting.pb-c.h"
 #include "fill.h"
 #include "proto/runtime/json.h"
 
@@ -221,4 +222,20 @@ Test(json_parse, more_than_the_arena_is_exhausted_not_invalid) {
         ez_arena_fini(&arena);
     }
     cr_assert(taken > 0 && taken < 128);
+}
+
+Test(json_parse, values_of_flags_keep_their_json_text) {
+    cr_assert_eq(parse("ez.v1.Features",
+                       "{\"flags\":{\"a\":true,\"b\":5,\"c\":\"t\\u0065xt\\n\",\"d\":0.10,\"e\":null,\"f\":"
+                       "false,\"g\":-0}}"),
+                 EZ_OK);
+    static const char *const wanted[] = {"true", "5", "\"text\\n\"", "0.1", "", "false", "0"};
+    Ez__V1__Features *features = (Ez__V1__Features *)message;
+    cr_assert_eq(features->n_flags, sizeof wanted / sizeof wanted[0]);
+    for (size_t i = 0; i < features->n_flags; i++)
+        cr_assert_str_eq(features->flags[i]->value, wanted[i]);
+    expect_fault("ez.v1.Features", "{\"flags\":{\"a\":[1]}}", "flags[0]", "true, false, a number or a string");
+    expect_fault("ez.v1.Features", "{\"flags\":{\"a\":{}}}", "flags[0]", "true, false, a number or a string");
+    expect_fault("ez.v1.Features", "{\"flags\":5}", "flags", "must be an object");
+    expect_fault("ez.v1.Key", "{\"labels\":{\"a\":5}}", "labels[0]", "must be a string");
 }

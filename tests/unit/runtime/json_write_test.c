@@ -10,6 +10,7 @@
 #include "ez/v1/common.pb-c.h"
 #include "ez/v1/key.pb-c.h"
 #include "ez/v1/route.pb-c.h"
+#include "ez/v1/setting.pb-c.h"
 #include "fill.h"
 #include "proto/runtime/cleanup.h"
 #include "proto/runtime/json.h"
@@ -168,4 +169,22 @@ Test(json_write, bytes_without_hex_are_base64) {
         snprintf(expected, sizeof expected, "{\"token_sha256\":\"%s\"}", texts[len]);
         cr_assert_str_eq(ez_buf_cstr(&out), expected);
     }
+}
+
+Test(json_write, values_that_are_json_stand_for_themselves) {
+    static const char *const values[] = {"true", "0.5", "\"a\\n\"", "", "5,\"admin\":true"};
+    Ez__V1__Features__FlagsEntry flags[5], *list[5];
+    Ez__V1__Features features = EZ__V1__FEATURES__INIT;
+    for (size_t i = 0; i < 5; i++) {
+        static char keys[5][2] = {"a", "b", "c", "d", "e"};
+        ez__v1__features__flags_entry__init(&flags[i]);
+        flags[i].key = keys[i];
+        flags[i].value = (char *)values[i];
+        list[i] = &flags[i];
+    }
+    features.flags = list;
+    features.n_flags = 5;
+    write_json("ez.v1.Features", &features.base, false);
+    cr_assert(has("\"flags\":{\"a\":true,\"b\":0.5,\"c\":\"a\\n\",\"d\":null,\"e\":\"5,\\\"admin\\\":true\"}"), "%s",
+              ez_buf_cstr(&out));
 }

@@ -30,6 +30,13 @@ static ez_status take_rows(ez_pg_conn *conn, ez_pg_stream *run, uint64_t deadlin
     }
 }
 
+ez_status ez_pg_stream_within(ez_pg_conn *conn, ez_pg_stream *run, uint64_t deadline, ez_error *error) {
+    ez_status status = ez_pg_send(conn, run->text, run->params, error);
+    if (!status && !PQsetSingleRowMode(conn->pg))
+        status = ez_pg_lost(conn, error);
+    return status ? status : take_rows(conn, run, deadline, error);
+}
+
 static ez_status run_once(ez_pg_conn *conn, ez_pg_stream *run, ez_error *error) {
     static const char begin[] = "BEGIN READ ONLY; SET LOCAL statement_timeout = '20s'";
     uint64_t deadline = ez_clock_mono_ms() + (run->is_reader ? EZ_PG_READER_MS : EZ_PG_COMMIT_MS);
@@ -39,11 +46,7 @@ static ez_status run_once(ez_pg_conn *conn, ez_pg_stream *run, ez_error *error) 
     if (run->is_reader)
         status = ez_pg_exec(conn, begin, NULL, deadline, error);
     if (!status)
-        status = ez_pg_send(conn, run->text, run->params, error);
-    if (!status && !PQsetSingleRowMode(conn->pg))
-        status = ez_pg_lost(conn, error);
-    if (!status)
-        status = take_rows(conn, run, deadline, error);
+        status = ez_pg_stream_within(conn, run, deadline, error);
     if (run->is_reader)
         ez_pg_rollback(conn); // nothing was changed
     return status;

@@ -20,3 +20,5 @@ typedef struct ez_pg_stream {
 
 // A stream that breaks before its first row is started again once, on a new connection.
 ez_status ez_pg_stream_run(ez_pg_conn *conn, ez_pg_stream *run, ez_error *error) EZ_MUST_CHECK;
+// On a connection that is ready, within whatever transaction is open; never again.
+ez_status ez_pg_stream_within(ez_pg_conn *conn, ez_pg_stream *run, uint64_t deadline, ez_error *error) EZ_MUST_CHECK;

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which index: of a request id there are few records; a key, an API key or a master have their records in order of
+// time. Everything else goes by time. In SQLite the index is named, and what it is not to use an index for has a +
+// before it; PostgreSQL finds it by itself, because the range that is left is short.
+//
+// Awkward: PostgreSQL does not leave partitions out for a comparison of two columns, so the time is compared alone too.
+#include "server/state/store/log_query.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "server/state/store/sql.h"
+
+#define COLUMNS                                                                                                        \
+    "id, time_ns, received_ns, data_plane_id, master_id, key_id, group_id, api_key_id, request_id, namespace, model, " \
+    "upstream_model, provider_type, client_ip, error_message, status_code, latency_ms, ttft_ms, tokens_in, "           \
+    "tokens_out, cached_tokens, reasoning_tokens, cost_nano_usd, request_bytes, response_bytes, stream"
+
+const char ez_sql_page_delivery[] = "SELECT id, created_ns, kind, url, status, attempts, http_status, error, "
+                                    "finished_ns FROM deliveries WHERE id < $1 ORDER BY id DESC LIMIT $2";
+
+// In the order in which their indexes are preferred.
+static const struct id {
+    const char *column, *index;
+    size_t place; // in the filter
+} ids[] = {
+    {"key_id", "log_records_by_key", offsetof(ez_log_filter, key_id)},
+    {"api_key_id", "log_records_by_api_key", offsetof(ez_log_filter, api_key_id)},
+    {"master_id", "log_records_by_master", offsetof(ez_log_filter, master_id)},
+    {"group_id", NULL, offsetof(ez_log_filter, group_id)},
+};
+#define IDS (sizeof ids / sizeof ids[0])
+
+static int64_t id_of(const ez_log_filter *filter, const struct id *id) {
+    int64_t value;
+    memcpy(&value, (const char *)filter + id->place, sizeof value);
+    return value;
+}
+
+static bool given(const char *text) {
+    return text && text[0];
+}
+
+static void choose_index(ez_log_page *page) {
+    const ez_log_filter *filter = page->filter;
+    page->index = given(filter->request_id) ? "log_records_by_request" : NULL;
+    for (size_t i = 0; i < IDS; i++) {
+        if (!id_of(filter, &ids[i]))
+            continue;
+        if (page->index || !ids[i].index)
+            page->has_rest = true;
+        else
+            page->index = ids[i].index;
+    }
+    if (given(filter->model) || given(filter->q) || filter->status_code || filter->status_class != EZ_CLASS_ANY)
+        page->has_rest = true;
+}
+
+static size_t within(size_t value, size_t most) {
+    return value < 1 ? 1 : value > most ? most : value;
+}
+
+ez_status ez_log_page_init(ez_log_page *page, const ez_log_filter *filter, ez_log_dialect dialect, ez_error *error) {
+    *page = (ez_log_page){.filter = filter, .dialect = dialect};
+    page->limit = within(filter->limit, EZ_STORE_PAGE_MAX);
+    page->look_max = within(filter->look_max, EZ_LOG_LOOK_MAX);
+    size_t len = given(filter->q) ? strlen(filter->q) : 0;
+    if (len >= sizeof page->q)
+        return ez_error_set(error, EZ_INVALID_ARGUMENT, "Q_TOO_LONG", "q has %zu bytes, %zu at most", len,
+                            sizeof page->q - 1);
+    for (size_t i = 0; i < len; i++)
+        page->q[i] = filter->q[i] >= 'A' && filter->q[i] <= 'Z' ? (char)(filter->q[i] + ('a' - 'A')) : filter->q[i];
+    choose_index(page);
+    return EZ_OK;
+}
+
+// A text's parameter: $1, $2, … in the order in which they first appear, as SQLite counts.
+static int bind(ez_log_page *page, const char *text) {
+    assert(page->text_count < EZ_LOG_TEXTS);
+    page->texts[page->text_count++] = text;
+    return page->text_count;
+}
+
+// The ids that the page's index answers, or those that it does not.
+static void put_ids(const ez_log_page *page, bool answered, ez_buf *out) {
+    for (size_t i = 0; i < IDS; i++) {
+        int64_t value = id_of(page->filter, &ids[i]);
+        bool is_index = page->index && ids[i].index && strcmp(page->index, ids[i].index) == 0;
+        if (value && is_index == answered)
+            ez_buf_printf(out, " AND %s%s = %" PRId64, is_index ? "" : "+", ids[i].column, value);
+    }
+}
+
+static void put_status(const ez_log_filter *filter, ez_buf *out) {
+    static const char *const classes[] = {
+        [EZ_CLASS_ANY] = "",
+        [EZ_CLASS_SUCCESS] = " AND status_code > 0 AND status_code < 400",
+        [EZ_CLASS_CLIENT_ERROR] = " AND status_code >= 400 AND status_code < 500",
+        [EZ_CLASS_SERVER_ERROR] = " AND (status_code >= 500 OR status_code = 0)",
+        [EZ_CLASS_ERROR] = " AND (status_code >= 400 OR status_code = 0)",
+    };
+    if (filter->status_code)
+        ez_buf_printf(out, " AND status_code = %" PRId32, filter->status_code);
+    ez_buf_puts(out, classes[filter->status_class]);
+}
+
+// Both find plain text, so nothing has to be escaped, and both know letters' case of ASCII only.
+static void put_q(ez_log_page *page, ez_buf *out) {
+    static const char *const columns[] = {"model", "upstream_model", "request_id", "error_message"};
+    int at = bind(page, page->q);
+    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
+        ez_buf_printf(out,
+                      page->dialect == EZ_LOG_SQLITE ? "%s instr(lower(%s), $%d) > 0"
+                                                     : "%s strpos(lower(%s COLLATE \"C\"), $%d) > 0",
+                      i ? " OR" : " AND (", columns[i], at);
+    ez_buf_puts(out, ")");
+}
+
+// Where the page begins, the range of time, and what the index answers.
+static void put_range(ez_log_page *page, ez_buf *out) {
+    const ez_log_filter *filter = page->filter;
+    ez_buf_puts(out, " FROM log_records");
+    if (page->dialect == EZ_LOG_SQLITE && page->index)
+        ez_buf_printf(out, " INDEXED BY %s", page->index);
+    ez_buf_puts(out, " WHERE true");
+    if (filter->before_ns || filter->before_id)
+        ez_buf_printf(out, " AND time_ns <= %" PRId64 " AND (time_ns, id) < (%" PRId64 ", %" PRId64 ")",
+                      filter->before_ns, filter->before_ns, filter->before_id);
+    if (filter->since_ns)
+        ez_buf_printf(out, " AND time_ns >= %" PRId64, filter->since_ns);
+    if (filter->until_ns)
+        ez_buf_printf(out, " AND time_ns < %" PRId64, filter->until_ns);
+    if (given(filter->request_id))
+        ez_buf_printf(out, " AND request_id = $%d", bind(page, filter->request_id));
+    put_ids(page, true, out);
+}
+
+void ez_log_page_end_text(ez_log_page *page, ez_buf *out) {
+    page->text_count = 0;
+    ez_buf_puts(out, "SELECT time_ns, id");
+    put_range(page, out);
+    ez_buf_printf(out, " ORDER BY time_ns DESC, id DESC LIMIT 2 OFFSET %zu", page->look_max - 1);
+}
+
+static void put_rest(ez_log_page *page, ez_buf *out) {
+    const ez_log_filter *filter = page->filter;
+    if (page->has_end)
+        ez_buf_printf(out, " AND time_ns >= %" PRId64 " AND (time_ns, id) >= (%" PRId64 ", %" PRId64 ")", page->end_ns,
+                      page->end_ns, page->end_id);
+    put_ids(page, false, out);
+    put_status(filter, out);
+    if (given(filter->model))
+        ez_buf_printf(out, " AND model = $%d", bind(page, filter->model));
+    if (page->q[0])
+        put_q(page, out);
+}
+
+void ez_log_page_text(ez_log_page *page, ez_buf *out) {
+    page->text_count = 0;
+    // A body is looked for once the page's records are known.
+    if (page->filter->with_body)
+        ez_buf_puts(out, "SELECT " COLUMNS ", CASE WHEN has_body <> 0 THEN (SELECT body FROM log_bodies WHERE "
+                         "log_bodies.time_ns = page.time_ns AND log_bodies.id = page.id) END FROM (");
+    ez_buf_puts(out, "SELECT " COLUMNS ", has_body");
+    put_range(page, out);
+    put_rest(page, out);
+    ez_buf_printf(out, " ORDER BY time_ns DESC, id DESC LIMIT %zu", page->limit + 1);
+    if (page->filter->with_body)
+        ez_buf_puts(out, ") AS page ORDER BY time_ns DESC, id DESC");
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Statistics from PostgreSQL: edges, marks and sums in one snapshot. A sum that no BIGINT holds stays at
+// EZ_USAGE_SUM_MAX, as it does in memory.
+#include "proto/runtime/cleanup.h"
+#include "server/state/store/postgres/meter_read.h"
+#include "server/state/store/postgres/snapshot.h"
+#include "server/state/store/postgres/stream.h"
+#include "server/state/store/stats_query.h"
+
+typedef struct stat_run {
+    const ez_stats_query *query;
+    ez_stats_ask ask;
+    ez_stats_fn *each;
+    void *user;
+    bool started;
+} stat_run;
+
+static ez_status read_marks(const ez_pg_snapshot *within, ez_stats_marks *marks, ez_error *error) {
+    ez_pg_params none = {0};
+    ez_pg_autoclear PGresult *edges = NULL, *stale = NULL;
+    ez_status status = ez_pg_run(within->conn, ez_sql_log_edges, &none, within->deadline, &edges, error);
+    if (!status)
+        status = ez_pg_run(within->conn, ez_sql_stale_steps, &none, within->deadline, &stale, error);
+    if (status)
+        return status;
+    if (PQntuples(edges)) {
+        marks->minutes_from_s = ez_pg_int(edges, 0, 0);
+        marks->hours_from_s = ez_pg_int(edges, 0, 1);
+    }
+    for (int i = 0; i < PQntuples(stale); i++)
+        ez_stats_marks_add(marks, ez_pg_int(stale, i, 0), ez_pg_int(stale, i, 1));
+    return EZ_OK;
+}
+
+static const char *write_text(const stat_run *run, const ez_stats_plan *plan, ez_buf *text, ez_error *error) {
+    ez_buf_puts(text, "SELECT grouped");
+    for (size_t i = 0; i < EZ_STATS_SUMS; i++)
+        ez_buf_printf(text, ", CAST(least(sum(%s), 4000000000000000000) AS BIGINT)", ez_stats_columns[i]);
+    ez_buf_puts(text, " FROM (");
+    if (ez_stats_rows_text(run->query, &run->ask, plan, text, error) != EZ_OK)
+        return NULL;
+    ez_buf_puts(text, ") AS found GROUP BY grouped");
+    if (run->ask.is_by_time)
+        ez_buf_puts(text, " ORDER BY grouped");
+    const char *words = text->overflow ? NULL : ez_buf_cstr(text);
+    if (!words)
+        ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a query");
+    return words;
+}
+
+static ez_status give(void *user, const PGresult *row, ez_error *error) {
+    stat_run *run = user;
+    ez_stats_row group = {0};
+    if (run->ask.is_by_model)
+        group.model = ez_pg_bytes(row, 0, 0);
+    else
+        group.id = ez_pg_int(row, 0, 0);
+    int64_t *numbers = (int64_t *)&group.sums;
+    for (int i = 0; i < EZ_STATS_SUMS; i++)
+        numbers[i] = ez_pg_int(row, 0, i + 1);
+    run->started = true;
+    return run->each(run->user, &group, error);
+}
+
+static ez_status read_sums(const ez_pg_snapshot *within, void *user, ez_error *error) {
+    _Static_assert(EZ_USAGE_SUM_MAX == INT64_C(4000000000000000000), "the statement has it as a number");
+    stat_run *run = user;
+    ez_stats_marks marks = {0};
+    ez_status status = read_marks(within, &marks, error);
+    if (status)
+        return status;
+    ez_stats_plan plan;
+    ez_stats_plan_build(&plan, run->query->since_s, run->query->until_s, run->ask.coarsest, &marks);
+    if (!plan.count)
+        return EZ_OK;
+    ez_auto(ez_buf) text;
+    ez_buf_init(&text, EZ_STATS_TEXT_MAX);
+    const char *words = write_text(run, &plan, &text, error);
+    if (!words)
+        return EZ_RESOURCE_EXHAUSTED;
+    ez_pg_params params = {0};
+    if (run->query->model && run->query->model[0])
+        ez_pg_put_text(&params, run->query->model);
+    ez_pg_stream query = {.text = words, .params = &params, .row = give, .user = run, .is_reader = true};
+    return ez_pg_stream_within(within->conn, &query, within->deadline, error);
+}
+
+ez_status ez_pg_reader_each_stat(void *reader, const ez_stats_query *query, ez_stats_fn *each, void *user,
+                                 ez_error *error) {
+    stat_run run = {.query = query, .each = each, .user = user};
+    ez_status status = ez_stats_ask_make(query, &run.ask, error);
+    return status ? status : ez_pg_snapshot_run(reader, read_sums, &run, &run.started, error);
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Statistics from SQLite. Edges, marks and rows are read in one transaction, so that they are of one moment. The rows
+// come as they are and are added up here: SQLite's GROUP BY sorts all of them, wide as they are, which took twice as
+// long (112,000 rows: 215 ms and 70 ms). Groups are handed on when nothing is read any more.
+#include "proto/runtime/cleanup.h"
+#include "server/state/store/sqlite/meter_read.h"
+#include "server/state/store/stats_groups.h"
+#include "server/state/store/stats_query.h"
+
+typedef ez_status row_fn(void *user, sqlite3_stmt *row, ez_error *error);
+
+static ez_status each_row(ez_sqlite_conn *conn, const char *text, const char *model, row_fn *each, void *user,
+                          ez_error *error) {
+    sqlite3_stmt *statement = NULL;
+    ez_status status = ez_sqlite_prepare(conn, text, &statement, error);
+    if (status)
+        return status;
+    if (sqlite3_bind_parameter_count(statement))
+        ez_sqlite_bind_text(statement, 1, model);
+    int code;
+    while (!status && (code = sqlite3_step(statement)) != SQLITE_DONE)
+        status = code == SQLITE_ROW ? each(user, statement, error) : ez_sqlite_fail(conn, code, error);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static ez_status take_edges(void *user, sqlite3_stmt *row, ez_error *error) {
+    (void)error;
+    ez_stats_marks *marks = user;
+    marks->minutes_from_s = sqlite3_column_int64(row, 0);
+    marks->hours_from_s = sqlite3_column_int64(row, 1);
+    return EZ_OK;
+}
+
+static ez_status take_stale(void *user, sqlite3_stmt *row, ez_error *error) {
+    (void)error;
+    ez_stats_marks_add(user, sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1));
+    return EZ_OK;
+}
+
+typedef struct sum_run {
+    ez_stats_groups groups;
+    bool is_by_model;
+} sum_run;
+
+static void sum_run_fini(sum_run *run) {
+    ez_stats_groups_fini(&run->groups);
+}
+
+static ez_status take_sums(void *user, sqlite3_stmt *row, ez_error *error) {
+    sum_run *run = user;
+    ez_rollup_sums sums;
+    int64_t *numbers = (int64_t *)&sums;
+    for (int i = 0; i < EZ_STATS_SUMS; i++)
+        numbers[i] = sqlite3_column_int64(row, i + 1);
+    ez_slice model = run->is_by_model ? ez_sqlite_bytes(row, 0) : (ez_slice){0};
+    ez_stats_row *group = NULL;
+    ez_status status =
+        ez_stats_groups_get(&run->groups, run->is_by_model ? 0 : sqlite3_column_int64(row, 0), model, &group, error);
+    if (!status)
+        ez_rollup_sums_add(&group->sums, &sums);
+    return status;
+}
+
+static ez_status read_sums(ez_sqlite_conn *conn, const ez_stats_query *query, const ez_stats_ask *ask, sum_run *run,
+                           ez_error *error) {
+    ez_stats_marks marks = {0};
+    ez_status status = each_row(conn, ez_sql_log_edges, NULL, take_edges, &marks, error);
+    if (!status)
+        status = each_row(conn, ez_sql_stale_steps, NULL, take_stale, &marks, error);
+    if (status)
+        return status;
+    ez_stats_plan plan;
+    ez_stats_plan_build(&plan, query->since_s, query->until_s, ask->coarsest, &marks);
+    if (!plan.count)
+        return EZ_OK;
+    ez_auto(ez_buf) text;
+    ez_buf_init(&text, EZ_STATS_TEXT_MAX);
+    status = ez_stats_rows_text(query, ask, &plan, &text, error);
+    const char *words = status ? NULL : ez_buf_cstr(&text);
+    if (!status && !words)
+        status = ez_sqlite_fail(conn, SQLITE_NOMEM, error);
+    return status ? status : each_row(conn, words, query->model, take_sums, run, error);
+}
+
+ez_status ez_sqlite_reader_each_stat(void *reader, const ez_stats_query *query, ez_stats_fn *each, void *user,
+                                     ez_error *error) {
+    ez_sqlite_conn *conn = reader;
+    ez_stats_ask ask;
+    ez_status status = ez_stats_ask_make(query, &ask, error);
+    if (status)
+        return status;
+    ez_auto(sum_run) run = {.is_by_model = ask.is_by_model};
+    ez_stats_groups_init(&run.groups);
+    status = ez_sqlite_exec(conn, "BEGIN", error);
+    if (!status)
+        status = read_sums(conn, query, &ask, &run, error);
+    ez_sqlite_rollback(conn); // nothing was changed
+    return status ? status : ez_stats_groups_each(&run.groups, each, user, error);
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The plan goes from coarse to fine: the whole steps of a range, without those that are stale, are one or more
+// segments; what is left at the ends and in the stale parts is planned with the next finer step. Before an edge there
+// is no finer step: its rows are taken as they are, stale or not.
+#include "server/state/store/stats_plan.h"
+
+#include <assert.h>
+
+#define TIME_MAX (INT64_C(1) << 40) // seconds; far outside of what a record's time in ns can say
+
+static const int steps[] = {EZ_ROLLUP_MINUTE, EZ_ROLLUP_HOUR, EZ_ROLLUP_DAY};
+enum { MINUTE, HOUR, DAY };
+
+static int64_t floor_to(int64_t time_s, int step) {
+    int64_t rest = time_s % step;
+    return time_s - (rest < 0 ? rest + step : rest);
+}
+
+static int64_t ceil_to(int64_t time_s, int step) {
+    return floor_to(time_s + step - 1, step);
+}
+
+static int64_t clamp(int64_t value, int64_t least, int64_t most) {
+    return value < least ? least : value > most ? most : value;
+}
+
+void ez_stats_marks_add(ez_stats_marks *marks, int64_t step, int64_t time_s) {
+    ez_stats_stale *stale = step == EZ_ROLLUP_DAY ? &marks->days : &marks->hours;
+    ez_stats_range *last = stale->count ? &stale->ranges[stale->count - 1] : NULL;
+    if (last && (last->to_s >= time_s || stale->count == EZ_STATS_RANGES))
+        last->to_s = time_s + step;
+    else
+        stale->ranges[stale->count++] = (ez_stats_range){.from_s = time_s, .to_s = time_s + step};
+}
+
+static void put(ez_stats_plan *plan, int unit, int64_t from_s, int64_t to_s) {
+    if (from_s >= to_s)
+        return;
+    ez_stats_segment *last = plan->count ? &plan->segments[plan->count - 1] : NULL;
+    if (last && last->step == steps[unit]) {
+        assert(last->to_s == from_s);
+        last->to_s = to_s;
+        return;
+    }
+    assert(plan->count < EZ_STATS_SEGMENTS);
+    plan->segments[plan->count++] = (ez_stats_segment){.step = steps[unit], .from_s = from_s, .to_s = to_s};
+}
+
+static void cover(ez_stats_plan *plan, const ez_stats_marks *marks, int unit, int64_t from_s, int64_t to_s) {
+    if (from_s >= to_s)
+        return;
+    if (unit == MINUTE) {
+        put(plan, MINUTE, from_s, to_s);
+        return;
+    }
+    const ez_stats_stale *stale = unit == DAY ? &marks->days : &marks->hours;
+    int64_t finer_from_s = unit == DAY ? marks->hours_from_s : marks->minutes_from_s;
+    int64_t first = ceil_to(from_s, steps[unit]), end = floor_to(to_s, steps[unit]);
+    if (first >= end) {
+        cover(plan, marks, unit - 1, from_s, to_s);
+        return;
+    }
+    cover(plan, marks, unit - 1, from_s, first);
+    int64_t at = first;
+    for (size_t i = 0; i < stale->count; i++) {
+        int64_t low = clamp(stale->ranges[i].from_s, clamp(finer_from_s, at, end), end);
+        int64_t high = clamp(stale->ranges[i].to_s, low, end);
+        if (low == high)
+            continue;
+        put(plan, unit, at, low);
+        cover(plan, marks, unit - 1, low, high);
+        at = high;
+    }
+    put(plan, unit, at, end);
+    cover(plan, marks, unit - 1, end, to_s);
+}
+
+// The finest step there is at a time.
+static int kept_at(const ez_stats_marks *marks, int64_t time_s) {
+    return time_s < marks->hours_from_s     ? EZ_ROLLUP_DAY
+           : time_s < marks->minutes_from_s ? EZ_ROLLUP_HOUR
+                                            : EZ_ROLLUP_MINUTE;
+}
+
+void ez_stats_plan_build(ez_stats_plan *plan, int64_t since_s, int64_t until_s, int coarsest,
+                         const ez_stats_marks *marks) {
+    plan->count = 0;
+    since_s = clamp(since_s, -TIME_MAX, TIME_MAX);
+    until_s = clamp(until_s, -TIME_MAX, TIME_MAX);
+    if (since_s >= until_s)
+        return;
+    since_s = floor_to(since_s, kept_at(marks, since_s));
+    until_s = ceil_to(until_s, kept_at(marks, until_s - 1));
+    if (coarsest == EZ_ROLLUP_DAY) {
+        cover(plan, marks, DAY, since_s, until_s);
+        return;
+    }
+    int64_t hours = clamp(marks->hours_from_s, since_s, until_s);
+    int64_t minutes = clamp(marks->minutes_from_s, hours, until_s);
+    cover(plan, marks, DAY, since_s, hours);
+    cover(plan, marks, HOUR, hours, minutes);
+    cover(plan, marks, coarsest == EZ_ROLLUP_HOUR ? HOUR : MINUTE, minutes, until_s);
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Numbers go into the text as they are: they can't be anything else than numbers, and PostgreSQL plans better for what
+// it sees. A model is a parameter.
+//
+// Awkward: the table's key has the time before the ids, so a range of time can't be narrowed by them. Where the master
+// or the group is known, each time is named instead, and only rows of that one are read: a tenant's question costs what
+// the tenant has. A key or API key alone is looked for among all.
+#include "server/state/store/stats_query.h"
+
+#include <inttypes.h>
+
+#define TIMES_MAX 4000 // 31 days of hours are 744, ten years of days 3,653
+
+const char *const ez_stats_columns[EZ_STATS_SUMS] = {
+    "requests",   "errors", "rate_limited", "tokens_in", "tokens_out", "cost_nano_usd",
+    "latency_ms", "h0",     "h1",           "h2",        "h3",         "h4",
+    "h5",         "h6",     "h7",           "h8",        "h9",         "h10",
+    "h11",        "h12",    "h13",          "h14",       "h15"};
+
+const char ez_sql_log_edges[] = "SELECT minutes_from_s, hours_from_s FROM log_head WHERE one = 1";
+const char ez_sql_stale_steps[] = "SELECT step, time_s FROM rollup_stale ORDER BY step, time_s";
+
+static const struct by {
+    const char *group;
+    int coarsest;
+} bys[] = {
+    [EZ_STATS_TOTAL] = {"CAST(0 AS BIGINT)", EZ_ROLLUP_DAY},
+    [EZ_STATS_MODEL] = {"model", EZ_ROLLUP_DAY},
+    [EZ_STATS_MASTER] = {"a", EZ_ROLLUP_DAY},
+    [EZ_STATS_KEY] = {"b", EZ_ROLLUP_DAY},
+    [EZ_STATS_GROUP] = {"a", EZ_ROLLUP_DAY},
+    [EZ_STATS_API_KEY] = {"b", EZ_ROLLUP_DAY},
+    // A row of a longer step stands at its beginning.
+    [EZ_STATS_MINUTE] = {"time_s", EZ_ROLLUP_MINUTE},
+    [EZ_STATS_HOUR] = {"time_s - (time_s % 3600 + 3600) % 3600", EZ_ROLLUP_HOUR},
+    [EZ_STATS_DAY] = {"time_s - (time_s % 86400 + 86400) % 86400", EZ_ROLLUP_DAY},
+};
+
+static bool has_model(const ez_stats_query *query) {
+    return query->model && query->model[0];
+}
+
+ez_status ez_stats_ask_make(const ez_stats_query *query, ez_stats_ask *out, ez_error *error) {
+    bool key = query->by == EZ_STATS_KEY || query->key_id, master = query->by == EZ_STATS_MASTER || query->master_id;
+    bool api_key = query->by == EZ_STATS_API_KEY || query->api_key_id;
+    bool group = query->by == EZ_STATS_GROUP || query->group_id;
+    bool model = query->by == EZ_STATS_MODEL || has_model(query);
+    if ((key || master) && (api_key || group))
+        return ez_error_set(error, EZ_INVALID_ARGUMENT, "FILTERS_DO_NOT_MIX",
+                            "statistics are kept by master and key, or by group and API key: ask for one of the two");
+    ez_rollup_level level = EZ_ROLLUP_TOTAL;
+    if (key || master)
+        level = model ? EZ_ROLLUP_KEY_MODEL : key ? EZ_ROLLUP_KEY : EZ_ROLLUP_MASTER;
+    else if (api_key || group)
+        level = model ? EZ_ROLLUP_API_KEY_MODEL : api_key ? EZ_ROLLUP_API_KEY : EZ_ROLLUP_GROUP;
+    else if (model)
+        level = EZ_ROLLUP_MODEL;
+    *out = (ez_stats_ask){.level = level,
+                          .coarsest = bys[query->by].coarsest,
+                          .group = bys[query->by].group,
+                          .is_by_model = query->by == EZ_STATS_MODEL,
+                          .is_by_time = query->by >= EZ_STATS_MINUTE};
+    return EZ_OK;
+}
+
+// Each time of the plan can be named.
+static bool is_short(const ez_stats_plan *plan) {
+    int64_t times = 0;
+    for (size_t i = 0; i < plan->count; i++)
+        times += (plan->segments[i].to_s - plan->segments[i].from_s) / plan->segments[i].step;
+    return times <= TIMES_MAX;
+}
+
+static void put_times(const ez_stats_segment *segment, bool by_name, ez_buf *out) {
+    if (!by_name) {
+        ez_buf_printf(out, " AND time_s >= %" PRId64 " AND time_s < %" PRId64, segment->from_s, segment->to_s);
+        return;
+    }
+    for (int64_t at = segment->from_s; at < segment->to_s; at += segment->step)
+        ez_buf_printf(out, "%s%" PRId64, at == segment->from_s ? " AND time_s IN (" : ",", at);
+    ez_buf_puts(out, ")");
+}
+
+static void put_segment(const ez_stats_query *query, const ez_stats_ask *ask, const ez_stats_segment *segment,
+                        bool is_named, ez_buf *out) {
+    ez_buf_printf(out, "SELECT %s AS grouped", ask->group);
+    for (size_t i = 0; i < EZ_STATS_SUMS; i++)
+        ez_buf_printf(out, ", %s", ez_stats_columns[i]);
+    ez_buf_printf(out, " FROM rollups WHERE step = %d AND level = %d", segment->step, (int)ask->level);
+    // At every level that has them, a is the master or the group and b the key or the API key.
+    int64_t a = query->master_id ? query->master_id : query->group_id;
+    int64_t b = query->key_id ? query->key_id : query->api_key_id;
+    put_times(segment, a && is_named, out);
+    if (a)
+        ez_buf_printf(out, " AND a = %" PRId64, a);
+    if (b)
+        ez_buf_printf(out, " AND b = %" PRId64, b);
+    if (has_model(query))
+        ez_buf_puts(out, " AND model = $1");
+}
+
+ez_status ez_stats_rows_text(const ez_stats_query *query, const ez_stats_ask *ask, const ez_stats_plan *plan,
+                             ez_buf *out, ez_error *error) {
+    bool is_named = is_short(plan);
+    for (size_t i = 0; i < plan->count; i++) {
+        if (i)
+            ez_buf_puts(out, " UNION ALL ");
+        put_segment(query, ask, &plan->segments[i], is_named, out);
+    }
+    return out->overflow ? ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a query") : EZ_OK;
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which rollup rows a range is read from. The examples say what is meant; chance says that it always holds.
+#include "server/state/store/stats_plan.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define M EZ_ROLLUP_MINUTE
+#define H EZ_ROLLUP_HOUR
+#define D EZ_ROLLUP_DAY
+
+static ez_stats_plan plan;
+
+// "d0-2 h48-50 m3000-3010": each segment in its own step's numbers.
+static const char *plan_text(int64_t since_s, int64_t until_s, int coarsest, const ez_stats_marks *marks) {
+    static char text[4096];
+    size_t len = 0;
+    ez_stats_plan_build(&plan, since_s, until_s, coarsest, marks);
+    text[0] = 0;
+    for (size_t i = 0; i < plan.count; i++) {
+        const ez_stats_segment *segment = &plan.segments[i];
+        len +=
+            (size_t)snprintf(text + len, sizeof text - len, "%s%c%lld-%lld", i ? " " : "",
+                             segment->step == D   ? 'd'
+                             : segment->step == H ? 'h'
+                                                  : 'm',
+                             (long long)(segment->from_s / segment->step), (long long)(segment->to_s / segment->step));
+    }
+    return text;
+}
+
+Test(stats_plan, takes_the_longest_steps_and_finer_ones_at_the_ends) {
+    ez_stats_marks none = {0};
+    cr_assert_str_eq(plan_text(0, 3 * D, D, &none), "d0-3");
+    cr_assert_str_eq(plan_text(D - 2 * H - 5 * M, 3 * D + H + M, D, &none), "m1315-1320 h22-24 d1-3 h72-73 m4380-4381");
+    cr_assert_str_eq(plan_text(0, 2 * D, H, &none), "h0-48");
+    cr_assert_str_eq(plan_text(H, 2 * H + M, M, &none), "m60-121");
+    cr_assert_str_eq(plan_text(5 * M, 7 * M, D, &none), "m5-7");
+    cr_assert_str_eq(plan_text(-D - M, -D + M, D, &none), "d-2-0"); // before both edges: days
+}
+
+Test(stats_plan, is_empty_for_an_empty_range) {
+    ez_stats_marks none = {0};
+    cr_assert_str_eq(plan_text(H, H, D, &none), "");
+    cr_assert_str_eq(plan_text(2 * H, H, D, &none), "");
+}
+
+Test(stats_plan, reads_what_is_stale_from_the_finer_step) {
+    ez_stats_marks marks = {0};
+    ez_stats_marks_add(&marks, H, 30 * H);
+    ez_stats_marks_add(&marks, H, 31 * H);
+    ez_stats_marks_add(&marks, D, D);
+    cr_assert_eq(marks.hours.count, 1u, "neighbours are one range");
+    cr_assert_str_eq(plan_text(0, 3 * D, D, &marks), "d0-1 h24-30 m1800-1920 h32-48 d2-3");
+    cr_assert_str_eq(plan_text(29 * H, 33 * H, D, &marks), "h29-30 m1800-1920 h32-33");
+    // An hour may be whole in the days' eyes: then its own mark is of no interest.
+    marks.days.count = 0;
+    cr_assert_str_eq(plan_text(0, 3 * D, D, &marks), "d0-3");
+}
+
+Test(stats_plan, widens_ends_where_finer_steps_are_not_kept) {
+    ez_stats_marks marks = {.hours_from_s = 10 * D, .minutes_from_s = 12 * D + 5 * H};
+    cr_assert_str_eq(plan_text(3 * D + 7 * M, 5 * D + M, D, &marks), "d3-6");
+    cr_assert_str_eq(plan_text(3 * D + 7 * M, 11 * D + M, D, &marks), "d3-11 h264-265");
+    cr_assert_str_eq(plan_text(10 * D + 7 * M, 11 * D, D, &marks), "d10-11");
+    cr_assert_str_eq(plan_text(10 * D + H + 7 * M, 11 * D, D, &marks), "h241-264");
+    cr_assert_str_eq(plan_text(10 * D + H + 7 * M, 10 * D + H + 8 * M, M, &marks), "h241-242");
+    // Up to an edge is not behind it.
+    cr_assert_str_eq(plan_text(9 * D, 10 * D, M, &marks), "d9-10");
+    cr_assert_str_eq(plan_text(12 * D + 4 * H + M, 12 * D + 5 * H + M, M, &marks), "h292-293 m17580-17581");
+    // What is grouped by minutes gets hours and days where there is nothing else.
+    cr_assert_str_eq(plan_text(9 * D, 12 * D + 6 * H, M, &marks), "d9-10 h240-293 m17580-17640");
+    cr_assert_str_eq(plan_text(9 * D, 12 * D + 6 * H, H, &marks), "d9-10 h240-294");
+}
+
+Test(stats_plan, takes_stale_rows_where_there_are_no_finer_ones) {
+    ez_stats_marks marks = {.hours_from_s = 2 * D, .minutes_from_s = 2 * D + 5 * H};
+    ez_stats_marks_add(&marks, H, 2 * D + 3 * H);
+    ez_stats_marks_add(&marks, H, 2 * D + 5 * H);
+    ez_stats_marks_add(&marks, D, D);
+    ez_stats_marks_add(&marks, D, 2 * D);
+    cr_assert_str_eq(plan_text(0, 3 * D, D, &marks), "d0-2 h48-53 m3180-3240 h54-72");
+}
+
+Test(stats_plan, has_a_bound_however_much_is_stale) {
+    ez_stats_marks marks = {0};
+    for (int64_t day = 1; day < 1000; day += 2)
+        ez_stats_marks_add(&marks, D, day * D);
+    for (int64_t hour = 24; hour < 24000; hour += 5)
+        ez_stats_marks_add(&marks, H, hour * H);
+    cr_assert_eq(marks.days.count, (size_t)EZ_STATS_RANGES);
+    ez_stats_plan_build(&plan, M, 2000 * D - M, D, &marks);
+    cr_assert_leq(plan.count, (size_t)EZ_STATS_SEGMENTS);
+    cr_assert_eq(plan.segments[plan.count - 1].step, M);
+    for (size_t i = 0; i < plan.count; i++)
+        cr_assert(plan.segments[i].step != D || plan.segments[i].to_s <= 31 * D || plan.segments[i].from_s >= 1000 * D);
+}
+
+Test(stats_plan, survives_any_numbers) {
+    ez_stats_marks none = {0};
+    ez_stats_plan_build(&plan, INT64_MIN, INT64_MAX, D, &none);
+    cr_assert_gt(plan.count, 0u);
+    cr_assert_lt(plan.segments[0].from_s, -(INT64_C(1) << 36));
+    cr_assert_gt(plan.segments[plan.count - 1].to_s, INT64_C(1) << 36);
+    ez_stats_plan_build(&plan, INT64_MAX - 1, INT64_MAX, M, &none);
+    ez_stats_plan_build(&plan, INT64_MIN, INT64_MIN + 1, M, &none);
+}
+
+// ---- By chance
+
+#define DAYS 8
+typedef struct world {
+    ez_stats_marks marks;
+    bool hour_stale[DAYS * 24], day_stale[DAYS];
+} world;
+
+static int64_t any(int64_t below) {
+    return rand() % below;
+}
+
+static world any_world(void) {
+    world it = {0};
+    it.marks.hours_from_s = any(DAYS) * D;
+    it.marks.minutes_from_s = it.marks.hours_from_s + any((DAYS * D - it.marks.hours_from_s) / H) * H;
+    int odds = (int[]){1000, 12, 3}[any(3)];
+    for (int64_t hour = 0; hour < DAYS * 24; hour++) {
+        it.hour_stale[hour] = any(odds * 2) == 0 && hour * H >= it.marks.minutes_from_s;
+        if (it.hour_stale[hour])
+            ez_stats_marks_add(&it.marks, H, hour * H);
+        it.day_stale[hour / 24] |= it.hour_stale[hour];
+    }
+    for (int64_t day = 0; day < DAYS; day++) {
+        it.day_stale[day] |= any(odds) == 0 && day * D >= it.marks.hours_from_s;
+        if (it.day_stale[day])
+            ez_stats_marks_add(&it.marks, D, day * D);
+    }
+    return it;
+}
+
+static bool is_usable(const world *it, int step, int64_t time_s) {
+    if (step == M)
+        return time_s >= it->marks.minutes_from_s;
+    if (step == H)
+        return time_s >= it->marks.hours_from_s && !it->hour_stale[time_s / H];
+    return !it->day_stale[time_s / D];
+}
+
+static void check_segment(const world *it, const ez_stats_segment *segment, int coarsest, int64_t since_s,
+                          int64_t until_s) {
+    bool is_exact = it->marks.hours.count < EZ_STATS_RANGES && it->marks.days.count < EZ_STATS_RANGES;
+    for (int64_t at = segment->from_s; at < segment->to_s; at += segment->step) {
+        cr_assert_eq(at % segment->step, 0);
+        cr_assert(is_usable(it, segment->step, at));
+        // Not longer than it may be, unless nothing shorter is kept.
+        if (segment->step > coarsest)
+            cr_assert(at < (segment->step == D ? it->marks.hours_from_s : it->marks.minutes_from_s));
+        // Not shorter than it must be.
+        int longer = segment->step == M ? H : D;
+        int64_t start = at - at % longer;
+        if (is_exact && longer <= coarsest && longer > segment->step && start >= since_s && start + longer <= until_s)
+            cr_assert(!is_usable(it, longer, start));
+    }
+}
+
+Test(stats_plan, covers_each_minute_once_from_rows_that_can_be_used) {
+    srand(3);
+    for (int round = 0; round < 3000; round++) {
+        world it = any_world();
+        int64_t since_s = any(DAYS * 1440 - 1) * M;
+        int64_t until_s = since_s + (1 + any(DAYS * 1440 - since_s / M)) * M;
+        if (any(3) == 0)
+            since_s -= since_s % H;
+        int coarsest = (int[]){M, H, D}[any(3)];
+        ez_stats_plan_build(&plan, since_s, until_s, coarsest, &it.marks);
+        cr_assert_gt(plan.count, 0u);
+        const ez_stats_segment *first = plan.segments, *last = &plan.segments[plan.count - 1];
+        // Ends are widened to a step that is kept, by less than one.
+        cr_assert(first->from_s <= since_s && first->from_s > since_s - first->step);
+        cr_assert(last->to_s >= until_s && last->to_s < until_s + last->step);
+        cr_assert(first->from_s == since_s || since_s < it.marks.minutes_from_s);
+        cr_assert(last->to_s == until_s || until_s <= it.marks.minutes_from_s);
+        for (size_t i = 0; i < plan.count; i++) {
+            cr_assert_lt(plan.segments[i].from_s, plan.segments[i].to_s);
+            if (i) {
+                cr_assert_eq(plan.segments[i].from_s, plan.segments[i - 1].to_s);
+                cr_assert_neq(plan.segments[i].step, plan.segments[i - 1].step);
+            }
+            check_segment(&it, &plan.segments[i], coarsest, first->from_s, last->to_s);
+        }
+    }
+}
