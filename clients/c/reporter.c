@@ -189,8 +189,14 @@ void ez_reporter_close(ez_reporter *reporter) {
     pthread_join(reporter->thread, NULL);
     for (ez_report_stream s = 0; s < EZ_REPORT_STREAMS; s++) {
         const ez_report_info *info = &reporter->info.streams[s];
-        bool is_lost = reporter->dir < 0 || !ez_spool_is_committed(reporter->reports[s].spool);
-        if (is_lost && info->batches_waiting > 0) {
+        bool is_kept = reporter->dir >= 0 && ez_spool_is_committed(reporter->reports[s].spool);
+        size_t left = s == EZ_REPORT_USAGE ? reporter->usage.count + reporter->usage_taken.count
+                                           : reporter->logs.count + reporter->logs_taken.count;
+        if (left > 0) {
+            ez_log_error("what was added is lost: there is no room for it in the spool", "stream",
+                         ez_spool_name(s + 1u), "rows", EZ_LOG_INT(left));
+        }
+        if (!is_kept && info->batches_waiting > 0) {
             ez_log_error("what was not sent is lost: it could not be kept on disk", "stream", ez_spool_name(s + 1u),
                          "batches", EZ_LOG_INT(info->batches_waiting), "rows", EZ_LOG_INT(info->rows_waiting));
         }

@@ -76,9 +76,8 @@ static work_turn plan(ez_reporter *reporter) {
     work_turn turn = {.now = ez_clock_mono_ns(), .stop = reporter->stop};
     turn.has_sync = reporter->wanted > reporter->synced && reporter->wanted > reporter->failed;
     turn.sync = reporter->wanted;
-    turn.has_note = turn.has_sync && reporter->has_note;
+    turn.has_note = reporter->has_note;
     turn.note = reporter->note;
-    reporter->has_note = reporter->has_note && !turn.has_note;
     bool due = is_due(reporter, &turn);
     bool is_left = false;
     for (ez_report_stream s = 0; s < EZ_REPORT_STREAMS; s++) {
@@ -209,6 +208,8 @@ static void conclude(ez_reporter *reporter, const work_turn *turn, bool is_durab
                      reporter->info.streams[s].batches_waiting == 0;
     }
     reporter->is_drained = is_drained;
+    // A note that could not be written yet goes with the next commit that has all it is about.
+    reporter->has_note = reporter->has_note && !(is_durable && turn->has_note && reporter->wanted == turn->sync);
     if (turn->has_sync && is_durable) {
         reporter->synced = turn->sync;
     } else if (turn->has_sync) {

@@ -126,10 +126,10 @@ Test(counted, resolve_and_explain_judge_by_it) {
 
 Test(counted, a_master) {
     count(EZ_USAGE_MASTERS, master->id, 2);
-    Ez__V1__Master *shown[] = {read_master(w, master->id),
-                               expect_ok(w, "Masters/Update", "{'id':%lld,'master':{'group':'g'}}",
-                                         (long long)master->id),
-                               ((Ez__V1__ListMastersResponse *)expect_ok(w, "Masters/List", "{}"))->items[0]};
+    Ez__V1__Master *shown[] = {
+        read_master(w, master->id),
+        expect_ok(w, "Masters/Update", "{'id':%lld,'master':{'group':'g'}}", (long long)master->id),
+        ((Ez__V1__ListMastersResponse *)expect_ok(w, "Masters/List", "{}"))->items[0]};
     for (int i = 0; i < 3; i++) {
         cr_assert_eq(shown[i]->request_count, 20);
         cr_assert_eq(shown[i]->tokens_in, 8);

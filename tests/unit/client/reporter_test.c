@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The reporter against a peer with marks: what is added arrives, merged and once, in order, with the peer away or losing
-// its answers.
+// The reporter against a peer with marks: what is added arrives, merged and once, in order, with the peer away or
+// losing its answers.
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

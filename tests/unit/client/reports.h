@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reporters for tests, and what they report: usage n is 1 request, 10 tokens and 3 units of quota of key n, 1 success of
-// API key n, 1 request of master 1.
+// Reporters for tests, and what they report: usage n is 1 request, 10 tokens and 3 units of quota of key n, 1 success
+// of API key n, 1 request of master 1.
 #pragma once
 
 #include "clients/c/reporter.h"

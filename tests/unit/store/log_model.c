@@ -81,8 +81,8 @@ static bool is_of(const ez_log_row *record, const ez_rollup_row *row) {
     int64_t second = record->time_ns / SECOND_NS;
     if (second < row->time_s || second >= row->time_s + row->step)
         return false;
-    bool has_model = row->level == EZ_ROLLUP_MODEL || row->level == EZ_ROLLUP_KEY_MODEL ||
-                     row->level == EZ_ROLLUP_API_KEY_MODEL;
+    bool has_model =
+        row->level == EZ_ROLLUP_MODEL || row->level == EZ_ROLLUP_KEY_MODEL || row->level == EZ_ROLLUP_API_KEY_MODEL;
     if (has_model && (record->model.len != row->model.len ||
                       (row->model.len && memcmp(record->model.data, row->model.data, row->model.len) != 0)))
         return false;
@@ -103,7 +103,7 @@ static bool is_of(const ez_log_row *record, const ez_rollup_row *row) {
 }
 
 static ez_rollup_sums sum_of(const log_model *model, const ez_rollup_row *row) {
-    static const int64_t bounds[] = {10,   25,   50,   100,  250,   500,   750,   1000,
+    static const int64_t bounds[] = {10,   25,   50,   100,   250,   500,   750,    1000,
                                      2000, 4000, 8000, 15000, 30000, 60000, 120000, INT64_MAX};
     ez_rollup_sums sums = {0};
     for (size_t i = 0; i < model->count; i++) {

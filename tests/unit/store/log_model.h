@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Log records for the store's tests, and what must be true of a store that was given them: every rollup that readers may
-// use is what a sum over all records says.
+// Log records for the store's tests, and what must be true of a store that was given them: every rollup that readers
+// may use is what a sum over all records says.
 #pragma once
 
 #include "server/state/store/rollup.h"

@@ -224,7 +224,11 @@ Test(store_logs, old_marks_are_forgotten) {
 // ---- Deliveries
 
 Test(store_logs, deliveries_are_replaced_and_bounded) {
-    ez_delivery one = {.id = 5, .created_ns = 5, .kind = "error", .url = "https://example.com", .error = NULL,
+    ez_delivery one = {.id = 5,
+                       .created_ns = 5,
+                       .kind = "error",
+                       .url = "https://example.com",
+                       .error = NULL,
                        .status = EZ_DELIVERY_WAITING};
     ez_error error = EZ_ERROR_INIT;
     cr_assert_eq(ez_store_put_delivery(store, &one, &error), EZ_OK, "%s", error.message);

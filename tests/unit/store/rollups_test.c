@@ -154,7 +154,8 @@ Test(store_rollups, edges_wait_for_what_is_stale) {
     cr_assert_eq(number_of(&at, "SELECT hours_from_s FROM log_head"), (NOW + 108 * DAY_NS) / DAY_NS * 86400);
 }
 
-// Records, folding and forgetting in any order, the store opened anew between: at every moment what may be used is right.
+// Records, folding and forgetting in any order, the store opened anew between: at every moment what may be used is
+// right.
 Test(store_rollups, sums_follow_a_model) {
     int64_t now_ns = NOW;
     srand(5);

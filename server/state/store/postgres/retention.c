@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Forgetting in PostgreSQL, one step in one transaction under log_head's lock: the partition of the oldest day where all
-// of it goes, else its oldest records, so many; where there are none to forget, the edges of rollups move on and rows
-// behind them go; then old marks.
+// Forgetting in PostgreSQL, one step in one transaction under log_head's lock: the partition of the oldest day where
+// all of it goes, else its oldest records, so many; where there are none to forget, the edges of rollups move on and
+// rows behind them go; then old marks.
 //
 // Awkward: dropping a partition wants a lock that no query is let past while it is waited for. It is waited for a short
 // time only, a few times; where queries never leave a gap, the caller is told and tries again later.
@@ -92,8 +92,9 @@ static ez_status forget(ez_pg_attempt *try, int64_t day, int64_t until_ns, int64
                         ez_error *error) {
     static const char bound[] = "SELECT time_ns, id FROM log_records WHERE time_ns >= $1 AND time_ns < $2 "
                                 "ORDER BY time_ns, id LIMIT 1 OFFSET $3";
-    static const char bodies[] = "DELETE FROM log_bodies WHERE time_ns >= $1 AND time_ns <= $2 AND (time_ns, id) < ($2, "
-                                 "$3)";
+    static const char bodies[] =
+        "DELETE FROM log_bodies WHERE time_ns >= $1 AND time_ns <= $2 AND (time_ns, id) < ($2, "
+        "$3)";
     static const char records[] = "DELETE FROM log_records WHERE time_ns >= $1 AND time_ns <= $2 AND (time_ns, id) < "
                                   "($2, $3)";
     int64_t begin_ns = day * EZ_DAY_NS, end_ns = begin_ns + EZ_DAY_NS;
@@ -135,8 +136,8 @@ static ez_status trim_records(trim *work, ez_pg_attempt *try, ez_error *error) {
     int64_t gone = 0, day_end = (step.day + 1) * EZ_DAY_NS;
     status = forget(try, step.day, step.until_ns, work->max_rows, &gone, error);
     if (!status && gone == 0 && step.excess)
-        status = forget(try, step.day, day_end, step.excess < work->max_rows ? step.excess : work->max_rows, &gone,
-                        error);
+        status =
+            forget(try, step.day, day_end, step.excess < work->max_rows ? step.excess : work->max_rows, &gone, error);
     work->more = gone > 0;
     return status;
 }

@@ -5,8 +5,8 @@
 //
 // Awkward: how many records a day has is a number of its own (log_days). Where a day that is to go whole has no record
 // any more, its number goes, whatever it says.
-#include "proto/runtime/cleanup.h"
 #include "server/state/store/retention.h"
+#include "proto/runtime/cleanup.h"
 #include "server/state/store/sqlite/meter.h"
 
 #define DAYS_MAX 100000 // looked at in one step; the oldest
@@ -14,8 +14,10 @@
 // As far as nothing before is stale: ?1 and ?2 at most.
 const char ez_sqlite_move_edges[] =
     "UPDATE log_head SET (minutes_from_s, hours_from_s) = (SELECT m, max(hours_from_s, min(?2, m / 86400 * 86400, "
-    "coalesce((SELECT min(time_s) FROM rollup_stale WHERE step = 86400), ?2))) FROM (SELECT max(minutes_from_s, min(?1, "
-    "coalesce((SELECT min(time_s) FROM rollup_stale WHERE step = 3600), ?1))) AS m)) WHERE one = 1 AND minutes_from_s > "
+    "coalesce((SELECT min(time_s) FROM rollup_stale WHERE step = 86400), ?2))) FROM (SELECT max(minutes_from_s, "
+    "min(?1, "
+    "coalesce((SELECT min(time_s) FROM rollup_stale WHERE step = 3600), ?1))) AS m)) WHERE one = 1 AND minutes_from_s "
+    "> "
     "0 RETURNING minutes_from_s, hours_from_s";
 const char ez_sqlite_trim_rollups[] =
     "DELETE FROM rollups WHERE (step, level, time_s, a, b, model) IN (SELECT step, level, time_s, a, b, model FROM "
@@ -101,8 +103,8 @@ static ez_status trim_records(trim *work, const ez_log_limits *limits, ez_error 
     int64_t gone = 0, day_end = (step.day + 1) * EZ_DAY_NS;
     status = forget(work, step.day, step.until_ns, work->max_rows, &gone, error);
     if (!status && gone == 0 && step.excess)
-        status = forget(work, step.day, day_end, step.excess < work->max_rows ? step.excess : work->max_rows, &gone,
-                        error);
+        status =
+            forget(work, step.day, day_end, step.excess < work->max_rows ? step.excess : work->max_rows, &gone, error);
     if (!status && gone < work->max_rows && step.is_whole)
         status = run_numbers(work, EZ_SQLITE_DELETE_LOG_DAY, &step.day, 1, NULL, error);
     work->more = gone > 0 || step.is_whole;
