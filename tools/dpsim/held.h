@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_sim_held: which keys and API keys the simulated data planes hold, for usage to be of. One plane's session tells it;
-// any thread may read.
+// ez_sim_held: which keys and API keys the simulated data planes hold, for usage to be of. One plane's session tells
+// it; any thread may read.
 #pragma once
 
 #include <pthread.h>

@@ -7,9 +7,10 @@
 //     begin PLANE NOTE RECORDS ERRORS TOKENS_IN TOKENS_OUT COST K… A… M…
 //     end PLANE NOTE USAGE LOGS      1: counts, 0: is gone
 //
-// K is key:requests,failure,tokens_in,tokens_out,quota_used,rate_limited behind the letter k; A api_key:requests,success,
-// failure behind a; M a master's, as K without its quota, behind m. The last begin of a plane has no end where the process
-// was killed; the next one writes it, from its reporter's notes. Not shared between threads.
+// K is key:requests,failure,tokens_in,tokens_out,quota_used,rate_limited behind the letter k; A
+// api_key:requests,success, failure behind a; M a master's, as K without its quota, behind m. The last begin of a plane
+// has no end where the process was killed; the next one writes it, from its reporter's notes. Not shared between
+// threads.
 #pragma once
 
 #include "clients/c/reporter.h"

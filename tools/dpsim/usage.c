@@ -2,8 +2,8 @@
 //
 // Reporting planes. The thread owns traffic and truth from open to stop. Awkward: a step is written to the truth log
 // before any of it is handed over, and the next one is not begun before this one is synced, however long that takes: so
-// at most one step of each plane is in doubt when the process is killed, and its note tells. For that the reporters make
-// batches on sync only.
+// at most one step of each plane is in doubt when the process is killed, and its note tells. For that the reporters
+// make batches on sync only.
 #include "tools/dpsim/usage.h"
 
 #include <inttypes.h>
@@ -27,8 +27,8 @@
 
 typedef struct sim_reporter {
     ez_reporter *reporter;
-    uint64_t note;   // of its last step
-    uint64_t ticket; // of the sync under way
+    uint64_t note;            // of its last step
+    uint64_t ticket;          // of the sync under way
     bool has_usage, has_logs; // what of the step under way was handed over already
     unsigned logs_added;
     bool is_synced;
@@ -85,8 +85,8 @@ static unsigned sync_all(ez_sim_usage *usage) {
     unsigned through = 0;
     for (unsigned i = 0; i < usage->options.count; i++) {
         sim_reporter *plane = &usage->planes[i];
-        plane->ticket = plane->is_synced || !hand_over(plane) ? 0
-                                                              : ez_reporter_sync_begin(plane->reporter, plane->note);
+        plane->ticket =
+            plane->is_synced || !hand_over(plane) ? 0 : ez_reporter_sync_begin(plane->reporter, plane->note);
     }
     for (unsigned i = 0; i < usage->options.count; i++) {
         sim_reporter *plane = &usage->planes[i];
