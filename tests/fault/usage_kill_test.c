@@ -8,18 +8,20 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
+#include "proto/runtime/clock.h"
 #include "tests/fault/support/books.h"
 #include "tests/integration/support/world.h"
 
-#define PLANES       "3"
-#define PLANE_COUNT  3
-#define STEPS_A_SEC  5 // of each plane
-#define KEYS         5
-#define API_KEYS     3
-#define PAGE         1000
-#define DRAIN_TRIES  3
+#define PLANES      "3"
+#define PLANE_COUNT 3
+#define STEPS_A_SEC 10 // of each plane
+#define KEYS        5
+#define API_KEYS    3
+#define PAGE        1000
+#define DRAIN_TRIES 3
 
 static ez_world w;
 static ez_test_process sim;
@@ -93,6 +95,18 @@ static void a_moment(void) {
     nanosleep(&(struct timespec){.tv_nsec = rand_r(&seed) % 150000000}, NULL);
 }
 
+// Between a step's line in the books and its sync, or just behind: where a kill leaves it in doubt.
+static void amid_a_step(void) {
+    struct stat before = {0}, now = {0};
+    uint64_t deadline = ez_test_deadline();
+    (void)stat(truth, &before);
+    do {
+        cr_assert_eq(stat(truth, &now), 0);
+        nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+    } while (now.st_size == before.st_size && ez_clock_mono_ms() < deadline);
+    nanosleep(&(struct timespec){.tv_nsec = rand_r(&seed) % 4000000}, NULL);
+}
+
 static void stay_away(void) {
     long ms = number_of("EZ_FAULT_AWAY_MS", 1500);
     // Data planes go on counting meanwhile: that is what is waited for. Patience covers seven seconds at a time.
@@ -108,12 +122,13 @@ static void do_round(void) {
         start_server(&w.server);
         break;
     case 1:
+        amid_a_step();
         kill_process(&sim);
         start_planes();
         break;
     case 2: // both, the data planes while the server is away
         kill_server(&w.server);
-        a_moment();
+        amid_a_step();
         kill_process(&sim);
         start_server(&w.server);
         start_planes();
@@ -124,13 +139,14 @@ static void do_round(void) {
         start_server(&w.server);
         break;
     default: // the data planes twice, the second time before they have said much
+        amid_a_step();
         kill_process(&sim);
         start_planes();
         a_moment();
         kill_process(&sim);
         start_planes();
     }
-    await_steps(PLANE_COUNT);
+    await_steps(3 * PLANE_COUNT);
 }
 
 // Sends what lies in the spool, and closes the books.
@@ -191,8 +207,7 @@ static void expect_records(const ez_books *books) {
     size_t count = 0, room = (size_t)books->records + PAGE;
     char **ids = calloc(room, sizeof *ids);
     do {
-        Ez__V1__ListLogsResponse *page =
-            ask(&w.admin, "Logs/List", "{'page_size':%d,'page_token':'%s'}", PAGE, token);
+        Ez__V1__ListLogsResponse *page = ask(&w.admin, "Logs/List", "{'page_size':%d,'page_token':'%s'}", PAGE, token);
         for (size_t i = 0; i < page->n_items; i++, count++) {
             const Ez__V1__LogRecord *r = page->items[i];
             cr_assert_lt(count, room, "there are more records than were made");

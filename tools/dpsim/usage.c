@@ -19,7 +19,7 @@
 #include "tools/dpsim/traffic.h"
 #include "tools/dpsim/truth.h"
 
-#define STEP_MS         200
+#define STEP_MS         100
 #define SYNC_MS         10000
 #define PLANES_A_CLIENT 128
 #define CLIENTS_MAX     (EZ_SIM_REPORTERS_MAX / PLANES_A_CLIENT)

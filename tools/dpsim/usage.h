@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ez_sim_usage: makes the simulated data planes report usage and request logs through libezplane, one reporter each,
-// and keeps the books (truth.h). It has a thread of its own, which hands over five times a second.
+// and keeps the books (truth.h). It has a thread of its own, which hands over ten times a second.
 #pragma once
 
 #include "tools/dpsim/enrol.h"

@@ -26,8 +26,8 @@ static ez_books_sums *sums_of(ez_books_sums *list, unsigned *count, int64_t id) 
 // "k7:1,0,20,30,5,0"
 static void add_word(ez_books *books, const char *word) {
     int64_t id, n[6] = {0};
-    int count = sscanf(word + 1, "%" SCNd64 ":%" SCNd64 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64, &id,
-                       &n[0], &n[1], &n[2], &n[3], &n[4], &n[5]);
+    int count = sscanf(word + 1, "%" SCNd64 ":%" SCNd64 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64 ",%" SCNd64,
+                       &id, &n[0], &n[1], &n[2], &n[3], &n[4], &n[5]);
     ez_books_sums *to = NULL;
     if (word[0] == 'a' && count == 4) {
         to = sums_of(books->api_keys, &books->api_key_count, id);
@@ -52,8 +52,8 @@ static void add_word(ez_books *books, const char *word) {
 static void add_step(ez_books *books, char *line, bool usage, bool logs) {
     int64_t n[5];
     int at = 0;
-    int count = sscanf(line, "begin %*d %*u %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &n[0], &n[1],
-                       &n[2], &n[3], &n[4], &at);
+    int count = sscanf(line, "begin %*d %*u %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 "%n", &n[0],
+                       &n[1], &n[2], &n[3], &n[4], &at);
     cr_assert_eq(count, 5, "what is \"%.60s\"?", line);
     books->steps++;
     books->lost += !usage + !logs;
