@@ -197,32 +197,52 @@ static void expect_counters(const ez_books *books) {
     }
 }
 
-static int by_text(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+static int by_number(const void *a, const void *b) {
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return left < right ? -1 : left > right;
 }
 
-// Each record once: as many as the books say, and no request id twice for one time.
+// FNV-1a of the request id and the time, which a data plane's next process does not make again.
+static uint64_t name_of(const Ez__V1__LogRecord *r) {
+    char text[200];
+    snprintf(text, sizeof text, "%s %" PRId64 ".%09d", r->request_id, r->time->seconds, r->time->nanos);
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (const char *at = text; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * UINT64_C(1099511628211);
+    return hash;
+}
+
+// A page of records, not kept: there may be millions.
+static Ez__V1__ListLogsResponse *list_records(char *token) {
+    Ez__V1__ListLogsRequest request = EZ__V1__LIST_LOGS_REQUEST__INIT;
+    request.page_size = PAGE;
+    request.page_token = token;
+    const ez_call_options options = {.authorization = w.server.admin_token};
+    Ez__V1__ListLogsResponse *page = NULL;
+    ez_error error = EZ_ERROR_INIT;
+    expect_ok(ez_call_logs_list(w.client, &request, &options, &page, &error), &error);
+    return page;
+}
+
+// As many records as the books say, and each of them once.
 static void expect_records(const ez_books *books) {
     char token[600] = "";
     size_t count = 0, room = (size_t)books->records + PAGE;
-    char **ids = calloc(room, sizeof *ids);
+    uint64_t *names = calloc(room, sizeof *names);
     do {
-        Ez__V1__ListLogsResponse *page = ask(&w.admin, "Logs/List", "{'page_size':%d,'page_token':'%s'}", PAGE, token);
-        for (size_t i = 0; i < page->n_items; i++, count++) {
-            const Ez__V1__LogRecord *r = page->items[i];
+        Ez__V1__ListLogsResponse *page = list_records(token);
+        for (size_t i = 0; i < page->n_items; i++) {
             cr_assert_lt(count, room, "there are more records than were made");
-            cr_assert_neq(asprintf(&ids[count], "%s %" PRId64 ".%09d", r->request_id, r->time->seconds, r->time->nanos),
-                          -1);
+            names[count++] = name_of(page->items[i]);
         }
         snprintf(token, sizeof token, "%s", page->next_page_token);
+        ez__v1__list_logs_response__free_unpacked(page, NULL);
     } while (token[0]);
     cr_assert_eq(count, (size_t)books->records, "%zu records, %" PRId64 " were made", count, books->records);
-    qsort(ids, count, sizeof *ids, by_text);
+    qsort(names, count, sizeof *names, by_number);
     for (size_t i = 1; i < count; i++)
-        cr_assert_neq(strcmp(ids[i - 1], ids[i]), 0, "there twice: %s", ids[i]);
-    for (size_t i = 0; i < count; i++)
-        free(ids[i]);
-    free(ids);
+        cr_assert_neq(names[i - 1], names[i], "a record is there twice");
+    free(names);
 }
 
 static void expect_rollups(const ez_books *books) {
