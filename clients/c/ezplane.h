@@ -4,6 +4,7 @@
 #pragma once
 
 #include "clients/c/client.h"
+#include "clients/c/reporter.h"
 #include "clients/c/session.h"
 #include "ez/calls.h"
 #include "proto/runtime/version.h"

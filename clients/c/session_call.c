@@ -22,6 +22,7 @@ struct ez_session_call {
     bool is_busy;
     ez_status status;
     ez_error error;
+    uint32_t retry_after_ms;
     ez_buf reply;
 };
 
@@ -73,6 +74,7 @@ static void on_done(void *user, const ez_call_result *result) {
     ez_session_call *call = user;
     call->status = result->status;
     ez_error_copy(&call->error, result->error);
+    call->retry_after_ms = result->info->retry_after_ms;
     if (result->reply.len > 0 && ez_buf_append(&call->reply, result->reply.data, result->reply.len) != EZ_OK) {
         call->status = ez_error_set(&call->error, EZ_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE",
                                     "A reply of %zu bytes is more than is kept of one.", result->reply.len);
@@ -94,6 +96,7 @@ bool ez_session_call_start(ez_session_call *call, ez_client *client, const ez_me
                            const ProtobufCMessage *request, const ez_call_options *options) {
     clear_reply(call);
     ez_error_clear(&call->error);
+    call->retry_after_ms = 0;
     call->is_busy = true;
     pthread_mutex_lock(&call->mutex);
     call->is_under_way = true;
@@ -126,4 +129,8 @@ bool ez_session_call_take(ez_session_call *call, ez_status *status, const ez_err
     *error = &call->error;
     *reply = (ez_slice){call->reply.data, call->reply.len};
     return true;
+}
+
+uint32_t ez_session_call_retry_after(const ez_session_call *call) {
+    return call->retry_after_ms;
 }

@@ -20,6 +20,7 @@
 #define NAME       "sim-"
 #define LABEL      "simulator"
 #define LABEL_IS   "ez-dpsim"
+#define LABEL_KEPT "ez-dpsim-kept"
 // A server that was just started has seen nobody yet: planes that are younger may be those of a run that still goes on.
 #define UNSEEN_S 600
 
@@ -126,7 +127,7 @@ static bool has_failed(call_batch *batch) {
     return failed;
 }
 
-ez_status ez_enrol_all(ez_client *admin, ez_enrolled *planes, unsigned count, ez_error *error) {
+ez_status ez_enrol_all(ez_client *admin, ez_enrolled *planes, unsigned count, bool is_kept, ez_error *error) {
     // Not the process id: in a container that is the same at each start, and one that was killed left its names behind.
     uint32_t run;
     if (ez_random(&run, sizeof run) != EZ_OK) {
@@ -143,7 +144,7 @@ ez_status ez_enrol_all(ez_client *admin, ez_enrolled *planes, unsigned count, ez
         Ez__V1__DataPlane__LabelsEntry label = EZ__V1__DATA_PLANE__LABELS_ENTRY__INIT;
         Ez__V1__DataPlane__LabelsEntry *labels[] = {&label};
         label.key = (char[]){LABEL};
-        label.value = (char[]){LABEL_IS};
+        label.value = (char *)(uintptr_t)(is_kept ? LABEL_KEPT : LABEL_IS);
         plane.name = name;
         plane.labels = labels;
         plane.n_labels = 1;

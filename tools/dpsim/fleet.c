@@ -24,6 +24,7 @@ struct ez_sim_fleet {
     unsigned client_count;
     sim_plane *planes;
     unsigned count;
+    ez_sim_held *held;
     ez_measure measure;
 };
 
@@ -43,6 +44,19 @@ static void on_applied(void *user, const ez_session_step *step) {
     }
     int64_t took = ez_clock_wall_ns() - step->commit_ns;
     ez_measure_add(measure, took > 0 ? (uint64_t)took / 1000 : 0, step->changes);
+}
+
+static bool on_put(void *user, Ez__V1__Kind kind, int64_t id, const ProtobufCMessage *resource,
+                   const Ez__V1__ApiKeySecret *secret, char *reason, size_t reason_size) {
+    (void)secret, (void)reason, (void)reason_size;
+    const sim_plane *plane = user;
+    ez_sim_held_put(plane->fleet->held, kind, id, resource);
+    return true;
+}
+
+static void on_delete(void *user, Ez__V1__Kind kind, int64_t id) {
+    const sim_plane *plane = user;
+    ez_sim_held_delete(plane->fleet->held, kind, id);
 }
 
 static ez_status open_clients(ez_sim_fleet *fleet, const char *rpc_url, ez_error *error) {
@@ -74,11 +88,15 @@ static ez_status open_session(ez_sim_fleet *fleet, unsigned at, const char *conf
     options.keep_bytes = false;
     options.user = plane;
     options.on_applied = on_applied;
+    if (at == 0 && fleet->held != NULL) {
+        options.on_put = on_put;
+        options.on_delete = on_delete;
+    }
     return ez_session_open(&options, &plane->session, error);
 }
 
 ez_status ez_sim_fleet_open(const char *rpc_url, const char *config_url, const ez_enrolled *planes, unsigned count,
-                            ez_sim_fleet **out, ez_error *error) {
+                            ez_sim_held *held, ez_sim_fleet **out, ez_error *error) {
     ez_sim_fleet *fleet = calloc(1, sizeof *fleet);
     if (fleet == NULL || (fleet->planes = calloc(count == 0 ? 1 : count, sizeof *fleet->planes)) == NULL) {
         free(fleet);
@@ -86,6 +104,7 @@ ez_status ez_sim_fleet_open(const char *rpc_url, const char *config_url, const e
     }
     ez_measure_init(&fleet->measure);
     fleet->count = count;
+    fleet->held = held;
     ez_status status = ez_session_group_open(&fleet->group, error);
     if (status == EZ_OK) {
         status = open_clients(fleet, rpc_url, error);

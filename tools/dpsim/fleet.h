@@ -5,6 +5,7 @@
 
 #include "clients/c/session.h"
 #include "tools/dpsim/enrol.h"
+#include "tools/dpsim/held.h"
 #include "tools/dpsim/measure.h"
 
 #define FLEET_CLIENTS_MAX       8
@@ -12,9 +13,10 @@
 
 typedef struct ez_sim_fleet ez_sim_fleet;
 
-// Opens one session per plane that is enrolled. config_url: every session's push socket.
+// Opens one session per plane that is enrolled. config_url: every session's push socket. held: what the first one
+// holds; NULL: nobody asks. It outlives the fleet.
 ez_status ez_sim_fleet_open(const char *rpc_url, const char *config_url, const ez_enrolled *planes, unsigned count,
-                            ez_sim_fleet **out, ez_error *error) EZ_MUST_CHECK;
+                            ez_sim_held *held, ez_sim_fleet **out, ez_error *error) EZ_MUST_CHECK;
 void ez_sim_fleet_close(ez_sim_fleet *fleet); // says goodbye for all of them. NULL is fine
 
 typedef struct ez_sim_state {

@@ -20,17 +20,28 @@
 #include "proto/runtime/settings.h"
 #include "proto/runtime/version.h"
 #include "tools/dpsim/fleet.h"
+#include "tools/dpsim/roster.h"
+#include "tools/dpsim/usage.h"
 
 #define CONNECT_NS (30 * 1000000000ull)
 #define QUIET_NS   (5 * 1000000000ull)
 #define POLL_NS    50000000
+#define DRAIN_MS   60000 // for what the server does not have yet at the end; SOON_MS where somebody waits
+#define SOON_MS    5000
 
-static const char usage[] = "[--planes N] [--seconds S] [--json]";
+static const char usage_text[] = "[--planes N] [--seconds S] [--usage R] [--spool DIR] [--json]";
 static const ez_setting settings_table[] = {
     {"EZ_PLANES", EZ_SETTING_INT, "100", 1, 20000, "Data planes to simulate.", "N"},
     {"EZ_SECONDS", EZ_SETTING_INT, "10", 0, 86400, "How long to follow once all are connected; 0: until interrupted.",
      "S"},
     {"EZ_JSON", EZ_SETTING_BOOL, "false", 0, 0, "Print one JSON object at the end and nothing else.", NULL},
+    {"EZ_USAGE", EZ_SETTING_INT, "0", 0, 200000,
+     "Requests a second, in all, that the data planes report: usage and a log record each. At most 1024 planes.", "R"},
+    {"EZ_SPOOL", EZ_SETTING_TEXT, NULL, 0, 0,
+     "Directory for what is reported and not yet sent. The data planes stay enrolled, and the next run goes on as "
+     "them.",
+     "DIR"},
+    {"EZ_TRUTH", EZ_SETTING_TEXT, NULL, 0, 0, "File to keep books of what was reported in; needs EZ_SPOOL.", "FILE"},
     {"EZ_RPC_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7350", 0, 0, "Where the control plane answers calls.", "URL"},
     {"EZ_CONFIG_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7351", 0, 0, "Where it pushes configuration.", "URL"},
     {"EZ_ADMIN_TOKEN", EZ_SETTING_SECRET, NULL, 0, 0, "An admin token, to enrol the data planes with.", NULL},
@@ -47,6 +58,10 @@ typedef struct sim {
     ez_enrolled *planes;
     unsigned count;
     ez_sim_fleet *fleet;
+    ez_sim_held held;
+    ez_sim_usage *usage; // NULL: nothing is reported
+    const char *spool;   // NULL: none
+    bool is_kept;        // the planes are in the spool's roster: they stay enrolled
     bool json;
     bool interrupted;
     sigset_t signals;
@@ -57,6 +72,8 @@ typedef struct outcome {
     ez_measure_result measured;
     bool equal;
     uint64_t revision;
+    ez_sim_usage_state reported;
+    bool is_drained;
 } outcome;
 
 // Waits this long for a signal. True: one came.
@@ -119,6 +136,35 @@ static ez_status open_admin(sim *run, ez_error *error) {
     return status;
 }
 
+static ez_status enrol(sim *run, ez_error *error) {
+    ez_status status = ez_enrol_sweep(run->admin, error);
+    if (status == EZ_OK) {
+        status = ez_enrol_all(run->admin, run->planes, run->count, run->spool != NULL, error);
+    }
+    if (status == EZ_OK && run->spool != NULL) {
+        status = ez_roster_save(run->spool, run->planes, run->count, error);
+        run->is_kept = status == EZ_OK;
+    }
+    return status;
+}
+
+static const char *text_or_null(const sim *run, const char *name) {
+    const char *text = ez_settings_text(run->settings, name);
+    return text == NULL || text[0] == '\0' ? NULL : text;
+}
+
+static ez_status open_usage(sim *run, ez_error *error) {
+    const ez_sim_usage_options options = {.rpc_url = ez_settings_text(run->settings, "EZ_RPC_URL"),
+                                          .planes = run->planes,
+                                          .count = run->count,
+                                          .rate = (unsigned)ez_settings_int(run->settings, "EZ_USAGE"),
+                                          .spool = run->spool,
+                                          .truth = text_or_null(run, "EZ_TRUTH"),
+                                          .held = &run->held};
+    bool is_wanted = options.rate > 0 || options.spool != NULL || options.truth != NULL;
+    return is_wanted ? ez_sim_usage_open(&options, &run->usage, error) : EZ_OK;
+}
+
 static ez_status set_up(sim *run, ez_error *error) {
     raise_files();
     run->planes = calloc(run->count, sizeof *run->planes);
@@ -126,25 +172,28 @@ static ez_status set_up(sim *run, ez_error *error) {
         return ez_error_set(error, EZ_UNAVAILABLE, "NO_MEMORY", "There is no memory for %u data planes.", run->count);
     }
     ez_status status = open_admin(run, error);
-    if (status == EZ_OK) {
-        status = ez_enrol_sweep(run->admin, error);
+    bool is_enrolled = false;
+    if (status == EZ_OK && run->spool != NULL) {
+        status = ez_roster_load(run->spool, run->planes, run->count, &is_enrolled, error);
+        run->is_kept = status != EZ_OK || is_enrolled;
     }
-    if (status == EZ_OK) {
-        status = ez_enrol_all(run->admin, run->planes, run->count, error);
+    if (status == EZ_OK && !is_enrolled) {
+        status = enrol(run, error);
     }
     if (status == EZ_OK) {
         status = ez_sim_fleet_open(ez_settings_text(run->settings, "EZ_RPC_URL"),
                                    ez_settings_text(run->settings, "EZ_CONFIG_URL"), run->planes, run->count,
-                                   &run->fleet, error);
+                                   &run->held, &run->fleet, error);
     }
-    return status;
+    return status == EZ_OK ? open_usage(run, error) : status;
 }
 
 static void tear_down(sim *run) {
+    ez_sim_usage_close(run->usage);
     ez_sim_fleet_close(run->fleet);
     ez_error error;
     ez_error_clear(&error);
-    if (run->admin != NULL && run->planes != NULL &&
+    if (run->admin != NULL && run->planes != NULL && !run->is_kept &&
         ez_enrol_delete_all(run->admin, run->planes, run->count, &error) != EZ_OK) {
         fprintf(stderr, "ez-dpsim: not all simulated data planes could be deleted: %s\n", error.message);
     }
@@ -211,15 +260,39 @@ static void compare(sim *run, outcome *out) {
     }
 }
 
+// What was reported must be with the server in the end.
+static void finish_usage(sim *run, outcome *out) {
+    out->is_drained = true;
+    if (run->usage != NULL) {
+        ez_sim_usage_stop(run->usage);
+        out->is_drained = ez_sim_usage_drain(run->usage, run->interrupted ? SOON_MS : DRAIN_MS);
+        ez_sim_usage_look(run->usage, &out->reported);
+    }
+}
+
+static void print_usage_json(const ez_sim_usage_state *reported, bool is_drained) {
+    printf(",\"usage\":{\"records\":%llu,\"acknowledged\":%llu,\"waiting\":%llu,\"refused\":%llu,\"skipped\":%llu,"
+           "\"repeated\":%llu,\"new_epochs\":%llu,\"damaged\":%llu,\"rejected\":%llu,\"drained\":%s}",
+           (unsigned long long)reported->records, (unsigned long long)reported->acknowledged,
+           (unsigned long long)reported->waiting, (unsigned long long)reported->refused,
+           (unsigned long long)reported->skipped, (unsigned long long)reported->repeated,
+           (unsigned long long)reported->new_epochs, (unsigned long long)reported->damaged,
+           (unsigned long long)reported->rejected, is_drained ? "true" : "false");
+}
+
 static void print_json(const sim *run, const outcome *out) {
     printf("{\"planes\":%u,\"connected\":%u,\"changes_applied\":%llu,\"changes_unmeasured\":%llu,"
            "\"convergence_ms\":{\"p50\":%.3f,\"p99\":%.3f,\"max\":%.3f},\"digests_equal\":%s,\"revision\":%llu,"
-           "\"events_lost\":%llu,\"fetches\":%llu,\"snapshots\":%llu}\n",
+           "\"events_lost\":%llu,\"fetches\":%llu,\"snapshots\":%llu",
            run->count, out->state.live, (unsigned long long)out->measured.changes,
            (unsigned long long)out->measured.unmeasured, out->measured.p50_ms, out->measured.p99_ms,
            out->measured.max_ms, out->equal ? "true" : "false", (unsigned long long)out->revision,
            (unsigned long long)out->state.events_lost, (unsigned long long)out->state.fetches,
            (unsigned long long)out->state.snapshots);
+    if (run->usage != NULL) {
+        print_usage_json(&out->reported, out->is_drained);
+    }
+    printf("}\n");
 }
 
 static void print_text(const sim *run, const outcome *out) {
@@ -228,6 +301,12 @@ static void print_text(const sim *run, const outcome *out) {
            "the server holds at revision %llu\n",
            out->state.live, run->count, (unsigned long long)out->measured.changes, out->measured.p50_ms,
            out->measured.p99_ms, out->measured.max_ms, out->state.equal, run->count, (unsigned long long)out->revision);
+    if (run->usage != NULL) {
+        printf(
+            "%llu requests reported; the server has %llu log records of this run and earlier ones; %llu batches wait\n",
+            (unsigned long long)out->reported.records, (unsigned long long)out->reported.acknowledged,
+            (unsigned long long)out->reported.waiting);
+    }
 }
 
 static int simulate(sim *run) {
@@ -240,6 +319,7 @@ static int simulate(sim *run) {
         ez_sim_fleet_begin(run->fleet);
         follow(run);
         ez_sim_fleet_measured(run->fleet, &out.measured);
+        finish_usage(run, &out);
         compare(run, &out);
         if (run->json) {
             print_json(run, &out);
@@ -247,7 +327,7 @@ static int simulate(sim *run) {
             print_text(run, &out);
         }
         fflush(stdout);
-        code = out.equal && out.state.live == run->count ? 0 : 1;
+        code = out.equal && out.state.live == run->count && out.is_drained ? 0 : 1;
     } else {
         fprintf(stderr, "ez-dpsim: %s\n", error.message);
     }
@@ -265,7 +345,7 @@ int main(int argc, char **argv) {
     int rest;
     bool done = false;
     ez_status status =
-        ez_settings_open("ez-dpsim", usage, settings_table, sizeof settings_table / sizeof settings_table[0], argc,
+        ez_settings_open("ez-dpsim", usage_text, settings_table, sizeof settings_table / sizeof settings_table[0], argc,
                          argv, &run.settings, &rest, &done, &error);
     if (status == EZ_OK && !done && rest < argc) {
         status =
@@ -281,7 +361,10 @@ int main(int argc, char **argv) {
         ez_log_init("ez-dpsim", ez_settings_text(run.settings, "EZ_LOG_LEVEL"));
         run.json = ez_settings_bool(run.settings, "EZ_JSON");
         run.count = (unsigned)ez_settings_int(run.settings, "EZ_PLANES");
+        run.spool = text_or_null(&run, "EZ_SPOOL");
+        ez_sim_held_init(&run.held);
         code = simulate(&run);
+        ez_sim_held_fini(&run.held);
     }
     ez_settings_close(run.settings);
     return code;

@@ -47,12 +47,15 @@ struct fake_plane {
     unsigned done_count;
     plane_seen seen;
     unsigned connections;
+    plane_handler *others;
+    void *others_user;
 };
 
 typedef struct call_answer {
     ez_status code;
     const char *reason;
     uint32_t retry_after_ms;
+    char message[160];
     ez_buf body;
 } call_answer;
 
@@ -329,6 +332,15 @@ static void do_create(fake_plane *plane, call_answer *answer) {
     pack_answer(answer, &reply.base);
 }
 
+static void do_other(fake_plane *plane, const char *method, ez_slice message, call_answer *answer) {
+    plane_answer given = {.body = answer->body};
+    plane->others(plane->others_user, method, message, &given);
+    answer->code = given.code;
+    answer->reason = given.reason;
+    answer->body = given.body;
+    snprintf(answer->message, sizeof answer->message, "%s", given.message);
+}
+
 static void dispatch(fake_plane *plane, const char *method, ez_slice message, call_answer *answer) {
     bool is_report = strcmp(method, "ez.v1.Config/Ack") == 0 || strcmp(method, "ez.v1.DataPlanes/Heartbeat") == 0;
     if (plane->fail > 0) {
@@ -352,6 +364,8 @@ static void dispatch(fake_plane *plane, const char *method, ez_slice message, ca
         plane->seen.goodbyes++;
     } else if (strcmp(method, "ez.v1.Masters/Create") == 0 || strcmp(method, "ez.v1.Masters/Get") == 0) {
         do_create(plane, answer);
+    } else if (plane->others != NULL) {
+        do_other(plane, method, message, answer);
     } else {
         answer->code = EZ_UNIMPLEMENTED;
         answer->reason = "METHOD_UNKNOWN";
@@ -387,7 +401,9 @@ static nng_msg *make_reply(fake_plane *plane, const call_answer *answer) {
     Ez__V1__ReplyHeader header = EZ__V1__REPLY_HEADER__INIT;
     header.code = (Ez__V1__Code)answer->code;
     header.reason = (char *)(uintptr_t)(answer->reason == NULL ? "" : answer->reason);
-    header.message = (char *)(uintptr_t)(answer->code == EZ_OK ? "" : "It went wrong.");
+    header.message = (char *)(uintptr_t)(answer->code == EZ_OK        ? ""
+                                         : answer->message[0] == '\0' ? "It went wrong."
+                                                                      : answer->message);
     header.n_violations = answer->code == EZ_INVALID_ARGUMENT ? 1 : 0;
     header.violations = violations;
     header.request_id =
@@ -621,4 +637,8 @@ void plane_digest(fake_plane *plane, uint8_t out[EZ_DIGEST_LEN]) {
         }
     }
     pthread_mutex_unlock(&plane->mutex);
+}
+
+void plane_answer_others(fake_plane *plane, plane_handler *handler, void *user) {
+    LOCKED(plane, plane->others = handler; plane->others_user = user);
 }

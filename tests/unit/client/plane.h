@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "proto/crypto/digest.h"
+#include "proto/runtime/frame.h"
 #include "proto/runtime/status.h"
 
 #define PLANE_CHANGES_MAX 256
@@ -58,6 +59,17 @@ void plane_ignore_calls(fake_plane *plane, unsigned count); // never answers
 void plane_fail_calls(fake_plane *plane, unsigned count, ez_status code, const char *reason, uint32_t retry_after_ms);
 void plane_forget_sessions(fake_plane *plane);               // reports are refused until the next Hello
 void plane_deny_digest(fake_plane *plane, unsigned reports); // says "not equal" that often
+
+// Answers the methods that the plane itself does not know; body is the packed reply. NULL: they are unknown. Called
+// with the plane's mutex held.
+typedef struct plane_answer {
+    ez_status code;
+    const char *reason;
+    char message[160];
+    ez_buf body;
+} plane_answer;
+typedef void plane_handler(void *user, const char *method, ez_slice request, plane_answer *out);
+void plane_answer_others(fake_plane *plane, plane_handler *handler, void *user);
 
 // What it saw.
 typedef struct plane_seen {
