@@ -119,7 +119,7 @@ class LogsRestTest(unittest.TestCase):
         finally:
             stop.set()
             thread.join()
-        records = json.loads(event["data"])["records"]
+        records = json.loads(event["data"])["data"]["records"]
         self.assertTrue(1 <= len(records) <= 5, len(records))
         self.assertEqual(records[0]["model"], "watched")
         self.assertNotIn("request_body", records[0])
