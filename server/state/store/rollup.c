@@ -4,8 +4,8 @@
 // is made. Sorting for ez_rollup_rows moves the rows, so that nothing may be added after it until the rollup is
 // cleared.
 //
-// Awkward: every record is in a row of every level, also where it names no key or model, so that each level's sums are
-// those of all records.
+// Awkward: every record is in a row of every level that the step keeps, also where it names no key or model, so that
+// each level's sums are those of all records.
 #include "server/state/store/rollup.h"
 
 #include <assert.h>
@@ -80,7 +80,7 @@ static uint64_t hash_text(ez_slice text) {
     return hash;
 }
 
-static uint64_t hash_row(const ez_rollup_row *row) {
+uint64_t ez_rollup_hash(const ez_rollup_row *row) {
     uint64_t hash = mix((uint64_t)row->time_s, (uint64_t)(row->step * EZ_ROLLUP_LEVELS + row->level));
     return mix(mix(mix(hash, (uint64_t)row->a), (uint64_t)row->b), hash_text(row->model));
 }
@@ -119,7 +119,7 @@ static bool grow(ez_rollup *rollup) {
     rollup->slot_count = room * 2;
     rollup->room = room;
     for (size_t i = 0; i < rollup->count; i++) {
-        size_t slot = hash_row(&rows[i]) & (rollup->slot_count - 1);
+        size_t slot = ez_rollup_hash(&rows[i]) & (rollup->slot_count - 1);
         while (slots[slot])
             slot = (slot + 1) & (rollup->slot_count - 1);
         slots[slot] = (uint32_t)i + 1;
@@ -132,7 +132,7 @@ static ez_rollup_row *find_or_make(ez_rollup *rollup, const ez_rollup_row *key) 
     assert(!rollup->is_sorted);
     if (rollup->count == rollup->room && !grow(rollup))
         return NULL;
-    size_t slot = hash_row(key) & (rollup->slot_count - 1);
+    size_t slot = ez_rollup_hash(key) & (rollup->slot_count - 1);
     for (; rollup->slots[slot]; slot = (slot + 1) & (rollup->slot_count - 1)) {
         ez_rollup_row *row = &rollup->rows[rollup->slots[slot] - 1];
         if (compare_rows(row, key) == 0)
@@ -209,6 +209,8 @@ ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, const ez_ro
     };
     ez_rollup_sums sums = sums_of(record);
     for (int level = EZ_ROLLUP_TOTAL; level < EZ_ROLLUP_LEVELS; level++) {
+        if (ez_rollup_kept(step, (ez_rollup_level)level) != (ez_rollup_level)level)
+            continue;
         ez_rollup_row key_row = {.step = step,
                                  .level = level,
                                  .time_s = time_s,

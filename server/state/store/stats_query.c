@@ -101,7 +101,8 @@ static void put_segment(const ez_stats_query *query, const ez_stats_ask *ask, co
     }
     ez_buf_printf(out, "%s AS ", ask->group);
     put_columns("grouped", out);
-    ez_buf_printf(out, " FROM rollups WHERE step = %d AND level = %d", segment->step, (int)ask->level);
+    ez_buf_printf(out, " FROM rollups WHERE step = %d AND level = %d", segment->step,
+                  (int)ez_rollup_kept(segment->step, ask->level));
     if (one_by_one)
         ez_buf_puts(out, " AND time_s = moment.at");
     else if (a && is_named)

@@ -161,7 +161,7 @@ static void expect_counts(const place *at, const edges *its, const log_model *mo
             if (!is_usable(its, steps[s], time_s))
                 continue;
             char want[96];
-            int level = 1 + (int)(i % 8);
+            int level = (int)ez_rollup_kept(steps[s], (ez_rollup_level)(1 + i % 8));
             snprintf(want, sizeof want, "\n%d|%lld|%d|%zu\n", steps[s], (long long)time_s, level,
                      count_in(model, steps[s], time_s));
             cr_assert_not_null(strstr(lined, want), "no %s", want + 1);

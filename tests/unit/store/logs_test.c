@@ -108,7 +108,7 @@ Test(store_logs, days_are_kept_apart) {
     expect_count(5, midnight - 40 * DAY_NS);
     if (is_postgres()) {
         expect_rows("SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = 'log_records'::regclass ORDER BY 1",
-                    "log_records_p20240826\nlog_records_p20241003\nlog_records_p20241004\n");
+                    "log_records_p20240825\nlog_records_p20241003\nlog_records_p20241004\n");
         cr_assert_eq(number_of(&at, "SELECT count(*) FROM log_bodies_p20241004"), 3);
         cr_assert_eq(number_of(&at, "SELECT count(*) FROM pg_indexes WHERE tablename = 'log_records_p20241004'"), 5);
     }

@@ -139,7 +139,7 @@ Test(store_rollups, edges_wait_for_what_is_stale) {
     cr_assert_eq(before, (NOW - 2 * DAY_NS) / HOUR_NS * 3600);
     trim(NOW + 200 * DAY_NS);
     cr_assert_eq(number_of(&at, "SELECT minutes_from_s FROM log_head"), NOW / HOUR_NS * 3600);
-    cr_assert_eq(number_of(&at, "SELECT count(*) FROM rollups WHERE step = 60"), 8);
+    cr_assert_eq(number_of(&at, "SELECT count(*) FROM rollups WHERE step = 60"), 6);
     fold_some(8, NOW + 200 * DAY_NS); // the hour
     trim(NOW + 200 * DAY_NS);
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM rollups WHERE step = 60"), 0);

@@ -22,6 +22,7 @@ static void backend_close(void *db) {
     ez_pg_drop(&store->usage);
     ez_pg_drop(&store->logs);
     ez_rollup_destroy(store->rollup);
+    ez_pg_known_fini(&store->known);
     if (store->partitions)
         ez_pg_partitions_fini(store->partitions);
     free(store->partitions);

@@ -13,6 +13,12 @@
 #define PIECE_BYTES 65536
 #define PIECE_MAX   (4u << 20) // one row may go past a piece
 
+// No such table, or no partition for a row.
+static bool is_missing(const PGresult *result) {
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    return state && (strcmp(state, "42P01") == 0 || strcmp(state, "23514") == 0);
+}
+
 void ez_pg_copy_init(ez_pg_copy *copy, ez_pg_attempt *try) {
     *copy = (ez_pg_copy){.try = try};
     ez_buf_init(&copy->piece, PIECE_MAX);
@@ -31,7 +37,7 @@ ez_status ez_pg_copy_start(ez_pg_copy *copy, const char *text, ez_error *error) 
     if (!status)
         status = ez_pg_next(conn, copy->try->deadline, &result, error);
     if (!status && PQresultStatus(result) != PGRES_COPY_IN) {
-        copy->try->again = ez_pg_is_conflict(result);
+        copy->try->again = ez_pg_is_conflict(result) || is_missing(result);
         status = ez_pg_fail(conn, result, error);
         if (conn->pg && ez_pg_drain(conn, copy->try->deadline, NULL) != EZ_OK)
             ez_pg_drop(conn);
@@ -93,18 +99,14 @@ ez_status ez_pg_copy_end(ez_pg_copy *copy, ez_error *error) {
     return status ? status : ez_pg_flush(conn, copy->try->deadline, error);
 }
 
-ez_status ez_pg_copy_finish(ez_pg_copy *copy, char sqlstate[6], ez_error *error) {
+ez_status ez_pg_copy_finish(ez_pg_copy *copy, ez_error *error) {
     ez_pg_conn *conn = copy->try->conn;
     ez_pg_autoclear PGresult *result = NULL;
-    sqlstate[0] = 0;
     ez_status status = ez_pg_next(conn, copy->try->deadline, &result, error);
     if (status)
         return status;
     if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-        const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-        if (state && strlen(state) == 5)
-            memcpy(sqlstate, state, 6);
-        copy->try->again = ez_pg_is_conflict(result);
+        copy->try->again = ez_pg_is_conflict(result) || is_missing(result);
         status = ez_pg_fail(conn, result, error);
     }
     if (conn->pg && ez_pg_drain(conn, copy->try->deadline, status ? NULL : error) != EZ_OK && !status)

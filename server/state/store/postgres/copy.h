@@ -22,5 +22,5 @@ void ez_pg_copy_int(ez_pg_copy *copy, int64_t value);
 void ez_pg_copy_bytes(ez_pg_copy *copy, ez_slice value); // texts too
 // Sends what is left; the server may still be at work.
 ez_status ez_pg_copy_end(ez_pg_copy *copy, ez_error *error) EZ_MUST_CHECK;
-// Waits for the end. *sqlstate, of six bytes, where the server refused it.
-ez_status ez_pg_copy_finish(ez_pg_copy *copy, char sqlstate[6], ez_error *error) EZ_MUST_CHECK;
+// Waits for the end.
+ez_status ez_pg_copy_finish(ez_pg_copy *copy, ez_error *error) EZ_MUST_CHECK;

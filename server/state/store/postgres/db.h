@@ -10,6 +10,7 @@
 #include <libpq-fe.h>
 
 #include "server/state/store/backend.h"
+#include "server/state/store/postgres/known.h"
 #include "server/state/store/sql.h"
 
 #define EZ_PG_COMMIT_MS   20000 // a commit, with its reconnects and retries
@@ -49,6 +50,7 @@ typedef struct ez_pg {
     int64_t next_id[EZ_KIND_COUNT]; // as last committed by us; 0: not known
     struct ez_rollup *rollup;       // that of a batch of log records, made when first needed
     struct ez_pg_partitions *partitions;
+    ez_pg_known known; // rows of rollups
     bool is_unsettled; // a COMMIT was sent and its answer lost: the server may still be at it
 } ez_pg;
 

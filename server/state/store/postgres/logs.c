@@ -6,6 +6,7 @@
 //
 // Awkward: the partition of a day may be missing because nobody made it (it is made here) or because another server
 // dropped it while this one believed it there (the COPY fails, and all is tried again).
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,9 @@ typedef struct add {
     int64_t first_id, next_id;
     ez_rollup_edges edges;
     size_t batch, row; // what is merged next
+    size_t updates;    // rows that UPDATEs must find
+    size_t updated;    // those that they found
+    int64_t only_day;  // the day of all records, or −1 where they are of several
 } add;
 
 static void add_fini(add *work) {
@@ -112,6 +116,7 @@ static ez_status ensure_partitions(add *work, ez_pg_attempt *try, size_t *rows, 
         if (kept == 0 || days[kept - 1] != days[i])
             days[kept++] = days[i];
     }
+    work->only_day = kept == 1 ? days[0] : -1;
     return ez_pg_partitions_ensure(work->store->partitions, try, days, kept, error);
 }
 
@@ -147,9 +152,17 @@ static void copy_record(ez_pg_copy *copy, const ez_log_row *row, int64_t id) {
     ez_pg_copy_int(copy, row->body.len > 0);
 }
 
+// COPY into the partition where there is one only: that spares finding it for each row.
+static ez_status start_copy(add *work, ez_pg_copy *copy, const char *table, const char *columns, ez_error *error) {
+    char text[640], day[EZ_PG_DAY_MAX] = "";
+    if (work->only_day >= 0)
+        ez_pg_day_name(work->only_day, day);
+    snprintf(text, sizeof text, "COPY %s%s%s (%s) FROM STDIN (FORMAT binary)", table, day[0] ? "_p" : "", day, columns);
+    return ez_pg_copy_start(copy, text, error);
+}
+
 static ez_status send_records(add *work, ez_pg_copy *copy, ez_error *error) {
-    ez_status status =
-        ez_pg_copy_start(copy, "COPY log_records (" EZ_SQL_LOG_COLUMNS ") FROM STDIN (FORMAT binary)", error);
+    ez_status status = start_copy(work, copy, "log_records", EZ_SQL_LOG_COLUMNS, error);
     work->next_id = work->first_id;
     for (size_t b = 0; !status && b < work->count; b++) {
         const ez_log_batch *batch = &work->batches[b];
@@ -173,7 +186,7 @@ static bool has_bodies(const add *work) {
 }
 
 static ez_status send_bodies(add *work, ez_pg_copy *copy, ez_error *error) {
-    ez_status status = ez_pg_copy_start(copy, "COPY log_bodies (time_ns, id, body) FROM STDIN (FORMAT binary)", error);
+    ez_status status = start_copy(work, copy, "log_bodies", "time_ns, id, body", error);
     int64_t id = work->first_id;
     for (size_t b = 0; !status && b < work->count; b++) {
         const ez_log_batch *batch = &work->batches[b];
@@ -189,14 +202,6 @@ static ez_status send_bodies(add *work, ez_pg_copy *copy, ez_error *error) {
         }
     }
     return status ? status : ez_pg_copy_end(copy, error);
-}
-
-static ez_status finish_copy(ez_pg_copy *copy, ez_error *error) {
-    char sqlstate[6];
-    ez_status status = ez_pg_copy_finish(copy, sqlstate, error);
-    if (status && strcmp(sqlstate, EZ_PG_NO_PARTITION) == 0)
-        copy->try->again = true;
-    return status;
 }
 
 // Merges records until there are no more or the rollup is full.
@@ -224,17 +229,29 @@ static ez_status copy_all(add *work, ez_pg_attempt *try, ez_error *error) {
     if (!status)
         status = merge(work, error);
     if (!status)
-        status = finish_copy(&copy, error);
+        status = ez_pg_copy_finish(&copy, error);
     if (status || !has_bodies(work))
         return status;
     status = send_bodies(work, &copy, error);
-    return status ? status : finish_copy(&copy, error);
+    return status ? status : ez_pg_copy_finish(&copy, error);
+}
+
+static ez_status count_updates(void *user, unsigned at, const PGresult *result, ez_error *error) {
+    (void)at;
+    (void)error;
+    add *work = user;
+    PGresult *answer = (PGresult *)(uintptr_t)result; // which is only read
+    if (strncmp(PQcmdStatus(answer), "UPDATE", 6) == 0)
+        work->updated += strtoull(PQcmdTuples(answer), NULL, 10);
+    return EZ_OK;
 }
 
 static ez_status push_all(add *work, ez_pg_attempt *try, size_t rows, ez_error *error) {
     ez_status status = ez_pg_resume(try, error);
+    work->updates = rows > 0; // the head
+    work->updated = 0;
     while (!status && rows) {
-        status = ez_pg_push_rollups(try, work->store->rollup, work->now_ns, error);
+        status = ez_pg_push_rollups(try, work->store->rollup, work->now_ns, &work->store->known, &work->updates, error);
         if (status || work->batch == work->count)
             break;
         status = merge(work, error);
@@ -243,7 +260,18 @@ static ez_status push_all(add *work, ez_pg_attempt *try, size_t rows, ez_error *
         status = push_head(work, try, error);
     if (!status)
         status = ez_pg_push_write_marks(try, EZ_STREAM_LOGS, &work->marks, work->now_ns, error);
-    return status ? status : ez_pg_collect(try, NULL, NULL, error);
+    if (!status)
+        status = ez_pg_collect(try, count_updates, work, error);
+    if (status || work->updated == work->updates)
+        return status;
+    try->again = true; // what was known was wrong, and is forgotten
+    return ez_error_set(error, EZ_UNAVAILABLE, "STORE_CONFLICT", "rollups of PostgreSQL at %s are not as expected",
+                        work->store->where);
+}
+
+static void forget_known(ez_pg *store) {
+    ez_pg_partitions_forget(store->partitions);
+    ez_pg_known_forget(&store->known);
 }
 
 static ez_status write_all(void *user, ez_pg_attempt *try, ez_error *error) {
@@ -257,7 +285,7 @@ static ez_status write_all(void *user, ez_pg_attempt *try, ez_error *error) {
     if (!status)
         status = push_all(work, try, rows, error);
     if (status)
-        ez_pg_partitions_forget(work->store->partitions); // what was made is rolled back, what is missing was dropped
+        forget_known(work->store); // what was made is rolled back, what is missing was dropped
     return status;
 }
 
@@ -272,7 +300,7 @@ ez_status ez_pg_add_logs(void *db, ez_log_batch *batches, size_t count, int64_t 
         status = ez_pg_transact(&store->logs, write_all, &work, "log records: send them again, their mark tells",
                                 &is_unknown, error);
     if (status)
-        ez_pg_partitions_forget(store->partitions);
+        forget_known(store);
     return status;
 }
 

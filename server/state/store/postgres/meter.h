@@ -5,6 +5,7 @@
 
 #include "server/state/store/marks.h"
 #include "server/state/store/postgres/attempt.h"
+#include "server/state/store/postgres/known.h"
 #include "server/state/store/rollup.h"
 
 // ---- marks.c, within a transaction that no other server's of the stream runs beside
@@ -28,7 +29,9 @@ ez_status ez_pg_count_logs(void *db, int64_t *records, int64_t *oldest_ns, ez_er
 
 // ---- rollups.c
 // Adds a rollup's rows to the table, counts their records to the days, marks what they make stale, and empties it.
-ez_status ez_pg_push_rollups(ez_pg_attempt *try, ez_rollup *rollup, int64_t now_ns, ez_error *error) EZ_MUST_CHECK;
+// *updates goes up by the rows that the pipeline's UPDATEs must find: what was known was wrong where they find fewer.
+ez_status ez_pg_push_rollups(ez_pg_attempt *try, ez_rollup *rollup, int64_t now_ns, ez_pg_known *known, size_t *updates,
+                             ez_error *error) EZ_MUST_CHECK;
 ez_status ez_pg_fold_rollups(void *db, int64_t now_ns, bool *more, ez_error *error);
 
 // ---- retention.c

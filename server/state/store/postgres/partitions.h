@@ -13,8 +13,6 @@ typedef struct ez_pg_partitions {
     bool is_known;
 } ez_pg_partitions;
 
-#define EZ_PG_NO_PARTITION "23514" // what COPY says where there is none
-
 void ez_pg_partitions_fini(ez_pg_partitions *partitions);
 void ez_pg_partitions_forget(ez_pg_partitions *partitions);
 // Makes those of the days that are missing, in the caller's transaction; days ascending. To be forgotten where that

@@ -134,13 +134,22 @@ static ez_status delete_coarse(fold *work, ez_error *error) {
     return ez_sqlite_run(work->conn, statement, error);
 }
 
+static int finer_step(const fold *work) {
+    return work->mark.step == EZ_ROLLUP_HOUR ? EZ_ROLLUP_MINUTE : EZ_ROLLUP_HOUR;
+}
+
+static int finer_level(const fold *work) {
+    return (int)ez_rollup_kept(finer_step(work), (ez_rollup_level)work->level);
+}
+
 static ez_rollup_row coarse_row(const fold *work, sqlite3_stmt *fine) {
     ez_rollup_row row = {.step = work->mark.step,
                          .level = work->level,
                          .time_s = work->mark.time_s,
                          .a = sqlite3_column_int64(fine, 0),
-                         .b = sqlite3_column_int64(fine, 1),
-                         .model = ez_sqlite_bytes(fine, 2)};
+                         .b = sqlite3_column_int64(fine, 1)};
+    if (finer_level(work) == work->level)
+        row.model = ez_sqlite_bytes(fine, 2);
     int64_t *sums = (int64_t *)&row.sums;
     for (int i = 0; i < EZ_SQL_SUM_COUNT; i++)
         sums[i] = sqlite3_column_int64(fine, 3 + i);
@@ -152,8 +161,8 @@ static ez_status merge_fine(fold *work, ez_error *error) {
     ez_status status = ez_sqlite_kept(work->conn, EZ_SQLITE_READ_ROLLUPS, &fine, error);
     if (status)
         return status;
-    sqlite3_bind_int(fine, 1, work->mark.step == EZ_ROLLUP_HOUR ? EZ_ROLLUP_MINUTE : EZ_ROLLUP_HOUR);
-    sqlite3_bind_int(fine, 2, work->level);
+    sqlite3_bind_int(fine, 1, finer_step(work));
+    sqlite3_bind_int(fine, 2, finer_level(work));
     sqlite3_bind_int64(fine, 3, work->mark.time_s);
     sqlite3_bind_int64(fine, 4, work->mark.time_s + work->mark.step);
     int code = SQLITE_DONE;
