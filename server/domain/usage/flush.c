@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Usage.Flush: from a message to rows, and after the commit to an event and the reply. An API key's
-// numbers are its group's too; a key's are its master's, unless the flush speaks of masters itself.
+// Usage.Flush: from a message to rows, and after the commit to an event and the reply. An API key's numbers are its
+// group's too; a key's are its master's, unless the flush speaks of masters itself.
 //
 // Awkward: which numbers are the system's. API keys tell of attempts at providers, keys and masters of clients'
-// requests, and one data plane flushes both: only the latter count live, or a request would count twice.
+// requests, and one data plane flushes both: only masters' count live, or a request would count twice.
 #include <string.h>
 
 #include "proto/runtime/clock.h"

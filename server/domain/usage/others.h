@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ez_others: what other servers on the same store have counted. Each looks at the rows that were added to lately, a
-// range of ids at a time: masters' each second, for the live numbers, the others' each 5. It also finds what a
-// commit of our own has left behind whose outcome was not known. Does nothing on a store that is one server's.
+// range of ids at a time: masters' each second, for the live numbers, the others' each 5. It also finds what a commit
+// of our own has left behind whose outcome was not known. Does nothing on a store that is one server's.
 //
 // The appender's thread.
 #pragma once

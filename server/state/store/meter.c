@@ -43,7 +43,7 @@ static ez_status check_times(const ez_log_batch *batches, size_t count, ez_error
 
 ez_status ez_store_usage_since(ez_store *store, ez_usage_table table, int64_t since_ns, int64_t after, int64_t until,
                                ez_usage_total_fn *each, void *user, ez_error *error) {
-    if (!store->backend->meter->usage_since)
+    if (store->backend->meter->has_one_writer)
         return EZ_OK;
     LOCKED(usage_lock, usage_since(store->db, table, since_ns, after, until, each, user, error));
 }

@@ -252,3 +252,29 @@ Test(store_usage, large_batches_are_split, .timeout = 60) {
     }
     free(rows);
 }
+
+// Where others may write: rows by their time and a range of ids, its end included.
+Test(store_usage, what_was_added_to_lately_is_found_where_there_may_be_others) {
+    ez_usage_row rows[4];
+    for (int i = 0; i < 4; i++)
+        rows[i] = (ez_usage_row){.table = EZ_USAGE_MASTERS, .id = 10 * (i + 1), .add = {.requests = i + 1}};
+    for (int i = 0; i < 4; i++)
+        rows[i].add.last_used_ns = 100 * (i + 1);
+    rows[3].add.last_used_ns = 50;
+    ez_usage_batch it = {.rows = rows, .row_count = 4};
+    expect_add(&it, 1, NULL);
+    static model found;
+    ez_error error = EZ_ERROR_INIT;
+    ez_status status = ez_store_usage_since(store, EZ_USAGE_MASTERS, 200, 10, 40, remember, &found, &error);
+    cr_assert_eq(status, EZ_OK, "%s", error.message);
+    unsigned expected = is_postgres() ? 1 : 0;
+    cr_assert_eq(found.seen[EZ_USAGE_MASTERS][10], 0, "it comes after");
+    cr_assert_eq(found.seen[EZ_USAGE_MASTERS][20], expected);
+    cr_assert_eq(found.seen[EZ_USAGE_MASTERS][30], expected);
+    cr_assert_eq(found.seen[EZ_USAGE_MASTERS][40], 0, "its time is before");
+    cr_assert_eq(found.sums[EZ_USAGE_MASTERS][20].requests, expected * 2);
+    status = ez_store_usage_since(store, EZ_USAGE_MASTERS, 0, 10, 20, remember, &found, &error);
+    cr_assert_eq(status, EZ_OK, "%s", error.message);
+    cr_assert_eq(found.seen[EZ_USAGE_MASTERS][20], 2 * expected);
+    cr_assert_eq(found.seen[EZ_USAGE_MASTERS][30], expected);
+}

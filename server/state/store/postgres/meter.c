@@ -8,6 +8,7 @@ const ez_meter_ops ez_meter_postgres = {
     .has_one_writer = false,
     .add_usage = ez_pg_add_usage,
     .each_usage = ez_pg_each_usage,
+    .usage_since = ez_pg_usage_since,
     .add_logs = ez_pg_add_logs,
     .fold_rollups = ez_pg_fold_rollups,
     .trim_logs = ez_pg_trim_logs,
