@@ -13,8 +13,8 @@
 #include "server/domain/logs/record.h"
 
 #define PAGE_DEFAULT   50
-#define PAGE_BODIES    100 // with bodies, of up to 64 KiB each, a page has at most so many
-#define LOOK_MAX       50000
+#define PAGE_BODIES    100   // with bodies, of up to 64 KiB each, a page has at most so many
+#define LOOK_MAX       10000 // the store takes fewer where an index helps it
 #define REPLY_MAX      (EZ_CALL_MAX - EZ_REPLY_ROOM - 1024)
 #define INCLUDE_BODIES "request_body"
 
