@@ -3,6 +3,8 @@
 client meets. What they mean is tested over the binary protocol (tests/integration/logs_test.c)."""
 import base64
 import datetime
+import json
+import threading
 import unittest
 
 import ezplane
@@ -17,7 +19,7 @@ def at(**ago):
 class LogsRestTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.plane = cls.enterClassContext(ezplane.Plane())
+        cls.plane = cls.enterClassContext(ezplane.Plane(env={"EZ_LOG_SAMPLE_PER_SECOND": "5"}))
         cls.master = expect_code(cls.plane.post("/admin/masters", {"name": "acme"}), 201).json
         cls.data_plane = expect_code(cls.plane.post("/admin/data-planes", {"name": "edge"}), 201).json["token"]
 
@@ -102,6 +104,25 @@ class LogsRestTest(unittest.TestCase):
         expect_code(self.plane.put("/admin/logs/webhook", {"url": "https://169.254.169.254/"}), 400)
         expect_code(self.plane.patch("/admin/logs/webhook", {"enabled": False}), 200)
         self.assertEqual(expect_code(self.plane.get("/admin/logs/webhook/deliveries"), 200).json["items"], [])
+
+    def test_a_sample_is_streamed(self):
+        stop = threading.Event()
+
+        def ship():  # whoever has just begun to watch may miss the first ones
+            while not stop.wait(0.1):
+                self.ingest([{"time": at(), "model": "watched", "request_body": "c2VjcmV0"}] * 20)
+
+        thread = threading.Thread(target=ship)
+        thread.start()
+        try:
+            event = next(e for e in self.plane.events("/admin/events?topics=logs") if e.get("event") == "logs")
+        finally:
+            stop.set()
+            thread.join()
+        records = json.loads(event["data"])["data"]["records"]
+        self.assertTrue(1 <= len(records) <= 5, len(records))
+        self.assertEqual(records[0]["model"], "watched")
+        self.assertNotIn("request_body", records[0])
 
     def test_what_is_deleted(self):
         self.ingest([{"time": at(days=3), "request_id": "old"}])

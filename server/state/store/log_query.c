@@ -66,7 +66,6 @@ static size_t within(size_t value, size_t most) {
 ez_status ez_log_page_init(ez_log_page *page, const ez_log_filter *filter, ez_log_dialect dialect, ez_error *error) {
     *page = (ez_log_page){.filter = filter, .dialect = dialect};
     page->limit = within(filter->limit, EZ_STORE_PAGE_MAX);
-    page->look_max = within(filter->look_max, EZ_LOG_LOOK_MAX);
     size_t len = given(filter->q) ? strlen(filter->q) : 0;
     if (len >= sizeof page->q)
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "Q_TOO_LONG", "q has %zu bytes, %zu at most", len,
@@ -74,6 +73,7 @@ ez_status ez_log_page_init(ez_log_page *page, const ez_log_filter *filter, ez_lo
     for (size_t i = 0; i < len; i++)
         page->q[i] = filter->q[i] >= 'A' && filter->q[i] <= 'Z' ? (char)(filter->q[i] + ('a' - 'A')) : filter->q[i];
     choose_index(page);
+    page->look_max = within(filter->look_max, page->index ? EZ_LOG_LOOK_APART : EZ_LOG_LOOK_MAX);
     return EZ_OK;
 }
 

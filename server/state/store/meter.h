@@ -136,7 +136,7 @@ typedef struct ez_log_filter {
     ez_log_class status_class;
     bool with_body;
     size_t limit;    // records to give: at least 1, at most 10,000
-    size_t look_max; // records to look at: at least 1, at most 10,000; those an index leaves out don't count
+    size_t look_max; // records to look at: at least 1, at most 10,000, or 5,000 of a key, API key, master or request id
 } ez_log_filter;
 
 typedef ez_status ez_log_fn(void *user, const ez_log_row *record, ez_error *error);

@@ -319,6 +319,20 @@ Test(stats_read, total_is_that_of_every_step_on_the_way) {
     }
 }
 
+Test(stats_read, goes_on_after_a_lost_connection) {
+    if (!is_postgres())
+        cr_skip("there is no connection to lose");
+    count_run it = {0};
+    on_reader(store, count_all, &it);
+    char text[160];
+    snprintf(text, sizeof text,
+             "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = '%s'", at.database);
+    cr_assert_gt(sql(NULL, text), 0);
+    it.seen = 0;
+    on_reader(store, count_all, &it);
+    cr_assert_eq(it.seen, (int64_t)all.count);
+}
+
 // ---- Deliveries
 
 typedef struct list {
