@@ -33,9 +33,8 @@ TestSuite(store_postgres_meter, .init = setup, .fini = teardown, .timeout = 100)
 static const ez_usage_row one_request = {.table = EZ_USAGE_KEYS, .id = 1, .add = {.requests = 1}};
 
 static ez_status add_usage(ez_store *to, uint64_t sequence, ez_mark *mark, ez_error *error) {
-    ez_usage_batch batch = {.mark = {.data_plane_id = 1, .epoch = 2, .sequence = sequence},
-                            .rows = &one_request,
-                            .row_count = 1};
+    ez_usage_batch batch = {
+        .mark = {.data_plane_id = 1, .epoch = 2, .sequence = sequence}, .rows = &one_request, .row_count = 1};
     ez_status status = ez_store_add_usage(to, &batch, 1, NOW, NULL, NULL, error);
     *mark = batch.mark;
     return status;
@@ -104,8 +103,9 @@ Test(store_postgres_meter, lost_logs_are_taken_again) {
 Test(store_postgres_meter, a_repeat_waits_for_a_slow_commit) {
     sql(&at,
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END'");
-    sql(&at, "CREATE CONSTRAINT TRIGGER slow AFTER INSERT OR UPDATE ON marks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW "
-             "EXECUTE FUNCTION slow()");
+    sql(&at,
+        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT OR UPDATE ON marks DEFERRABLE INITIALLY DEFERRED FOR EACH ROW "
+        "EXECUTE FUNCTION slow()");
     lose_a_commit(add_usage, RELAY_LEAVE, EZ_MARK_REPEATED);
     lose_a_commit(add_log, RELAY_LEAVE, EZ_MARK_REPEATED);
 }
