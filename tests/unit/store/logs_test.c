@@ -239,10 +239,10 @@ Test(store_logs, deliveries_are_replaced_and_bounded) {
     one.finished_ns = 9;
     cr_assert_eq(ez_store_put_delivery(store, &one, &error), EZ_OK, "%s", error.message);
     expect_rows("SELECT * FROM deliveries", "5|5|error|https://example.com|3|3|500|500|9\n");
-    rows_of(&at, is_postgres() ? "INSERT INTO deliveries SELECT n, 1, 'k', 'u', 1, 1, 1, '', 1 FROM "
-                                 "generate_series(6, 10020) n"
-                               : "WITH RECURSIVE s(n) AS (SELECT 6 UNION ALL SELECT n + 1 FROM s WHERE n < 10020) "
-                                 "INSERT INTO deliveries SELECT n, 1, 'k', 'u', 1, 1, 1, '', 1 FROM s");
+    number_of(&at, is_postgres() ? "INSERT INTO deliveries SELECT n, 1, 'k', 'u', 1, 1, 1, '', 1 FROM "
+                                   "generate_series(6, 10020) n"
+                                 : "WITH RECURSIVE s(n) AS (SELECT 6 UNION ALL SELECT n + 1 FROM s WHERE n < 10020) "
+                                   "INSERT INTO deliveries SELECT n, 1, 'k', 'u', 1, 1, 1, '', 1 FROM s");
     one.id = 10021;
     cr_assert_eq(ez_store_put_delivery(store, &one, &error), EZ_OK, "%s", error.message);
     expect_rows("SELECT min(id), max(id), count(*) FROM deliveries", "22|10021|10000\n");
