@@ -111,7 +111,7 @@ static void stay_away(void) {
     long ms = number_of("EZ_FAULT_AWAY_MS", 1500);
     // Data planes go on counting meanwhile: that is what is waited for. Patience covers seven seconds at a time.
     for (long left = (long)(rand_r(&seed) % (unsigned)ms); left > 0; left -= 1000)
-        await_steps((unsigned)(left < 1000 ? left : 1000) * STEPS_A_SEC * PLANE_COUNT / 2000);
+        await_steps((unsigned)(left < 1000 ? left : 1000) * STEPS_A_SEC * PLANE_COUNT / 1000);
 }
 
 static void do_round(void) {
