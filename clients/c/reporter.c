@@ -21,6 +21,7 @@
 #define FLUSH_MS   1000
 #define SPOOL_MAX  (256ull << 20)
 #define SPOOL_MIN  (1ull << 20)
+#define SPOOL_MOST (256ull << 30)
 #define MEMORY_MAX (32ull << 20)
 #define RECORD_MAX (256u << 10)
 
@@ -44,8 +45,8 @@ static ez_status check(const ez_reporter_options *options, ez_error *error) {
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "TOKEN_MISSING",
                             "A reporter needs its data plane's token, of at most %d bytes.", EZ_CLIENT_TOKEN_MAX);
     }
-    if (options->spool_max < SPOOL_MIN || options->spool_max > (1ull << 40)) {
-        return ez_error_set(error, EZ_INVALID_ARGUMENT, "SPOOL_MAX_INVALID", "spool_max must be 1 MiB to 1 TiB.");
+    if (options->spool_max < SPOOL_MIN || options->spool_max > SPOOL_MOST) {
+        return ez_error_set(error, EZ_INVALID_ARGUMENT, "SPOOL_MAX_INVALID", "spool_max must be 1 MiB to 256 GiB.");
     }
     if (options->flush_ms == 0) {
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "FLUSH_INVALID", "flush_ms must not be 0.");

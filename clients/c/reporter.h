@@ -23,9 +23,10 @@ typedef struct ez_reporter ez_reporter;
 
 typedef enum ez_report_stream { EZ_REPORT_USAGE, EZ_REPORT_LOGS, EZ_REPORT_STREAMS } ez_report_stream;
 
-// A batch that the server does not take (INVALID_ARGUMENT): rows are those of a packed FlushUsageRequest or
-// IngestLogsRequest, less epoch and sequence. They live during the call only. is_kept: they are in <stream>.rejected in
-// the spool directory too, see ez_reporter_read_rejected; without a directory this call is all that is left of them.
+// A batch that the server does not take (INVALID_ARGUMENT, or too large for it): rows are those of a packed
+// FlushUsageRequest or IngestLogsRequest, less epoch and sequence. They live during the call only. is_kept: they are in
+// <stream>.rejected in the spool directory too, see ez_reporter_read_rejected; without a directory this call is all
+// that is left of them.
 typedef void ez_reporter_rejected(void *user, ez_report_stream stream, ez_slice rows, const ez_error *error,
                                   bool is_kept);
 
@@ -40,7 +41,7 @@ typedef struct ez_reporter_options {
     const char *previous_token;       // of the same data plane, where it was given a new one: what lies in the spool is
                                       // sealed with it. NULL: none
     const char *spool_dir;            // directory of this reporter alone; made with mode 0700; NULL: memory only
-    uint64_t spool_max; // bytes of each stream on disk; 256 MiB, at least 1 MiB. Memory only: at most 32 MiB
+    uint64_t spool_max; // bytes of each stream on disk; 256 MiB; 1 MiB to 256 GiB. Memory only: at most 32 MiB
     uint32_t flush_ms;  // longest time between an addition and its batch; 1000
     void *user;         // for the callback
     ez_reporter_rejected *on_rejected; // NULL: it is logged and counted only

@@ -66,7 +66,6 @@ struct ez_reporter {
     uint64_t synced, failed; // the last one that came to a good, and to a bad end
     ez_error failure;        // of that one
     bool is_drained;         // as of the worker's last turn
-    bool has_ended;
     ez_reporter_info info;
 };
 

@@ -158,8 +158,9 @@ static void reject(ez_reporter *reporter, ez_report *report, uint64_t now, const
 
 static void take_failure(ez_reporter *reporter, ez_report *report, uint64_t now, ez_status status,
                          const ez_error *error) {
-    bool is_poison =
-        (status == EZ_INVALID_ARGUMENT || strcmp(error->reason, "REQUEST_TOO_LARGE") == 0) && !report->is_hollow;
+    bool is_too_large =
+        strcmp(error->reason, "REQUEST_TOO_LARGE") == 0 || strcmp(error->reason, "MESSAGE_TOO_LARGE") == 0;
+    bool is_poison = (status == EZ_INVALID_ARGUMENT || is_too_large) && !report->is_hollow;
     if (status == EZ_OUT_OF_RANGE && strcmp(error->reason, "SEQUENCE_GAP") == 0) {
         close_gap(report, now, error);
         return;

@@ -298,8 +298,6 @@ void *ez_reporter_work(void *user) {
         }
         wait_until(reporter, due);
     }
-    reporter->has_ended = true;
-    pthread_cond_broadcast(&reporter->done);
     pthread_mutex_unlock(&reporter->mutex);
     return NULL;
 }

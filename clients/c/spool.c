@@ -12,6 +12,7 @@
 #include "proto/runtime/log.h"
 
 #define RECORDS_MAX (64u << 20)  // of one commit
+#define NOTES_MAX   (1u << 20)   // of notes beyond the spool's bound, which nothing is added for
 #define RECYCLE     (256u << 10) // a segment of this size with nothing to send in it is replaced
 
 const char *ez_spool_name(ez_spool_stream stream) {
@@ -320,6 +321,10 @@ ez_status ez_spool_commit(ez_spool *spool, uint64_t note, ez_error *error) {
             spool->written += count;
             spool->info.note = is_last ? note : spool->info.note;
         }
+    }
+    if (status == EZ_OK && spool->info.note != note && bytes_of(spool) > spool->options.max + NOTES_MAX) {
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "SPOOL_FULL", "The spool of %s is full.",
+                            ez_spool_name(spool->options.stream));
     }
     if (status == EZ_OK && spool->info.note != note) {
         status = commit_run(spool, spool->end, 0, note, error);

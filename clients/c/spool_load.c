@@ -16,7 +16,7 @@
 #include "clients/c/spool_private.h"
 #include "proto/runtime/log.h"
 
-#define SEGMENTS_MAX 65536
+#define SEGMENTS_MAX 262144
 
 // One segment being read. Entries from committed on are those whose commit has not come yet.
 typedef struct loading {
@@ -259,6 +259,10 @@ static ez_status list_segments(const ez_spool *spool, numbers *out, ez_error *er
         out->count += is_segment(spool, entry->d_name, &out->list[out->count]);
     }
     closedir(dir);
+    if (out->count == SEGMENTS_MAX) {
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "SPOOL_FILES", "The spool has more than %d files.",
+                            SEGMENTS_MAX);
+    }
     qsort(out->list, out->count, sizeof *out->list, by_number);
     return EZ_OK;
 }

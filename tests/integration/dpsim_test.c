@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What ez-dpsim enrols is gone after it: when it ends, when it is told to, and, where it was killed, after the next
-// run.
+// run. With a spool it stays, for the next run.
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "tests/integration/support/world.h"
 
@@ -79,5 +81,44 @@ Test(dpsim, those_of_a_run_that_goes_on_stay) {
     cr_assert_eq(enrolled(""), 5);
     signal_process(&sim, SIGTERM);
     cr_assert_eq(wait_process(&sim), 0);
+    cr_assert_eq(enrolled(""), 2);
+}
+
+static char spool[EZ_TEST_PATH_MAX + 16], truth[EZ_TEST_PATH_MAX + 16];
+
+// Two data planes that report for a second or so; what it prints.
+static char *run_reporting(const char *rate) {
+    snprintf(spool, sizeof spool, "%s/spool", folder);
+    snprintf(truth, sizeof truth, "%s/truth", folder);
+    const char *args[] = {"--planes", "2",       "--seconds", "1",       "--json", "--usage",
+                          rate,       "--spool", spool,       "--truth", truth,    NULL};
+    char *out = NULL;
+    cr_assert_eq(run_process("ez-dpsim", args, env, log_file, &out), 0, "%s", out);
+    cr_assert_not_null(strstr(out, "\"drained\":true"), "%s", out);
+    return out;
+}
+
+Test(dpsim, with_a_spool_its_planes_stay_and_report_again) {
+    int64_t master = given_master(&w.admin, "acme")->id;
+    int64_t key = given_key(&w.admin, master, "web")->id;
+    given_api_key(&w.admin, given_group(&w.admin, "openai", "'m'")->id, "second", "sk-second");
+    free(run_reporting("500"));
+    cr_assert_eq(enrolled(""), 4);
+    Ez__V1__Key *once = ask(&w.admin, "Keys/Get", "{'id':%" PRId64 "}", key);
+    cr_assert_gt(once->request_count, 0);
+    run_simulator(); // sweeps what others left behind, but not these
+    cr_assert_eq(enrolled(""), 4);
+    char *out = run_reporting("0");
+    cr_assert_not_null(strstr(out, "\"records\":0,"), "%s", out);
+    free(out);
+    free(run_reporting("500"));
+    cr_assert_eq(enrolled(""), 4);
+    Ez__V1__Key *twice = ask(&w.admin, "Keys/Get", "{'id':%" PRId64 "}", key);
+    cr_assert_gt(twice->request_count, once->request_count);
+}
+
+Test(dpsim, a_truth_log_needs_a_spool) {
+    const char *args[] = {"--planes", "1", "--seconds", "1", "--truth", "/dev/null", NULL};
+    cr_assert_eq(run_process("ez-dpsim", args, env, log_file, NULL), 2);
     cr_assert_eq(enrolled(""), 2);
 }
