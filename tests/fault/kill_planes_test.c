@@ -77,7 +77,7 @@ static void end(void) {
     end_world(&w);
 }
 
-TestSuite(usage_kill, .init = begin, .fini = end);
+TestSuite(kill_planes, .init = begin, .fini = end);
 
 static void start_planes(void) {
     char rate[32];
@@ -267,7 +267,7 @@ static void expect_rollups(const ez_books *books) {
                 cr_assert_eq(stats->items[i]->requests, books->api_keys[k].requests);
 }
 
-Test(usage_kill, what_was_synced_counts_once_whoever_dies) {
+Test(kill_planes, what_was_synced_counts_once_whoever_dies) {
     long rounds = number_of("EZ_FAULT_ROUNDS", 10);
     start_planes();
     await_steps(2 * PLANE_COUNT);
