@@ -11,6 +11,8 @@
 #include "proto/runtime/error.h"
 #include "proto/runtime/schema.h"
 
+#define EZ_FIELD_WORDS_MAX 140 // fits a violation, with what stands before them
+
 // Where a value stands within a request, for a violation's path. Lives on the stack of whoever walks down.
 typedef struct ez_place {
     const struct ez_place *up;
@@ -73,6 +75,8 @@ ProtobufCMessage *ez_field_new_message(const ProtobufCMessageDescriptor *descrip
 // The word of an enum's value as JSON has it, but in upper case, in the descriptor's memory. NULL where the value is
 // unknown.
 const char *ez_field_word(const ProtobufCEnumDescriptor *type, int value);
+// All its words but "unspecified", lower case: "active, disabled"; cut with "…" where there is no room. Returns out.
+const char *ez_field_words(const ProtobufCEnumDescriptor *type, char out[EZ_FIELD_WORDS_MAX]);
 
 // Store one value of the field at a place of ez_field_size bytes. False where it does not fit or is not known.
 bool ez_field_store_integer(const ProtobufCFieldDescriptor *field, void *at, bool is_negative, uint64_t magnitude);

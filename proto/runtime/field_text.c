@@ -37,6 +37,28 @@ const char *ez_field_word(const ProtobufCEnumDescriptor *type, int value) {
     return found ? found->name + prefix_len(type->short_name, found->name) : NULL;
 }
 
+const char *ez_field_words(const ProtobufCEnumDescriptor *type, char out[EZ_FIELD_WORDS_MAX]) {
+    static const char more[] = ", …";
+    size_t len = 0;
+    for (unsigned i = 0; i < type->n_values; i++) {
+        const char *word = type->values[i].name + prefix_len(type->short_name, type->values[i].name);
+        if (strcmp(word, "UNSPECIFIED") == 0)
+            continue;
+        size_t gap = len ? 2 : 0, size = strlen(word);
+        if (len + gap + size + sizeof more > EZ_FIELD_WORDS_MAX) {
+            memcpy(out + len, more, sizeof more - 1);
+            len += sizeof more - 1;
+            break;
+        }
+        memcpy(out + len, ", ", gap);
+        len += gap;
+        for (size_t j = 0; j < size; j++)
+            out[len++] = is_upper(word[j]) ? (char)(word[j] - 'A' + 'a') : word[j];
+    }
+    out[len] = '\0';
+    return out;
+}
+
 bool ez_field_store_word(const ProtobufCFieldDescriptor *field, void *at, const char *text, size_t len) {
     const ProtobufCEnumDescriptor *type = field->descriptor;
     for (unsigned i = 0; i < type->n_values; i++) {

@@ -152,8 +152,10 @@ static void put_string(parser *p, const ez_field_rule *field, const ProtobufCFie
         if (copy)
             *(char **)at = copy;
     } else if (fd->type == PROTOBUF_C_TYPE_ENUM) {
-        if (!ez_field_store_word(fd, at, text, len))
-            FAULT(p, place, "is no word that is known here");
+        if (!ez_field_store_word(fd, at, text, len)) {
+            char words[EZ_FIELD_WORDS_MAX];
+            FAULT(p, place, "must be one of %s", ez_field_words(fd->descriptor, words));
+        }
     } else if (fd->type == PROTOBUF_C_TYPE_BYTES) {
         if (!ez_field_store_bytes(at, field->flags & EZ_FIELD_HEX, text, len, p->arena))
             FAULT(p, place, "must be %s", field->flags & EZ_FIELD_HEX ? "hexadecimal" : "base64");

@@ -51,6 +51,15 @@ static const char *put_string(void *at, const char *text, size_t len, ez_arena *
     return NULL;
 }
 
+static const char *put_word(const ProtobufCFieldDescriptor *fd, void *at, const char *text, size_t len,
+                            ez_arena *arena) {
+    char words[EZ_FIELD_WORDS_MAX];
+    if (ez_field_store_word(fd, at, text, len))
+        return NULL;
+    const char *fault = ez_arena_printf(arena, "must be one of %s", ez_field_words(fd->descriptor, words));
+    return fault ? fault : "is no word that is known here";
+}
+
 static const char *put_one(const ez_field_rule *field, const ProtobufCFieldDescriptor *fd, void *at, const char *text,
                            ez_arena *arena) {
     size_t len = strlen(text);
@@ -63,7 +72,7 @@ static const char *put_one(const ez_field_rule *field, const ProtobufCFieldDescr
     case PROTOBUF_C_TYPE_STRING:
         return put_string(at, text, len, arena);
     case PROTOBUF_C_TYPE_ENUM:
-        return ez_field_store_word(fd, at, text, len) ? NULL : "is no word that is known here";
+        return put_word(fd, at, text, len, arena);
     case PROTOBUF_C_TYPE_BYTES:
         if (ez_field_store_bytes(at, field->flags & EZ_FIELD_HEX, text, len, arena))
             return NULL;

@@ -153,16 +153,18 @@ static const char *text_or_null(const sim *run, const char *name) {
     return text == NULL || text[0] == '\0' ? NULL : text;
 }
 
-static ez_status open_usage(sim *run, ez_error *error) {
-    const ez_sim_usage_options options = {.rpc_url = ez_settings_text(run->settings, "EZ_RPC_URL"),
-                                          .planes = run->planes,
-                                          .count = run->count,
-                                          .rate = (unsigned)ez_settings_int(run->settings, "EZ_USAGE"),
-                                          .spool = run->spool,
-                                          .truth = text_or_null(run, "EZ_TRUTH"),
-                                          .held = &run->held};
-    bool is_wanted = options.rate > 0 || options.spool != NULL || options.truth != NULL;
-    return is_wanted ? ez_sim_usage_open(&options, &run->usage, error) : EZ_OK;
+static ez_sim_usage_options usage_options(sim *run) {
+    return (ez_sim_usage_options){.rpc_url = ez_settings_text(run->settings, "EZ_RPC_URL"),
+                                  .planes = run->planes,
+                                  .count = run->count,
+                                  .rate = (unsigned)ez_settings_int(run->settings, "EZ_USAGE"),
+                                  .spool = run->spool,
+                                  .truth = text_or_null(run, "EZ_TRUTH"),
+                                  .held = &run->held};
+}
+
+static bool wants_usage(const ez_sim_usage_options *options) {
+    return options->rate > 0 || options->spool != NULL || options->truth != NULL;
 }
 
 static ez_status set_up(sim *run, ez_error *error) {
@@ -171,7 +173,9 @@ static ez_status set_up(sim *run, ez_error *error) {
     if (run->planes == NULL) {
         return ez_error_set(error, EZ_UNAVAILABLE, "NO_MEMORY", "There is no memory for %u data planes.", run->count);
     }
-    ez_status status = open_admin(run, error);
+    const ez_sim_usage_options usage = usage_options(run);
+    ez_status status = wants_usage(&usage) ? ez_sim_usage_check(&usage, error) : EZ_OK;
+    status = status == EZ_OK ? open_admin(run, error) : status;
     bool is_enrolled = false;
     if (status == EZ_OK && run->spool != NULL) {
         status = ez_roster_load(run->spool, run->planes, run->count, &is_enrolled, error);
@@ -185,7 +189,7 @@ static ez_status set_up(sim *run, ez_error *error) {
                                    ez_settings_text(run->settings, "EZ_CONFIG_URL"), run->planes, run->count,
                                    &run->held, &run->fleet, error);
     }
-    return status == EZ_OK ? open_usage(run, error) : status;
+    return status == EZ_OK && wants_usage(&usage) ? ez_sim_usage_open(&usage, &run->usage, error) : status;
 }
 
 static void tear_down(sim *run) {

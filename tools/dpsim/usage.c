@@ -258,7 +258,7 @@ static ez_status build(ez_sim_usage *usage, ez_error *error) {
     return status;
 }
 
-ez_status ez_sim_usage_open(const ez_sim_usage_options *options, ez_sim_usage **out, ez_error *error) {
+ez_status ez_sim_usage_check(const ez_sim_usage_options *options, ez_error *error) {
     if (options->count > EZ_SIM_REPORTERS_MAX || options->count == 0) {
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "PLANES_INVALID", "Usage is simulated for 1 to %d data planes.",
                             EZ_SIM_REPORTERS_MAX);
@@ -266,6 +266,10 @@ ez_status ez_sim_usage_open(const ez_sim_usage_options *options, ez_sim_usage **
     if (options->truth != NULL && options->spool == NULL) {
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "TRUTH_INVALID", "A truth log needs a spool: EZ_SPOOL.");
     }
+    return EZ_OK;
+}
+
+ez_status ez_sim_usage_open(const ez_sim_usage_options *options, ez_sim_usage **out, ez_error *error) {
     ez_sim_usage *usage = calloc(1, sizeof *usage);
     if (usage == NULL || (usage->planes = calloc(options->count, sizeof *usage->planes)) == NULL) {
         free(usage);

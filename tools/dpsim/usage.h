@@ -21,7 +21,9 @@ typedef struct ez_sim_usage_options {
     ez_sim_held *held;         // outlives it
 } ez_sim_usage_options;
 
-// Begins at once, as soon as something is held.
+// What can be said of the options before a data plane is enrolled. INVALID_ARGUMENT.
+ez_status ez_sim_usage_check(const ez_sim_usage_options *options, ez_error *error) EZ_MUST_CHECK;
+// Options that passed. Begins at once, as soon as something is held.
 ez_status ez_sim_usage_open(const ez_sim_usage_options *options, ez_sim_usage **out, ez_error *error) EZ_MUST_CHECK;
 // Hands over nothing more.
 void ez_sim_usage_stop(ez_sim_usage *usage);

@@ -27,7 +27,7 @@ typedef struct window {
     uint32_t room, head, count; // room: 0, or a power of two
     ez_realtime_sums sums;
     uint64_t last_s;        // when something was added
-    ez_realtime_sums shown; // when ez_realtime_changed gave it last
+    ez_realtime_view shown; // when ez_realtime_changed gave it last
     bool is_shown;
 } window;
 
@@ -279,13 +279,16 @@ size_t ez_realtime_busiest(ez_realtime *realtime, uint64_t now_s, ez_realtime_vi
     return count;
 }
 
-static bool differs(const window *w) {
-    return !w->is_shown || memcmp(&w->sums, &w->shown, sizeof w->sums) != 0;
+// The last seconds pass while the window's sums stay: that is a change too.
+static bool differs(const window *w, uint64_t now_s) {
+    ez_realtime_view view = view_of(w, now_s);
+    return !w->is_shown || view.requests_short != w->shown.requests_short ||
+           memcmp(&view.sums, &w->shown.sums, sizeof view.sums) != 0;
 }
 
 // Its zeros were shown, or there was no room to show them for as long again as the window is.
 static bool is_over(const window *w, uint64_t now_s) {
-    return w->count == 0 && (!w->is_shown || !differs(w) || w->last_s + 2 * EZ_REALTIME_WINDOW_S <= now_s);
+    return w->count == 0 && (!w->is_shown || !differs(w, now_s) || w->last_s + 2 * EZ_REALTIME_WINDOW_S <= now_s);
 }
 
 size_t ez_realtime_changed(ez_realtime *realtime, uint64_t now_s, ez_realtime_view *out, size_t room) {
@@ -299,11 +302,11 @@ size_t ez_realtime_changed(ez_realtime *realtime, uint64_t now_s, ez_realtime_vi
             i++;
     }
     for (size_t i = 0; i < realtime->count; i++)
-        if (differs(&realtime->masters[i]))
+        if (differs(&realtime->masters[i], now_s))
             realtime->picked[count++] = &realtime->masters[i];
     count = give(realtime, count, now_s, out, room);
     for (size_t i = 0; i < count; i++) {
-        realtime->picked[i]->shown = realtime->picked[i]->sums;
+        realtime->picked[i]->shown = out[i];
         realtime->picked[i]->is_shown = true;
     }
     pthread_mutex_unlock(&realtime->lock);

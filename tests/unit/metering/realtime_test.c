@@ -110,6 +110,16 @@ Test(realtime, only_changes_are_given_and_idle_masters_are_forgotten) {
     cr_assert_eq(out[0].sums.requests, 7);
 }
 
+Test(realtime, that_the_last_ten_seconds_have_passed_is_a_change) {
+    ez_realtime_view out[8];
+    add(1, 5, 100);
+    cr_assert_eq(ez_realtime_changed(live, 100, out, 8), 1);
+    cr_assert_eq(ez_realtime_changed(live, 109, out, 8), 0);
+    cr_assert_eq(ez_realtime_changed(live, 110, out, 8), 1);
+    cr_assert_eq(out[0].sums.requests, 5);
+    cr_assert_eq(out[0].requests_short, 0);
+}
+
 Test(realtime, those_without_room_are_given_next_time_or_forgotten) {
     ez_realtime_view out[2];
     for (int64_t id = 1; id <= 5; id++)
