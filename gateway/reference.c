@@ -44,6 +44,8 @@ static void put_words(ez_buf *out, const json_t *words) {
 
 // A link, the words of an enum, or the type; of a list what its elements are.
 static void put_type(ez_buf *out, const json_t *schema) {
+    const json_t *either = json_object_get(schema, "anyOf"); // something, or null
+    schema = either ? json_array_get(either, 0) : schema;
     const json_t *items = json_object_get(schema, "items"), *type = json_object_get(schema, "type");
     const json_t *words = json_object_get(items ? items : schema, "enum");
     const char *name = name_of(items ? items : schema);
