@@ -36,7 +36,10 @@ static const ez_setting settings_table[] = {
      "S"},
     {"EZ_JSON", EZ_SETTING_BOOL, "false", 0, 0, "Print one JSON object at the end and nothing else.", NULL},
     {"EZ_USAGE", EZ_SETTING_INT, "0", 0, 200000,
-     "Requests a second, in all, that the data planes report: usage and a log record each. At most 1024 planes.", "R"},
+     "Requests a second, in all, that the data planes report: usage and a log record each. They count like any others, "
+     "in "
+     "quotas too, and stay. At most 1024 planes.",
+     "R"},
     {"EZ_SPOOL", EZ_SETTING_TEXT, NULL, 0, 0,
      "Directory for what is reported and not yet sent. The data planes stay enrolled, and the next run goes on as "
      "them.",
@@ -306,10 +309,9 @@ static void print_text(const sim *run, const outcome *out) {
            out->state.live, run->count, (unsigned long long)out->measured.changes, out->measured.p50_ms,
            out->measured.p99_ms, out->measured.max_ms, out->state.equal, run->count, (unsigned long long)out->revision);
     if (run->usage != NULL) {
-        printf(
-            "%llu requests reported; the server has %llu log records of this run and earlier ones; %llu batches wait\n",
-            (unsigned long long)out->reported.records, (unsigned long long)out->reported.acknowledged,
-            (unsigned long long)out->reported.waiting);
+        printf("%llu requests reported; the server acknowledged %llu log records meanwhile; %llu batches wait\n",
+               (unsigned long long)out->reported.records, (unsigned long long)out->reported.acknowledged,
+               (unsigned long long)out->reported.waiting);
     }
 }
 
