@@ -271,6 +271,24 @@ Test(quotas, a_period_ends_when_its_time_comes) {
     cr_assert_eq(stored(later.ids[0])->quota_carried, 0);
 }
 
+Test(quotas, a_key_without_any_quota_has_periods_and_stays_exhausted) {
+    static asked a = {.count = 1};
+    static Google__Protobuf__Timestamp at;
+    a.key = with_period(EZ__V1__QUOTA_PERIOD__QUOTA_PERIOD_DAY, &at, -5);
+    a.key.status = EXHAUSTED;
+    a.key.quota_limit = 0;
+    given_keys(&a);
+    count(a.ids[0], 50);
+    given_quotas();
+    uint64_t before = head_of(w);
+    step();
+    expect_soon(stored(a.ids[0])->quota_carried == -50);
+    cr_assert_eq(stored(a.ids[0])->status, EXHAUSTED, "active is what data planes would be told");
+    step();
+    step();
+    cr_assert_eq(head_of(w), before + 1);
+}
+
 Test(quotas, a_disabled_key_has_periods_and_stays_disabled) {
     static asked a = {.count = 1};
     static Google__Protobuf__Timestamp at;
