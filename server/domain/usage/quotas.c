@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What waits, and the two jobs that hand it to the writer, one change of each at a time. A job that succeeded goes on
-// from the writer's thread with what waits by then; one that failed puts its keys back and leaves them to the next
-// step, a second later.
+// from the writer's thread with what waits by then; one that failed puts its keys back and rests for a second, however
+// many flushes come. It says so once, until it succeeds.
 //
 // Awkward: a flush and an admin's lower limit may miss each other, the one looking at the key as it was and the other
 // at the counters as they were. So every key that the feed tells of is judged once more.
@@ -20,6 +20,7 @@
 
 #define KIND_KEY   EZ__V1__KIND__KIND_KEY
 #define TIMEOUT_NS 60000000000ull
+#define RETRY_MS   1000
 #define SCAN_STEP  20000 // keys looked at in one step
 #define FEED_STEP  20000 // changes
 #define DUE_SPARE  100000
@@ -27,8 +28,10 @@
 typedef struct job {
     ez_quotas *quotas;
     const char *what; // went wrong
-    bool is_out;      // the writer has it; under the lock
     bool is_reset;
+    bool is_out;       // the writer has it; this and the next two under the lock
+    bool is_failing;   // and has said so
+    uint64_t retry_ms; // not before; monotonic
     ez_quota_batch batch;
     ez_write write;
     ez_call *call;
@@ -97,12 +100,16 @@ static int64_t now_s(void) {
 static void start(job *j);
 
 static void give_up(job *j, const ez_error *error) {
-    ez_log_warn(j->what, "keys", EZ_LOG_INT((long long)j->batch.count), "reason", error->reason, "message",
-                error->message);
+    size_t count = j->batch.count;
     pthread_mutex_lock(&j->quotas->lock);
+    bool is_news = !j->is_failing;
     put_back(j, now_s());
+    j->is_failing = true;
+    j->retry_ms = ez_clock_mono_ms() + RETRY_MS;
     j->is_out = false;
     pthread_mutex_unlock(&j->quotas->lock);
+    if (is_news)
+        ez_log_warn(j->what, "keys", EZ_LOG_INT((long long)count), "reason", error->reason, "message", error->message);
 }
 
 static void on_written(ez_write *write) {
@@ -112,6 +119,8 @@ static void on_written(ez_write *write) {
         return;
     }
     pthread_mutex_lock(&j->quotas->lock);
+    j->is_failing = false;
+    j->retry_ms = 0;
     j->is_out = false;
     pthread_mutex_unlock(&j->quotas->lock);
     start(j);
@@ -140,7 +149,7 @@ static void start(job *j) {
     ez_quotas *q = j->quotas;
     ez_error error = EZ_ERROR_INIT;
     pthread_mutex_lock(&q->lock);
-    bool is_mine = !j->is_out;
+    bool is_mine = !j->is_out && ez_clock_mono_ms() >= j->retry_ms;
     if (is_mine)
         fill(j, now_s());
     is_mine = is_mine && j->batch.count > 0;
