@@ -32,6 +32,7 @@ typedef struct job {
     bool is_out;       // the writer has it; this and the next two under the lock
     bool is_failing;   // and has said so
     uint64_t retry_ms; // not before; monotonic
+    int64_t taken_s;   // when its batch was due
     ez_quota_batch batch;
     ez_write write;
     ez_call *call;
@@ -73,6 +74,7 @@ static void fill(job *j, int64_t now_s) {
     ez_quotas *q = j->quotas;
     ez_due_entry entry;
     j->batch.count = 0;
+    j->taken_s = now_s;
     if (j->is_reset) {
         while (j->batch.count < EZ_QUOTA_BATCH && ez_due_take(&q->due, now_s, &entry))
             j->batch.ids[j->batch.count++] = entry.id;
@@ -112,12 +114,32 @@ static void give_up(job *j, const ez_error *error) {
         ez_log_warn(j->what, "keys", EZ_LOG_INT((long long)count), "reason", error->reason, "message", error->message);
 }
 
+// Of a batch that was written: periods that still end when they were thought to. The change knows the time
+// better than who took them off the heap did, where the clock was set back or a group had begun a second before.
+static void keep_early(job *j) {
+    ez_quotas *q = j->quotas;
+    for (size_t i = 0; j->is_reset && i < j->batch.count; i++) {
+        int64_t at_s = INT64_MAX;
+        ez_directory_enter();
+        const ez_entry *key = ez_directory_get(q->options.directory, KIND_KEY, j->batch.ids[i]);
+        ez_quota_facts facts = key ? ez_quota_read(key, q->options.counters) : (ez_quota_facts){0};
+        bool has_end = ez_quota_has_end(&facts, &at_s);
+        ez_directory_leave();
+        if (!has_end || at_s > j->taken_s)
+            continue;
+        pthread_mutex_lock(&q->lock);
+        put_due(q, j->taken_s + 1, j->batch.ids[i]); // not at once: it might be found too early again
+        pthread_mutex_unlock(&q->lock);
+    }
+}
+
 static void on_written(ez_write *write) {
     job *j = (job *)(void *)((char *)write - offsetof(job, write));
     if (write->status != EZ_OK) {
         give_up(j, &j->call->error);
         return;
     }
+    keep_early(j);
     pthread_mutex_lock(&j->quotas->lock);
     j->is_failing = false;
     j->retry_ms = 0;

@@ -31,6 +31,17 @@ ez_status __wrap_ez_writer_submit(ez_writer *writer, ez_write *write, ez_error *
     return __real_ez_writer_submit(writer, write, error);
 }
 
+static _Atomic int64_t behind_ns; // the writer's clock is, by so much
+static atomic_int asked_time;     // of it, so often
+
+int64_t __real_ez_txn_now_ns(const ez_txn *txn);
+int64_t __wrap_ez_txn_now_ns(const ez_txn *txn);
+int64_t __wrap_ez_txn_now_ns(const ez_txn *txn) {
+    int64_t now_ns = __real_ez_txn_now_ns(txn) - atomic_load(&behind_ns);
+    atomic_fetch_add(&asked_time, 1);
+    return now_ns;
+}
+
 static world *w;
 static ez_quotas *quotas;
 static int64_t master;
@@ -275,6 +286,24 @@ Test(quotas, a_period_ends_when_its_time_comes) {
         step();
     cr_assert_eq(stored(soon.ids[0])->quota_carried, -5);
     cr_assert_eq(stored(later.ids[0])->quota_carried, 0);
+}
+
+Test(quotas, a_period_that_the_writer_finds_too_early_to_end_ends_later) {
+    static asked a = {.count = 1};
+    static Google__Protobuf__Timestamp at;
+    a.key = with_period(EZ__V1__QUOTA_PERIOD__QUOTA_PERIOD_DAY, &at, 0);
+    given_keys(&a);
+    count(a.ids[0], 5);
+    given_quotas();
+    atomic_store(&behind_ns, INT64_C(20000000000));
+    atomic_store(&asked_time, 0);
+    step();
+    expect_soon(atomic_load(&asked_time) > 0);
+    atomic_store(&behind_ns, 0);
+    uint64_t deadline = ez_test_deadline();
+    while (stored(a.ids[0])->quota_carried == 0 && ez_test_before(deadline))
+        step();
+    cr_assert_eq(stored(a.ids[0])->quota_carried, -5);
 }
 
 Test(quotas, a_key_without_any_quota_has_periods_and_stays_exhausted) {
