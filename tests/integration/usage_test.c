@@ -130,7 +130,12 @@ Test(usage, an_idempotency_key_stands_for_a_sequence) {
     }
     other.next.idempotency_key = "batch-1";
     ask(&other, "Usage/Flush", "{'keys':[{'id':%" PRId64 ",'requests':2}]}", key->id);
-    cr_assert_eq(key_now()->request_count, 4);
+    plane.next.idempotency_key = "batch-1";
+    cr_assert_not(((Ez__V1__FlushUsageResponse *)ask(&plane, "Usage/Flush",
+                                                     "{'keys':[{'id':%" PRId64 ",'requests':3}]}", key->id))
+                      ->repeated,
+                  "another content is no repeat");
+    cr_assert_eq(key_now()->request_count, 7);
 }
 
 Test(usage, many_data_planes_at_once_add_up) {

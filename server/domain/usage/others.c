@@ -2,6 +2,10 @@
 //
 // A look begins where the last one began, less a margin: rows carry the wall clock of whoever added to them, and a
 // commit takes a while. What fails is looked for again in the next look, which begins no later.
+//
+// A look reads a whole table, and most servers are alone. Nothing tells a server that it is, so it finds out: masters
+// and groups are few, and whatever is counted is counted for one of them too. While they say nothing new they are
+// looked at each 5 s, and the large tables each minute; what does come brings back the usual pace.
 #include "server/domain/usage/others.h"
 
 #include <string.h>
@@ -10,9 +14,11 @@
 #include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
 
-#define MASTERS_MS 1000
-#define OTHERS_MS  5000
-#define SECOND_NS  INT64_C(1000000000)
+#define MASTERS_MS     1000
+#define OTHERS_MS      5000
+#define ALONE_AFTER_MS 60000 // without anything from elsewhere
+#define ALONE_MS       60000 // then keys and API keys
+#define SECOND_NS      INT64_C(1000000000)
 
 static const int kinds[EZ_USAGE_TABLES] = {
     [EZ_USAGE_KEYS] = EZ__V1__KIND__KIND_KEY,
@@ -23,6 +29,7 @@ static const int kinds[EZ_USAGE_TABLES] = {
 
 void ez_others_init(ez_others *others) {
     int64_t now_ns = ez_clock_wall_ns();
+    others->seen_ms = ez_clock_mono_ms();
     for (int t = 0; t < EZ_USAGE_TABLES; t++)
         others->tables[t] = (struct ez_others_table){.began_ns = now_ns};
 }
@@ -31,8 +38,11 @@ static void note(void *user, ez_usage_table table, int64_t id, const ez_usage_su
     ez_others *others = user;
     ez_usage_sums known;
     ez_counters_get(others->counters, table, id, &known);
-    if (memcmp(&known, total, sizeof known) != 0)
-        others->total(others->user, table, id, total);
+    if (memcmp(&known, total, sizeof known) == 0)
+        return;
+    if (id <= EZ_COUNTERS_ID_MAX) // what is beyond is never known
+        others->seen_ms = ez_clock_mono_ms();
+    others->total(others->user, table, id, total);
 }
 
 // Resources whose ids are greater are not known here yet.
@@ -44,10 +54,16 @@ static int64_t greatest_id(const ez_others *others, int table) {
     return id;
 }
 
-static void begin(struct ez_others_table *table, int which) {
+static uint64_t pace_ms(const ez_others *others, int table) {
+    if (ez_clock_mono_ms() - others->seen_ms < ALONE_AFTER_MS)
+        return table == EZ_USAGE_MASTERS ? MASTERS_MS : OTHERS_MS;
+    return table == EZ_USAGE_KEYS || table == EZ_USAGE_API_KEYS ? ALONE_MS : OTHERS_MS;
+}
+
+static void begin(struct ez_others_table *table) {
     table->since_ns = table->began_ns - EZ_OTHERS_MARGIN_S * SECOND_NS;
     table->began_ns = ez_clock_wall_ns();
-    table->next_ms = ez_clock_mono_ms() + (which == EZ_USAGE_MASTERS ? MASTERS_MS : OTHERS_MS);
+    table->began_ms = ez_clock_mono_ms();
     table->after = 0;
     table->is_under_way = true;
 }
@@ -73,8 +89,8 @@ void ez_others_step(ez_others *others, bool *more) {
     *more = false;
     for (int t = 0; t < EZ_USAGE_TABLES; t++) {
         struct ez_others_table *table = &others->tables[t];
-        if (!table->is_under_way && ez_clock_mono_ms() >= table->next_ms)
-            begin(table, t);
+        if (!table->is_under_way && ez_clock_mono_ms() - table->began_ms >= pace_ms(others, t))
+            begin(table);
         if (!table->is_under_way)
             continue;
         if (!look(others, t))

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ez_others: what other servers on the same store have counted. Each looks at the rows that were added to lately, a
-// range of ids at a time: masters' each second, for the live numbers, the others' each 5. It also finds what a commit
-// of our own has left behind whose outcome was not known. Does nothing on a store that is one server's.
+// range of ids at a time: masters' each second, for the live numbers, the others' each 5; a server that nothing
+// reaches from elsewhere looks at keys and API keys each minute only. It also finds what a commit of our own has left
+// behind whose outcome was not known. Does nothing on a store that is one server's.
 //
 // The appender's thread.
 #pragma once
@@ -19,8 +20,9 @@ typedef struct ez_others {
     const ez_counters *counters;
     ez_usage_total_fn *total; // of each row that is not as it was known
     void *user;
+    uint64_t seen_ms; // when something came from elsewhere; monotonic
     struct ez_others_table {
-        uint64_t next_ms; // when its next look begins; monotonic
+        uint64_t began_ms; // its last look; monotonic, 0: none yet
         int64_t since_ns; // of the look that is under way
         int64_t began_ns; // wall clock
         int64_t after;    // ids up to here were looked at

@@ -85,12 +85,23 @@ ez_status ez_quota_exhaust(void *self, ez_call *call, void *scene, ProtobufCMess
     return ez_call_reply_bytes(call, "", 0);
 }
 
+// Whether a key that were active would have to be exhausted at once: one with a limit of 0 has no period in which it works.
+static bool would_be_over(const ez_quota_batch *batch, const Ez__V1__Key *key) {
+    ez_quota_facts facts = {
+        .status = EZ__V1__KEY_STATUS__KEY_STATUS_ACTIVE,
+        .has_limit = key->opt_quota_limit_case == EZ__V1__KEY__OPT_QUOTA_LIMIT_QUOTA_LIMIT,
+        .limit = key->quota_limit,
+        .used = ez_quota_used(batch->counters, key->id, key->quota_used, key->quota_carried),
+    };
+    return ez_quota_is_over(&facts);
+}
+
 // A key without a time has not had a period that could end: it only gets one.
 static ez_status begin_period(ez_txn *txn, ez_call *call, const ez_quota_batch *batch, Ez__V1__Key *key) {
     if (key->quota_reset_at) {
         key->quota_carried = ez_quota_carry(batch->counters, key->id, 0);
         key->quota_used = 0;
-        if (key->status == EZ__V1__KEY_STATUS__KEY_STATUS_EXHAUSTED)
+        if (key->status == EZ__V1__KEY_STATUS__KEY_STATUS_EXHAUSTED && !would_be_over(batch, key))
             key->status = EZ__V1__KEY_STATUS__KEY_STATUS_ACTIVE;
     }
     int64_t now_s = ez_txn_now_ns(txn) / 1000000000;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What waits, and the two jobs that hand it to the writer, one change of each at a time. A job that succeeded goes on
-// from the writer's thread with what waits by then; one that failed puts its keys back and leaves them to the next
-// step, a second later.
+// from the writer's thread with what waits by then; one that failed puts its keys back and rests for a second, however
+// many flushes come. It says so once, until it succeeds.
 //
 // Awkward: a flush and an admin's lower limit may miss each other, the one looking at the key as it was and the other
 // at the counters as they were. So every key that the feed tells of is judged once more.
@@ -20,6 +20,7 @@
 
 #define KIND_KEY   EZ__V1__KIND__KIND_KEY
 #define TIMEOUT_NS 60000000000ull
+#define RETRY_MS   1000
 #define SCAN_STEP  20000 // keys looked at in one step
 #define FEED_STEP  20000 // changes
 #define DUE_SPARE  100000
@@ -27,8 +28,11 @@
 typedef struct job {
     ez_quotas *quotas;
     const char *what; // went wrong
-    bool is_out;      // the writer has it; under the lock
     bool is_reset;
+    bool is_out;       // the writer has it; this and the next two under the lock
+    bool is_failing;   // and has said so
+    uint64_t retry_ms; // not before; monotonic
+    int64_t taken_s;   // when its batch was due
     ez_quota_batch batch;
     ez_write write;
     ez_call *call;
@@ -70,6 +74,7 @@ static void fill(job *j, int64_t now_s) {
     ez_quotas *q = j->quotas;
     ez_due_entry entry;
     j->batch.count = 0;
+    j->taken_s = now_s;
     if (j->is_reset) {
         while (j->batch.count < EZ_QUOTA_BATCH && ez_due_take(&q->due, now_s, &entry))
             j->batch.ids[j->batch.count++] = entry.id;
@@ -97,12 +102,35 @@ static int64_t now_s(void) {
 static void start(job *j);
 
 static void give_up(job *j, const ez_error *error) {
-    ez_log_warn(j->what, "keys", EZ_LOG_INT((long long)j->batch.count), "reason", error->reason, "message",
-                error->message);
+    size_t count = j->batch.count;
     pthread_mutex_lock(&j->quotas->lock);
+    bool is_news = !j->is_failing;
     put_back(j, now_s());
+    j->is_failing = true;
+    j->retry_ms = ez_clock_mono_ms() + RETRY_MS;
     j->is_out = false;
     pthread_mutex_unlock(&j->quotas->lock);
+    if (is_news)
+        ez_log_warn(j->what, "keys", EZ_LOG_INT((long long)count), "reason", error->reason, "message", error->message);
+}
+
+// Of a batch that was written: periods that still end when they were thought to. The change knows the time
+// better than who took them off the heap did, where the clock was set back or a group had begun a second before.
+static void keep_early(job *j) {
+    ez_quotas *q = j->quotas;
+    for (size_t i = 0; j->is_reset && i < j->batch.count; i++) {
+        int64_t at_s = INT64_MAX;
+        ez_directory_enter();
+        const ez_entry *key = ez_directory_get(q->options.directory, KIND_KEY, j->batch.ids[i]);
+        ez_quota_facts facts = key ? ez_quota_read(key, q->options.counters) : (ez_quota_facts){0};
+        bool has_end = ez_quota_has_end(&facts, &at_s);
+        ez_directory_leave();
+        if (!has_end || at_s > j->taken_s)
+            continue;
+        pthread_mutex_lock(&q->lock);
+        put_due(q, j->taken_s + 1, j->batch.ids[i]); // not at once: it might be found too early again
+        pthread_mutex_unlock(&q->lock);
+    }
 }
 
 static void on_written(ez_write *write) {
@@ -111,7 +139,10 @@ static void on_written(ez_write *write) {
         give_up(j, &j->call->error);
         return;
     }
+    keep_early(j);
     pthread_mutex_lock(&j->quotas->lock);
+    j->is_failing = false;
+    j->retry_ms = 0;
     j->is_out = false;
     pthread_mutex_unlock(&j->quotas->lock);
     start(j);
@@ -140,7 +171,7 @@ static void start(job *j) {
     ez_quotas *q = j->quotas;
     ez_error error = EZ_ERROR_INIT;
     pthread_mutex_lock(&q->lock);
-    bool is_mine = !j->is_out;
+    bool is_mine = !j->is_out && ez_clock_mono_ms() >= j->retry_ms;
     if (is_mine)
         fill(j, now_s());
     is_mine = is_mine && j->batch.count > 0;

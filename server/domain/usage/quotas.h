@@ -32,7 +32,7 @@ void ez_quotas_destroy(ez_quotas *quotas); // NULL is fine
 
 // A key's counters have moved.
 void ez_quotas_counted(ez_quotas *quotas, int64_t key_id);
-// Hands the writer what is due. What fails is tried again at the next step.
+// Hands the writer what is due. What fails is tried again a second later, with a step or a kick.
 void ez_quotas_kick(ez_quotas *quotas);
 // One bounded step of following the feed, then a kick. *more: there is more to follow.
 void ez_quotas_step(ez_quotas *quotas, bool *more);

@@ -44,13 +44,11 @@ void ez_usage_destroy(ez_usage *usage) {
 }
 
 // What a master's total rose by since it was seen last, here or on another server.
-static void go_live(ez_usage *usage, int64_t master_id, const ez_usage_sums *total) {
-    ez_usage_sums known;
-    ez_counters_get(usage->options.counters, EZ_USAGE_MASTERS, master_id, &known);
-    ez_realtime_sums more = {.requests = total->requests - known.requests,
-                             .tokens = total->tokens_in - known.tokens_in + (total->tokens_out - known.tokens_out),
-                             .errors = total->failure - known.failure,
-                             .rate_limited = total->rate_limited - known.rate_limited};
+static void go_live(ez_usage *usage, int64_t master_id, const ez_usage_sums *known, const ez_usage_sums *total) {
+    ez_realtime_sums more = {.requests = total->requests - known->requests,
+                             .tokens = total->tokens_in - known->tokens_in + (total->tokens_out - known->tokens_out),
+                             .errors = total->failure - known->failure,
+                             .rate_limited = total->rate_limited - known->rate_limited};
     uint64_t now_s = ez_clock_mono_ms() / 1000;
     ez_realtime_add_master(usage->options.realtime, master_id, &more, now_s);
     ez_realtime_add_system(usage->options.realtime, &more, now_s);
@@ -58,9 +56,11 @@ static void go_live(ez_usage *usage, int64_t master_id, const ez_usage_sums *tot
 
 void ez_usage_counted(void *user, ez_usage_table table, int64_t id, const ez_usage_sums *total) {
     ez_usage *usage = user;
-    if (table == EZ_USAGE_MASTERS)
-        go_live(usage, id, total);
-    ez_counters_note(usage->options.counters, table, id, total);
+    ez_usage_sums known;
+    ez_counters_get(usage->options.counters, table, id, &known);
+    // What is not kept would rise by the whole of it each time.
+    if (ez_counters_keep(usage->options.counters, table, id, total) && table == EZ_USAGE_MASTERS)
+        go_live(usage, id, &known, total);
     if (table == EZ_USAGE_KEYS)
         ez_quotas_counted(usage->quotas, id);
 }

@@ -52,12 +52,26 @@ struct ez_writer {
     size_t waiting;   // guarded
     bool is_stopping; // guarded
     bool is_ticked;   // guarded
+    struct {
+        uint64_t asked, ended, failed; // guarded: looks that were asked for, the last that ended, the last that failed
+        pthread_cond_t over;
+    } looks;
 };
+
+// Whether other servers may be on the same store: SQLite admits one.
+bool ez_writer_has_others(const ez_writer *writer);
 
 // Runs writer->items and answers them all, but for those it had no room for: *used says how many it answered.
 void ez_group_run(ez_writer *writer, size_t *used);
 // Answers one write with an error, outside of any group.
 void ez_group_refuse(ez_write *write, const ez_error *error, ez_revision revision);
+
+// ---- Looks that were asked for (look.c); the writer's thread
+
+// Under the writer's lock.
+bool ez_writer_owes_look(const ez_writer *writer);
+// Takes the looks that are owed, all in one.
+void ez_writer_take_looks(ez_writer *writer);
 
 // ---- What the group needs from the store (catch_up.c)
 

@@ -11,7 +11,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "proto/crypto/digest.h"
 #include "proto/runtime/clock.h"
@@ -91,14 +90,9 @@ static void recover(ez_writer *writer) {
     ez_log_info("the store answers again: changes are accepted");
 }
 
-// Whether other servers may be on the same store: SQLite admits one.
-static bool has_others(const ez_writer *writer) {
-    return strcmp(ez_store_name(writer->options.store), "sqlite") != 0;
-}
-
 static void look_for_others(ez_writer *writer) {
     uint64_t now = ez_clock_mono_ms();
-    if (!has_others(writer) || now - writer->looked_ms < LOOK_MS)
+    if (!ez_writer_has_others(writer) || now - writer->looked_ms < LOOK_MS)
         return;
     writer->looked_ms = now;
     ez_error error = EZ_ERROR_INIT;
@@ -109,7 +103,7 @@ static void look_for_others(ez_writer *writer) {
 // Changes that fell out of this server's feed may be news to another one: those wait a while before they are forgotten.
 static uint64_t find_trim_from(ez_writer *writer) {
     uint64_t fallen = ez_feed_oldest(writer->options.feed) + 1;
-    if (!has_others(writer))
+    if (!ez_writer_has_others(writer))
         return fallen;
     uint64_t now = ez_clock_mono_ms();
     if (now >= writer->trim_next_ms) {
@@ -156,7 +150,8 @@ static bool has_time_for_chores(ez_writer *writer) {
 // Waits for something to do, and takes it. False where there is nothing left and the writer stops.
 static bool wait_for_work(ez_writer *writer) {
     pthread_mutex_lock(&writer->lock);
-    while (!writer->first && !writer->is_stopping && !writer->is_ticked && !writer->has_chores)
+    while (!writer->first && !writer->is_stopping && !writer->is_ticked && !writer->has_chores &&
+           !ez_writer_owes_look(writer))
         pthread_cond_wait(&writer->wake, &writer->lock);
     take_writes(writer);
     if (writer->is_ticked)
@@ -170,12 +165,29 @@ static bool wait_for_work(ez_writer *writer) {
 static void *run_thread(void *user) {
     ez_writer *writer = user;
     while (wait_for_work(writer)) {
+        ez_writer_take_looks(writer);
         if (writer->item_count > 0)
             run_writes(writer);
         if (has_time_for_chores(writer))
             do_chores(writer);
     }
     return NULL;
+}
+
+static void init_locks(ez_writer *writer) {
+    pthread_condattr_t monotonic;
+    pthread_mutex_init(&writer->lock, NULL);
+    pthread_cond_init(&writer->wake, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&writer->looks.over, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+static void destroy_locks(ez_writer *writer) {
+    pthread_cond_destroy(&writer->looks.over);
+    pthread_cond_destroy(&writer->wake);
+    pthread_mutex_destroy(&writer->lock);
 }
 
 ez_status ez_writer_create(const ez_writer_options *options, ez_writer **out, ez_error *error) {
@@ -191,15 +203,13 @@ ez_status ez_writer_create(const ez_writer_options *options, ez_writer **out, ez
     writer->head = *options->head;
     writer->options.head = NULL; // the caller's: it may be gone once this returns
     writer->last = &writer->first;
-    pthread_mutex_init(&writer->lock, NULL);
-    pthread_cond_init(&writer->wake, NULL);
+    init_locks(writer);
     uint8_t digest[EZ_DIGEST_LEN];
     uint64_t rows;
     ez_directory_digest(options->directory, digest, &rows);
     ez_feed_note_digest(options->feed, digest);
     if (pthread_create(&writer->thread, NULL, run_thread, writer) != 0) {
-        pthread_cond_destroy(&writer->wake);
-        pthread_mutex_destroy(&writer->lock);
+        destroy_locks(writer);
         ez_overlay_destroy(writer->overlay);
         free(writer);
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_THREAD", "no thread for the writer can be started");
@@ -214,10 +224,10 @@ void ez_writer_destroy(ez_writer *writer) {
     pthread_mutex_lock(&writer->lock);
     writer->is_stopping = true;
     pthread_cond_signal(&writer->wake);
+    pthread_cond_broadcast(&writer->looks.over);
     pthread_mutex_unlock(&writer->lock);
     pthread_join(writer->thread, NULL);
-    pthread_cond_destroy(&writer->wake);
-    pthread_mutex_destroy(&writer->lock);
+    destroy_locks(writer);
     ez_overlay_destroy(writer->overlay);
     free(writer);
 }

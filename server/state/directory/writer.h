@@ -52,6 +52,11 @@ ez_status ez_writer_submit(ez_writer *writer, ez_write *write, ez_error *error) 
 ez_status ez_writer_run(ez_writer *writer, ez_call *call, ez_handler *run, void *self, ProtobufCMessage *request,
                         ez_error *error) EZ_MUST_CHECK;
 
+// Whether the directory has all that other servers had committed when this was called: has the writer's thread look at
+// once, between two groups, and waits for it, timeout_ms at most. True at once on a store that is one server's. False
+// also where a later look than this one failed. Any thread but the writer's.
+bool ez_writer_look(ez_writer *writer, uint64_t timeout_ms) EZ_MUST_CHECK;
+
 // A call made by the server itself: actor "system:<what>". Free with ez_call_destroy_system.
 ez_status ez_call_create_system(const char *what, ez_call **out) EZ_MUST_CHECK;
 void ez_call_destroy_system(ez_call *call);

@@ -278,15 +278,30 @@ ez_status ez_appender_submit(ez_appender *appender, ez_append *append, ez_error 
 
 // ---- Marks
 
-// An epoch that stands for an idempotency key. The first 8 bytes are enough: keys of one data plane within the days
-// that marks are kept, not everybody's for ever.
-static uint64_t epoch_of_key(ez_slice key) {
-    uint8_t hash[EZ_SHA256_LEN];
-    ez_sha256(key.data, key.len, hash);
-    uint64_t epoch = 0;
-    for (int i = 0; i < 8; i++)
-        epoch = epoch << 8 | hash[i];
-    return epoch ? epoch : 1;
+// An epoch that stands for an idempotency key and for what was said under it: one key for two halves of a batch, sent to
+// two routes, must not lose the second. The first 8 bytes are enough: calls of one data plane within the days that
+// marks are kept, not everybody's for ever.
+static ez_status epoch_of_key(const ez_append *append, uint64_t *epoch) {
+    ez_call *call = append->call;
+    ez_slice key = call->header.idempotency_key;
+    const char *method = call->method ? call->method->name : "";
+    ez_buf packed;
+    ez_buf_init(&packed, EZ_CALL_MAX);
+    ez_status status = ez_buf_pack(&packed, append->request);
+    if (status == EZ_OK) {
+        uint8_t hash[EZ_SHA256_LEN];
+        const ez_sha256_part parts[] = {
+            {key.data, key.len}, {"", 1}, {method, strlen(method) + 1}, {packed.data, packed.len}};
+        ez_sha256_parts(parts, 4, hash);
+        *epoch = 0;
+        for (int i = 0; i < 8; i++)
+            *epoch = *epoch << 8 | hash[i];
+        *epoch = *epoch ? *epoch : 1;
+    } else {
+        status = ez_error_set(&call->error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for a mark");
+    }
+    ez_buf_fini(&packed);
+    return status;
 }
 
 ez_status ez_append_mark(ez_append *append, uint64_t epoch, uint64_t sequence) {
@@ -298,9 +313,8 @@ ez_status ez_append_mark(ez_append *append, uint64_t epoch, uint64_t sequence) {
         return ez_error_violation(&call->error, "sequence", "missing: epoch and sequence go together, from 1 on");
     if (sequence)
         return ez_error_violation(&call->error, "epoch", "missing: epoch and sequence go together");
-    if (call->header.idempotency_key.len) {
-        append->mark.epoch = epoch_of_key(call->header.idempotency_key);
-        append->mark.sequence = 1;
-    }
-    return EZ_OK;
+    if (!call->header.idempotency_key.len)
+        return EZ_OK;
+    append->mark.sequence = 1;
+    return epoch_of_key(append, &append->mark.epoch);
 }

@@ -58,5 +58,6 @@ void ez_appender_destroy(ez_appender *appender);
 ez_status ez_appender_submit(ez_appender *appender, ez_append *append, ez_error *error) EZ_MUST_CHECK;
 
 // The mark of a call: from epoch and sequence where they are given, else from its Idempotency-Key (SHA-256 of the key,
-// as an epoch of its own with sequence 1), else none. INVALID_ARGUMENT where only one of the two is given.
+// the method and the request, as an epoch of its own with sequence 1: the same key with another request is another
+// mark), else none. To be called before the request is changed. INVALID_ARGUMENT where only one of the two is given.
 ez_status ez_append_mark(ez_append *append, uint64_t epoch, uint64_t sequence) EZ_MUST_CHECK;

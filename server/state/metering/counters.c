@@ -159,30 +159,34 @@ static void read_row(row *r, ez_usage_sums *out) {
     *out = (ez_usage_sums){n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]};
 }
 
-void ez_counters_note(void *user, ez_usage_table which, int64_t id, const ez_usage_sums *total) {
-    ez_counters *counters = user;
+bool ez_counters_keep(ez_counters *counters, ez_usage_table which, int64_t id, const ez_usage_sums *total) {
     if (id < 0 || id > EZ_COUNTERS_ID_MAX) {
         if (!counters->has_warned)
             ez_log_warn("an id is too great for the counters in memory: it shows none", "id", EZ_LOG_INT(id));
         counters->has_warned = true;
-        return;
+        return false;
     }
     table *t = &counters->tables[which];
     row *r = find(t, id);
     if (r) {
         write_row(r, total);
-        return;
+        return true;
     }
     row *_Atomic *place;
     r = make(counters, t, id, &place);
     if (!r) {
         ez_log_error("there is no memory for a counter: it shows later", "id", EZ_LOG_INT(id));
-        return;
+        return false;
     }
     counters->slabs->used++;
     write_row(r, total);
     atomic_store_explicit(place, r, memory_order_release);
     atomic_fetch_add_explicit(&t->count, 1, memory_order_relaxed);
+    return true;
+}
+
+void ez_counters_note(void *user, ez_usage_table which, int64_t id, const ez_usage_sums *total) {
+    (void)ez_counters_keep(user, which, id, total);
 }
 
 bool ez_counters_get(const ez_counters *counters, ez_usage_table which, int64_t id, ez_usage_sums *out) {

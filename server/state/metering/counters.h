@@ -20,8 +20,9 @@ void ez_counters_destroy(ez_counters *counters); // NULL is fine; no reader may 
 // Reads every total; before anybody else does.
 ez_status ez_counters_load(ez_counters *counters, ez_store *store, ez_error *error) EZ_MUST_CHECK;
 
-// What a row stands at now: an ez_usage_total_fn, user is the ez_counters. Where there is no memory the row keeps what
-// it had, and the next one is taken.
+// What a row stands at now. False: it is not kept, its id being too great or memory short; the next one is tried again.
+bool ez_counters_keep(ez_counters *counters, ez_usage_table table, int64_t id, const ez_usage_sums *total);
+// The same as an ez_usage_total_fn, user is the ez_counters.
 void ez_counters_note(void *counters, ez_usage_table table, int64_t id, const ez_usage_sums *total);
 
 // False, and zeros: nothing was ever counted. counters may be NULL, for what works without a store's counters.

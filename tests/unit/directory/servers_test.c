@@ -63,6 +63,17 @@ Test(servers, each_follows_the_other, .init = open_both, .fini = close_both) {
     cr_assert_eq(ez_directory_count(two.directory, EZ__V1__KIND__KIND_MASTER), 30);
 }
 
+Test(servers, a_look_that_is_waited_for_finds_what_the_other_committed, .init = open_both, .fini = close_both) {
+    for (int i = 1; i <= 3; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%d", i);
+        given_master(&one, name);
+        cr_assert_eq(ez_directory_count(two.directory, EZ__V1__KIND__KIND_MASTER), i - 1);
+        cr_assert(ez_writer_look(two.writer, ez_test_patience_ms()));
+        cr_assert_eq(ez_directory_count(two.directory, EZ__V1__KIND__KIND_MASTER), i);
+    }
+}
+
 Test(servers, a_repeat_at_the_other_gets_the_same_answer, .init = open_both, .fini = close_both) {
     ez_error error = EZ_ERROR_INIT;
     ez_call *calls[2];

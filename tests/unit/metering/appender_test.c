@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ez/v1/usage.pb-c.h"
 #include "proto/runtime/clock.h"
 #include "server/state/metering/appender.h"
 #include "tests/support/expect.h"
@@ -320,10 +321,13 @@ Test(appender, chores_are_done_between_commits_and_when_nothing_comes) {
 
 // ---- Marks
 
+static Ez__V1__FlushUsageRequest said = EZ__V1__FLUSH_USAGE_REQUEST__INIT;
+
 static ez_status mark(test_call *c, uint64_t epoch, uint64_t sequence, const char *key) {
     ez_error_clear(&c->call.error);
     c->call.principal.id = 42;
     c->call.header.idempotency_key = (ez_slice){(const uint8_t *)key, strlen(key)};
+    c->append.request = &said.base;
     return ez_append_mark(&c->append, epoch, sequence);
 }
 
@@ -345,4 +349,23 @@ Test(appender, a_mark_is_a_sequence_or_a_key_or_none) {
     cr_assert_str_eq(calls[0].call.error.violations[0].field, "sequence");
     cr_assert_eq(mark(&calls[0], 0, 7, ""), EZ_INVALID_ARGUMENT);
     cr_assert_str_eq(calls[0].call.error.violations[0].field, "epoch");
+}
+
+Test(appender, a_key_marks_one_request_of_one_method) {
+    static const ez_method one = {.name = "ez.v1.Usage/Flush"}, two = {.name = "ez.v1.Logs/Ingest"};
+    Ez__V1__KeyUsage key = EZ__V1__KEY_USAGE__INIT, *keys[] = {&key};
+    key.id = 5;
+    calls[0].call.method = &one;
+    cr_assert_eq(mark(&calls[0], 0, 0, "key"), EZ_OK);
+    uint64_t epoch = calls[0].append.mark.epoch;
+    said.keys = keys;
+    said.n_keys = 1;
+    cr_assert_eq(mark(&calls[0], 0, 0, "key"), EZ_OK);
+    uint64_t other = calls[0].append.mark.epoch;
+    cr_assert_neq(other, epoch, "a batch's other half is not a repeat");
+    cr_assert_eq(mark(&calls[0], 0, 0, "key"), EZ_OK);
+    cr_assert_eq(calls[0].append.mark.epoch, other);
+    calls[0].call.method = &two;
+    cr_assert_eq(mark(&calls[0], 0, 0, "key"), EZ_OK);
+    cr_assert_neq(calls[0].append.mark.epoch, other);
 }

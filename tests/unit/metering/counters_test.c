@@ -56,7 +56,8 @@ Test(counters, what_was_never_counted_is_zero) {
     cr_assert_not(ez_counters_get(counters, EZ_USAGE_MASTERS, -1, &sums));
     cr_assert_not(ez_counters_get(counters, EZ_USAGE_MASTERS, INT64_MAX, &sums));
     cr_assert_not(ez_counters_get(NULL, EZ_USAGE_MASTERS, 7, &sums));
-    note(counters, EZ_USAGE_MASTERS, EZ_COUNTERS_ID_MAX + 1, 1);
+    cr_assert_not(ez_counters_keep(counters, EZ_USAGE_MASTERS, EZ_COUNTERS_ID_MAX + 1, &sums));
+    cr_assert(ez_counters_keep(counters, EZ_USAGE_MASTERS, 7, &sums));
     note(counters, EZ_USAGE_MASTERS, -1, 1);
     cr_assert_eq(ez_counters_count(counters, EZ_USAGE_MASTERS), 1, "ids beyond the bound are left to the store");
     ez_counters_destroy(counters);

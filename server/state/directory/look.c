@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Looks for other servers' commits that somebody waits for. Each is numbered; one that the thread begins stands for all
+// that were asked for until then.
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "proto/runtime/clock.h"
+#include "server/state/directory/group.h"
+
+bool ez_writer_has_others(const ez_writer *writer) {
+    return strcmp(ez_store_name(writer->options.store), "sqlite") != 0;
+}
+
+bool ez_writer_owes_look(const ez_writer *writer) {
+    return writer->looks.asked > writer->looks.ended;
+}
+
+void ez_writer_take_looks(ez_writer *writer) {
+    pthread_mutex_lock(&writer->lock);
+    uint64_t asked = writer->looks.asked;
+    bool is_owed = ez_writer_owes_look(writer);
+    pthread_mutex_unlock(&writer->lock);
+    if (!is_owed)
+        return;
+    ez_error error = EZ_ERROR_INIT;
+    bool failed = atomic_load(&writer->is_broken) || ez_writer_catch_up(writer, &error) != EZ_OK;
+    pthread_mutex_lock(&writer->lock);
+    writer->looks.ended = asked;
+    if (failed)
+        writer->looks.failed = asked;
+    pthread_cond_broadcast(&writer->looks.over);
+    pthread_mutex_unlock(&writer->lock);
+}
+
+bool ez_writer_look(ez_writer *writer, uint64_t timeout_ms) {
+    if (!ez_writer_has_others(writer))
+        return true;
+    uint64_t until_ms = ez_clock_mono_ms() + timeout_ms;
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000), .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    pthread_mutex_lock(&writer->lock);
+    uint64_t mine = writer->is_stopping ? UINT64_MAX : ++writer->looks.asked;
+    pthread_cond_signal(&writer->wake);
+    while (writer->looks.ended < mine && !writer->is_stopping &&
+           pthread_cond_timedwait(&writer->looks.over, &writer->lock, &until) != ETIMEDOUT) {
+    }
+    bool is_done = writer->looks.ended >= mine && writer->looks.failed < mine;
+    pthread_mutex_unlock(&writer->lock);
+    return is_done;
+}
