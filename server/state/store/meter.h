@@ -135,6 +135,7 @@ typedef struct ez_log_filter {
     int32_t status_code;                             // 0: any
     ez_log_class status_class;
     bool with_body;
+    bool hides_upstream; // q does not look at the upstream model: who asks may not know it
     size_t limit;    // records to give: at least 1, at most 10,000
     size_t look_max; // records to look at: at least 1, at most 10,000, or 5,000 of a key, API key, master or request id
 } ez_log_filter;
