@@ -296,8 +296,8 @@ ez_status ez_appender_submit(ez_appender *appender, ez_append *append, ez_error 
 
 // ---- Marks
 
-// An epoch that stands for an idempotency key. The first 8 bytes are enough: keys of one data plane within the days
-// that marks are kept, not everybody's for ever.
+// An epoch that stands for an idempotency key. The first 8 bytes are enough: keys of one data plane within a day, not
+// everybody's for ever.
 static uint64_t epoch_of_key(ez_slice key) {
     uint8_t hash[EZ_SHA256_LEN];
     ez_sha256(key.data, key.len, hash);
@@ -319,6 +319,7 @@ ez_status ez_append_mark(ez_append *append, uint64_t epoch, uint64_t sequence) {
     if (call->header.idempotency_key.len) {
         append->mark.epoch = epoch_of_key(call->header.idempotency_key);
         append->mark.sequence = 1;
+        append->mark.is_key = true;
     }
     return EZ_OK;
 }

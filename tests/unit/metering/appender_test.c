@@ -372,8 +372,10 @@ Test(appender, a_mark_is_a_sequence_or_a_key_or_none) {
     cr_assert_eq(mark(&calls[0], 7, 3, "key"), EZ_OK);
     cr_assert(calls[0].append.mark.epoch == 7 && calls[0].append.mark.sequence == 3);
     cr_assert_eq(calls[0].append.mark.data_plane_id, 42);
+    cr_assert_not(calls[0].append.mark.is_key);
     cr_assert_eq(mark(&calls[0], 0, 0, "key"), EZ_OK);
     cr_assert_eq(calls[0].append.mark.sequence, 1);
+    cr_assert(calls[0].append.mark.is_key);
     uint64_t epoch = calls[0].append.mark.epoch;
     cr_assert_neq(epoch, 0);
     cr_assert_eq(mark(&calls[1], 0, 0, "other key"), EZ_OK);
