@@ -34,7 +34,8 @@
 #include "server/state/metering/appender.h"
 
 #define DRAIN_MS        10000
-#define CLOSE_MS        5000 // for sockets and memory, once all is answered and durable
+#define STOP_MS         25000 // for everything, where the store is away too; service managers wait for 30 s
+#define CLOSE_MS        5000  // of it for sockets and memory, once all is answered and durable
 #define SERVER_ID_BYTES 8
 
 typedef struct server {
@@ -298,6 +299,7 @@ static void stop_webhooks(server *s) {
 }
 
 static void close_server(server *s, int exit_status) {
+    ez_exit_guard(STOP_MS, exit_status);
     if (s->fleet != NULL) {
         ez_fleet_stop(s->fleet);
     }
@@ -305,12 +307,14 @@ static void close_server(server *s, int exit_status) {
         ez_log_warn("some calls were not answered in time and are dropped");
     }
     ez_timer_destroy(s->timer);
-    ez_appender_destroy(s->usage_appender);
-    ez_appender_destroy(s->logs_appender);
+    ez_appender_stop(s->usage_appender);
+    ez_appender_stop(s->logs_appender);
     stop_webhooks(s);
     ez_core_stop(&s->core);
     ez_exit_guard(CLOSE_MS, exit_status);
     ez_rpc_close(s->rpc);
+    ez_appender_destroy(s->usage_appender); // a call that the drain gave up may have tried to submit until here
+    ez_appender_destroy(s->logs_appender);
     ez_bans_destroy(s->bans);
     ez_system_destroy(s->system);
     ez_usage_destroy(s->usage);

@@ -5,28 +5,38 @@
 #include "proto/runtime/exit_guard.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "proto/runtime/log.h"
 
-static unsigned guard_ms; // written before the thread is made
-static int guard_status;
+typedef struct guard {
+    unsigned timeout_ms;
+    int exit_status;
+} guard;
 
 static void *wait_and_end(void *arg) {
-    struct timespec left = {.tv_sec = (time_t)(guard_ms / 1000), .tv_nsec = (long)(guard_ms % 1000) * 1000000};
-    (void)arg;
+    guard own = *(guard *)arg;
+    free(arg);
+    struct timespec left = {.tv_sec = (time_t)(own.timeout_ms / 1000),
+                            .tv_nsec = (long)(own.timeout_ms % 1000) * 1000000};
     while (nanosleep(&left, &left) != 0) {
     }
-    ez_log_warn("closing connections took too long; all work was done, ending without it");
-    _exit(guard_status);
+    ez_log_warn("stopping took too long: ending without the rest; what was answered is done");
+    _exit(own.exit_status);
 }
 
 void ez_exit_guard(unsigned timeout_ms, int exit_status) {
     pthread_t thread;
-    guard_ms = timeout_ms;
-    guard_status = exit_status;
-    if (pthread_create(&thread, NULL, wait_and_end, NULL) == 0) {
+    guard *own = malloc(sizeof *own);
+    if (own == NULL) {
+        return;
+    }
+    *own = (guard){timeout_ms, exit_status};
+    if (pthread_create(&thread, NULL, wait_and_end, own) == 0) {
         (void)pthread_detach(thread);
+    } else {
+        free(own);
     }
 }

@@ -450,10 +450,12 @@ Test(logs, tenants_see_their_own_and_no_upstream) {
         cr_assert_eq(list->items[i]->master_id, acme->id);
         cr_assert_eq(list->items[i]->group_id, 0);
         cr_assert_eq(list->items[i]->api_key_id, 0);
+        cr_assert_eq(list->items[i]->data_plane_id, 0);
         cr_assert_str_eq(list->items[i]->upstream_model, "");
     }
-    list = ask(&tenant, "Logs/ListOwn", "{'q':'upstream'}");
+    list = ask(&tenant, "Logs/ListOwn", "{'q':'upstream','page_size':1}");
     cr_assert_eq(list->n_items, 0, "what is hidden can't be searched either");
+    cr_assert_str_eq(list->next_page_token, "", "an empty page with a next one would tell that it was found");
     list = ask(&tenant, "Logs/ListOwn", "{'q':'MINE'}");
     cr_assert_eq(list->n_items, 3);
     expect_refused(&tenant, EZ_INVALID_ARGUMENT, "FIELD_INVALID", "Logs/ListOwn", "{'group_id':5}");

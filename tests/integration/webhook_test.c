@@ -105,6 +105,7 @@ Test(webhook, tells_a_receiver_when_errors_pile_up) {
     cr_assert_eq(delivery->attempts, 1);
     cr_assert_str_eq(delivery->kind, "error_webhook");
     cr_assert_null(strstr(delivery->url, "t0ken"));
+    cr_assert_null(strstr(delivery->url, "hook"), "with some receivers the path is the secret");
     ship(500, "still down"); // within the cooldown
     ask(&w.admin, "Settings/SetErrorWebhook", "{'webhook':{'enabled':false}}");
     cr_assert_eq(receiver_count(receiver), 1);

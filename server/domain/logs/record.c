@@ -46,7 +46,6 @@ static void copy_numbers(const ez_log_row *row, Ez__V1__LogRecord *out) {
     out->id = row->id;
     out->master_id = row->master_id;
     out->key_id = row->key_id;
-    out->data_plane_id = row->data_plane_id;
     out->status_code = row->status_code;
     out->latency_ms = row->latency_ms;
     out->ttft_ms = row->ttft_ms;
@@ -63,6 +62,7 @@ static void copy_numbers(const ez_log_row *row, Ez__V1__LogRecord *out) {
 static bool copy_provider(const ez_log_row *row, Ez__V1__LogRecord *out, ez_arena *arena) {
     out->group_id = row->group_id;
     out->api_key_id = row->api_key_id;
+    out->data_plane_id = row->data_plane_id;
     out->upstream_model = text(row->upstream_model, arena);
     out->provider_type = text(row->provider_type, arena);
     return out->upstream_model && out->provider_type;

@@ -23,9 +23,9 @@ typedef struct ez_others {
     uint64_t seen_ms; // when something came from elsewhere; monotonic
     struct ez_others_table {
         uint64_t began_ms; // its last look; monotonic, 0: none yet
-        int64_t since_ns; // of the look that is under way
-        int64_t began_ns; // wall clock
-        int64_t after;    // ids up to here were looked at
+        int64_t since_ns;  // of the look that is under way
+        int64_t began_ns;  // wall clock
+        int64_t after;     // ids up to here were looked at
         bool is_under_way;
     } tables[EZ_USAGE_TABLES];
 } ez_others;

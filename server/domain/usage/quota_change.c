@@ -85,7 +85,8 @@ ez_status ez_quota_exhaust(void *self, ez_call *call, void *scene, ProtobufCMess
     return ez_call_reply_bytes(call, "", 0);
 }
 
-// Whether a key that were active would have to be exhausted at once: one with a limit of 0 has no period in which it works.
+// Whether a key that were active would have to be exhausted at once: one with a limit of 0 has no period in which it
+// works.
 static bool would_be_over(const ez_quota_batch *batch, const Ez__V1__Key *key) {
     ez_quota_facts facts = {
         .status = EZ__V1__KEY_STATUS__KEY_STATUS_ACTIVE,

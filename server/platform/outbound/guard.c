@@ -295,7 +295,8 @@ void ez_outbound_show_url(const char *url, char *out, size_t size) {
             break;
         }
     }
-    size_t path_len = strcspn(host + host_len, "?#");
-    snprintf(out, size, "%.*s%.*s", scheme != NULL ? (int)(scheme + 3 - url) : 0, url, (int)(host_len + path_len),
-             host);
+    const char *rest = host + host_len;
+    bool is_bare = rest[0] == '\0' || strcmp(rest, "/") == 0;
+    snprintf(out, size, "%.*s%.*s%s", scheme != NULL ? (int)(scheme + 3 - url) : 0, url, (int)host_len, host,
+             is_bare ? rest : "/…");
 }

@@ -48,5 +48,6 @@ ez_status ez_outbound_check_target(const ez_outbound_allow *allow, const ez_outb
 const char *ez_outbound_peer_fault(const ez_outbound_allow *allow, const ez_outbound_target *target,
                                    const ez_address *address);
 
-// A URL as it may be shown and kept: without credentials, query and fragment; cut at size.
+// A URL as it may be shown and kept: scheme, host and port, and "/…" for whatever follows, since with some receivers
+// the path is the secret; without credentials; cut at size.
 void ez_outbound_show_url(const char *url, char *out, size_t size);

@@ -34,6 +34,8 @@ struct ez_appender {
     size_t waiting;
     bool is_stopping;
 
+    bool is_joined; // whoever stops it
+
     // The thread's own.
     ez_append *held; // its handler has run, and the last group had no room for it
     ez_append *group[GROUP_CALLS];
@@ -191,9 +193,18 @@ static bool wait_for_work(ez_appender *appender) {
     return goes_on;
 }
 
+static bool is_stopping(ez_appender *appender) {
+    pthread_mutex_lock(&appender->lock);
+    bool stopping = appender->is_stopping;
+    pthread_mutex_unlock(&appender->lock);
+    return stopping;
+}
+
+// None while it stops: what was submitted is waited for, and a chore on a store that is away lasts as long as a commit.
 static void do_chore(ez_appender *appender) {
     uint64_t now = ez_clock_mono_ms();
-    if (!appender->options.chore || (!appender->has_more_chores && now < appender->chore_next_ms))
+    if (!appender->options.chore || (!appender->has_more_chores && now < appender->chore_next_ms) ||
+        is_stopping(appender))
         return;
     bool more = false;
     appender->options.chore(appender->options.chore_user, &more);
@@ -241,14 +252,21 @@ ez_status ez_appender_create(const ez_appender_options *options, ez_appender **o
     return EZ_OK;
 }
 
-void ez_appender_destroy(ez_appender *appender) {
-    if (!appender)
+void ez_appender_stop(ez_appender *appender) {
+    if (!appender || appender->is_joined)
         return;
     pthread_mutex_lock(&appender->lock);
     appender->is_stopping = true;
     pthread_cond_signal(&appender->wake);
     pthread_mutex_unlock(&appender->lock);
     pthread_join(appender->thread, NULL);
+    appender->is_joined = true;
+}
+
+void ez_appender_destroy(ez_appender *appender) {
+    if (!appender)
+        return;
+    ez_appender_stop(appender);
     pthread_cond_destroy(&appender->wake);
     pthread_mutex_destroy(&appender->lock);
     free(appender);
@@ -278,9 +296,9 @@ ez_status ez_appender_submit(ez_appender *appender, ez_append *append, ez_error 
 
 // ---- Marks
 
-// An epoch that stands for an idempotency key and for what was said under it: one key for two halves of a batch, sent to
-// two routes, must not lose the second. The first 8 bytes are enough: calls of one data plane within the days that
-// marks are kept, not everybody's for ever.
+// An epoch that stands for an idempotency key and for what was said under it: one key for two halves of a batch, sent
+// to two routes, must not lose the second. The first 8 bytes are enough: calls of one data plane within a day, not
+// everybody's for ever.
 static ez_status epoch_of_key(const ez_append *append, uint64_t *epoch) {
     ez_call *call = append->call;
     ez_slice key = call->header.idempotency_key;
@@ -316,5 +334,6 @@ ez_status ez_append_mark(ez_append *append, uint64_t epoch, uint64_t sequence) {
     if (!call->header.idempotency_key.len)
         return EZ_OK;
     append->mark.sequence = 1;
+    append->mark.is_key = true;
     return epoch_of_key(append, &append->mark.epoch);
 }

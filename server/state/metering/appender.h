@@ -7,7 +7,7 @@
 // Threads. Submit: any. Handlers, committed and done: the appender's own.
 //
 // Locking: one mutex guards the queue; it is never held while a handler or the store runs. Teardown: refuse new calls,
-// finish what was accepted, stop, free.
+// finish what was accepted, without chores in between, stop; free once nobody can submit any more.
 #pragma once
 
 #include "proto/runtime/call.h"
@@ -51,7 +51,10 @@ typedef struct ez_appender_options {
 } ez_appender_options;
 
 ez_status ez_appender_create(const ez_appender_options *options, ez_appender **out, ez_error *error) EZ_MUST_CHECK;
-// Finishes what was submitted, then ends the thread. NULL is fine.
+// Finishes what was submitted, then ends the thread; submit refuses from then on. NULL and a second time are fine, two
+// threads at once are not.
+void ez_appender_stop(ez_appender *appender);
+// Stops it first where that was not done. Nobody may submit any more. NULL is fine.
 void ez_appender_destroy(ez_appender *appender);
 
 // RESOURCE_EXHAUSTED (APPEND_QUEUE_FULL) and UNAVAILABLE (STOPPING): done will not be called.

@@ -109,9 +109,10 @@ static void put_status(const ez_log_filter *filter, ez_buf *out) {
 
 // Both find plain text, so nothing has to be escaped, and both know letters' case of ASCII only.
 static void put_q(ez_log_page *page, ez_buf *out) {
-    static const char *const columns[] = {"model", "upstream_model", "request_id", "error_message"};
+    static const char *const columns[] = {"model", "request_id", "error_message", "upstream_model"};
+    size_t count = sizeof columns / sizeof columns[0] - (page->filter->hides_upstream ? 1 : 0);
     int at = bind(page, page->q);
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
+    for (size_t i = 0; i < count; i++)
         ez_buf_printf(out,
                       page->dialect == EZ_LOG_SQLITE ? "%s instr(lower(%s), $%d) > 0"
                                                      : "%s strpos(lower(%s COLLATE \"C\"), $%d) > 0",

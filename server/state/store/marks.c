@@ -19,7 +19,13 @@ static int compare(const void *left, const void *right) {
     const ez_marks_row *a = left, *b = right;
     if (a->data_plane_id != b->data_plane_id)
         return a->data_plane_id < b->data_plane_id ? -1 : 1;
+    if (a->is_key != b->is_key)
+        return a->is_key ? 1 : -1;
     return a->epoch < b->epoch ? -1 : a->epoch > b->epoch;
+}
+
+static ez_marks_row row_of(const ez_mark *mark) {
+    return (ez_marks_row){.data_plane_id = mark->data_plane_id, .is_key = mark->is_key, .epoch = mark->epoch};
 }
 
 ez_status ez_marks_init(ez_marks *marks, const void *batches, size_t count, size_t stride, ez_error *error) {
@@ -33,7 +39,7 @@ ez_status ez_marks_init(ez_marks *marks, const void *batches, size_t count, size
     for (size_t i = 0; i < count; i++) {
         const ez_mark *mark = mark_at(batches, i, stride);
         if (mark->epoch)
-            rows[named++] = (ez_marks_row){.data_plane_id = mark->data_plane_id, .epoch = mark->epoch};
+            rows[named++] = row_of(mark);
     }
     qsort(rows, named, sizeof *rows, compare);
     for (size_t i = 0; i < named; i++) {
@@ -56,13 +62,16 @@ void ez_marks_clear(ez_marks *marks) {
     }
 }
 
-static ez_marks_row *find(ez_marks *marks, int64_t data_plane_id, uint64_t epoch) {
-    ez_marks_row key = {.data_plane_id = data_plane_id, .epoch = epoch};
+static ez_marks_row *find(ez_marks *marks, ez_marks_row key) {
     return marks->count ? bsearch(&key, marks->rows, marks->count, sizeof key, compare) : NULL;
 }
 
-void ez_marks_found(ez_marks *marks, int64_t data_plane_id, uint64_t epoch, uint64_t sequence) {
-    ez_marks_row *row = find(marks, data_plane_id, epoch);
+int64_t ez_marks_stream(const ez_marks_row *row, ez_stream stream) {
+    return row->is_key ? EZ_STREAM_KEYS + (int64_t)stream : (int64_t)stream;
+}
+
+void ez_marks_found(ez_marks *marks, int64_t data_plane_id, int64_t stream, uint64_t epoch, uint64_t sequence) {
+    ez_marks_row *row = find(marks, (ez_marks_row){data_plane_id, stream >= EZ_STREAM_KEYS, epoch, 0, false});
     if (row)
         row->sequence = sequence;
 }
@@ -70,7 +79,7 @@ void ez_marks_found(ez_marks *marks, int64_t data_plane_id, uint64_t epoch, uint
 void ez_marks_take(ez_marks *marks, void *batches, size_t count, size_t stride) {
     for (size_t i = 0; i < count; i++) {
         ez_mark *mark = mark_at(batches, i, stride);
-        ez_marks_row *row = mark->epoch ? find(marks, mark->data_plane_id, mark->epoch) : NULL;
+        ez_marks_row *row = mark->epoch ? find(marks, row_of(mark)) : NULL;
         mark->expected = row ? row->sequence + 1 : 0;
         if (row && mark->sequence <= row->sequence) {
             mark->outcome = EZ_MARK_REPEATED;
@@ -78,8 +87,10 @@ void ez_marks_take(ez_marks *marks, void *batches, size_t count, size_t stride) 
             mark->outcome = EZ_MARK_GAP;
         } else {
             mark->outcome = EZ_MARK_TAKEN;
-            if (row)
-                *row = (ez_marks_row){row->data_plane_id, row->epoch, mark->sequence, true};
+            if (row) {
+                row->sequence = mark->sequence;
+                row->is_moved = true;
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ typedef struct ez_mark {
     int64_t data_plane_id;
     uint64_t epoch;          // 0: no mark, the batch counts each time
     uint64_t sequence;       // 1, 2, …
+    bool is_key;             // of an Idempotency-Key: apart from those of processes, and kept for a day only
     ez_mark_outcome outcome; // result
     uint64_t expected;       // result, of a gap
 } ez_mark;
@@ -111,7 +112,7 @@ typedef struct ez_log_limits {
     int64_t max_records; // and the oldest beyond so many; 0: no bound
 } ez_log_limits;
 // One bounded step of forgetting: whole partitions where there are any, else at most max_rows rows; and what rollups
-// and marks (30 days) have outlived. *more: call again.
+// and marks (30 days; of Idempotency-Keys 24 hours) have outlived. *more: call again.
 ez_status ez_store_trim_logs(ez_store *store, const ez_log_limits *limits, int64_t now_ns, size_t max_rows, bool *more,
                              ez_error *error) EZ_MUST_CHECK;
 // How many records there are, and the time of the oldest (0: none).
@@ -134,6 +135,7 @@ typedef struct ez_log_filter {
     const char *model, *q, *request_id;              // NULL or "": any; q is plain text: % and _ mean themselves
     int32_t status_code;                             // 0: any
     ez_log_class status_class;
+    bool hides_upstream; // q does not look at the upstream model: who asks may not know it
     bool with_body;
     size_t limit;    // records to give: at least 1, at most 10,000
     size_t look_max; // records to look at: at least 1, at most 10,000, or 5,000 of a key, API key, master or request id

@@ -6,6 +6,7 @@
 #include "server/state/store/meter.h"
 
 #define EZ_MARKS_KEEP_NS   INT64_C(2592000000000000) // 30 days
+#define EZ_KEYS_KEEP_NS    INT64_C(86400000000000)   // 24 hours, as everywhere: one for each call, not for each process
 #define EZ_DELIVERIES_KEEP 10000
 #define EZ_DAY_NS          INT64_C(86400000000000)
 

@@ -49,13 +49,16 @@ Test(record, a_row_gives_back_what_it_was_made_of) {
 Test(record, a_tenant_does_not_see_the_upstream) {
     ez_log_row row;
     ez_record_to_row(given_record(), &row);
+    row.data_plane_id = 9;
     Ez__V1__LogRecord *own = ez_record_from_row(&row, true, &arena);
     cr_assert_not_null(own);
     cr_assert_eq(own->group_id, 0);
     cr_assert_eq(own->api_key_id, 0);
+    cr_assert_eq(own->data_plane_id, 0);
     cr_assert_str_eq(own->upstream_model, "");
     cr_assert_str_eq(own->provider_type, "");
     cr_assert_str_eq(own->model, "m");
     cr_assert_eq(own->key_id, 2);
+    cr_assert_eq(ez_record_from_row(&row, false, &arena)->data_plane_id, 9);
     ez_arena_fini(&arena);
 }

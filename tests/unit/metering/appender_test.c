@@ -296,6 +296,16 @@ Test(appender, an_end_finishes_what_was_submitted) {
     cr_assert(are_done(0, 150));
 }
 
+Test(appender, once_stopped_it_refuses_and_can_still_be_asked) {
+    cr_assert_eq(submit(0), EZ_OK);
+    ez_appender_stop(appender);
+    cr_assert(are_done(0, 1));
+    cr_assert_eq(submit(1), EZ_UNAVAILABLE);
+    ez_appender_stop(appender);
+    cr_assert_eq(submit(1), EZ_UNAVAILABLE);
+    cr_assert_not(atomic_load(&calls[1].is_done));
+}
+
 // ---- Chores
 
 static atomic_int chores;
@@ -319,6 +329,37 @@ Test(appender, chores_are_done_between_commits_and_when_nothing_comes) {
     ez_appender_destroy(other);
 }
 
+// A chore that always has more to do is done once between any two commits, but not while what waits is finished.
+static void chore_without_end(void *user, bool *more) {
+    (void)user;
+    *more = true;
+    atomic_fetch_add(&chores, 1);
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+static void *stop_it(void *user) {
+    ez_appender_stop(user);
+    return NULL;
+}
+
+Test(appender, a_stop_does_not_wait_for_chores) {
+    ez_appender_options options = {.stream = EZ_STREAM_USAGE, .queue = 300, .chore = chore_without_end};
+    ez_error error = EZ_ERROR_INIT;
+    ez_appender_destroy(appender);
+    expect_ok(ez_appender_create(&options, &appender, &error), &error);
+    given_a_busy_store();
+    for (int i = 1; i < 300; i++)
+        cr_assert_eq(submit(i), EZ_OK);
+    int before = atomic_load(&chores);
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, stop_it, appender), 0);
+    expect_soon(submit(300) == EZ_UNAVAILABLE);
+    hold_store(false);
+    pthread_join(thread, NULL);
+    cr_assert(are_done(0, 300));
+    cr_assert_eq(atomic_load(&chores), before);
+}
+
 // ---- Marks
 
 static Ez__V1__FlushUsageRequest said = EZ__V1__FLUSH_USAGE_REQUEST__INIT;
@@ -335,8 +376,10 @@ Test(appender, a_mark_is_a_sequence_or_a_key_or_none) {
     cr_assert_eq(mark(&calls[0], 7, 3, "key"), EZ_OK);
     cr_assert(calls[0].append.mark.epoch == 7 && calls[0].append.mark.sequence == 3);
     cr_assert_eq(calls[0].append.mark.data_plane_id, 42);
+    cr_assert_not(calls[0].append.mark.is_key);
     cr_assert_eq(mark(&calls[0], 0, 0, "key"), EZ_OK);
     cr_assert_eq(calls[0].append.mark.sequence, 1);
+    cr_assert(calls[0].append.mark.is_key);
     uint64_t epoch = calls[0].append.mark.epoch;
     cr_assert_neq(epoch, 0);
     cr_assert_eq(mark(&calls[1], 0, 0, "other key"), EZ_OK);

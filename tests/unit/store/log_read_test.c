@@ -71,8 +71,8 @@ static bool is_wanted(const ez_log_filter *filter, const ez_log_row *row) {
            (!filter->status_code || row->status_code == filter->status_code) &&
            is_class(row->status_code, filter->status_class) &&
            (!filter->q || !filter->q[0] || has_part(row->model, filter->q) ||
-            has_part(row->upstream_model, filter->q) || has_part(row->request_id, filter->q) ||
-            has_part(row->error_message, filter->q));
+            (!filter->hides_upstream && has_part(row->upstream_model, filter->q)) ||
+            has_part(row->request_id, filter->q) || has_part(row->error_message, filter->q));
 }
 
 // ---- What comes
@@ -215,6 +215,13 @@ Test(log_read, finds_by_each_filter) {
     };
     for (size_t i = 0; i < sizeof filters / sizeof filters[0]; i++)
         cr_assert_gt(found(filters[i]), 0u, "filter %zu", i);
+}
+
+Test(log_read, a_hidden_upstream_is_not_looked_at) {
+    cr_assert_eq(found((ez_log_filter){.q = "UPSTREAM-x", .hides_upstream = true}), 0u);
+    cr_assert_gt(found((ez_log_filter){.q = "mini", .hides_upstream = true}), 0u);
+    cr_assert_gt(found((ez_log_filter){.q = "eq-77", .hides_upstream = true}), 0u);
+    cr_assert_gt(found((ez_log_filter){.q = "RATE", .hides_upstream = true}), 0u);
 }
 
 Test(log_read, takes_texts_as_they_are) {

@@ -221,6 +221,26 @@ Test(store_logs, old_marks_are_forgotten) {
     expect_rows("SELECT data_plane_id, stream FROM marks ORDER BY data_plane_id, stream", "0|1\n0|2\n1|1\n1|2\n");
 }
 
+Test(store_logs, the_mark_of_a_key_is_its_own_and_stays_for_a_day) {
+    static const int64_t hours[] = {0, 23, 25, 24 * 29};
+    for (int i = 0; i < 4; i++) {
+        for (int is_key = 0; is_key < 2; is_key++) {
+            ez_log_batch logs = {.mark = {.data_plane_id = i, .epoch = 1, .sequence = 1, .is_key = is_key}};
+            ez_usage_batch usage = {.mark = {.data_plane_id = i, .epoch = 1, .sequence = 1, .is_key = is_key}};
+            int64_t then = NOW - hours[i] * (DAY_NS / 24);
+            for (int again = 0; again < 2; again++) {
+                cr_assert_eq(ez_store_add_logs(store, &logs, 1, then, NULL), EZ_OK);
+                cr_assert_eq(logs.mark.outcome, again ? EZ_MARK_REPEATED : EZ_MARK_TAKEN);
+                cr_assert_eq(ez_store_add_usage(store, &usage, 1, then, NULL, NULL, NULL), EZ_OK);
+                cr_assert_eq(usage.mark.outcome, again ? EZ_MARK_REPEATED : EZ_MARK_TAKEN);
+            }
+        }
+    }
+    trim_all(0, 0, 1);
+    expect_rows("SELECT data_plane_id, stream FROM marks ORDER BY data_plane_id, stream",
+                "0|1\n0|2\n0|257\n0|258\n1|1\n1|2\n1|257\n1|258\n2|1\n2|2\n3|1\n3|2\n");
+}
+
 // ---- Deliveries
 
 Test(store_logs, deliveries_are_replaced_and_bounded) {

@@ -6,13 +6,13 @@
 #include "server/state/store/postgres/meter.h"
 
 ez_status ez_pg_push_read_marks(ez_pg_attempt *try, ez_stream stream, const ez_marks *marks, ez_error *error) {
-    static const char text[] = "SELECT data_plane_id, epoch, sequence FROM marks WHERE (data_plane_id, stream, epoch) "
-                               "IN (SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[]))";
+    static const char text[] = "SELECT data_plane_id, stream, epoch, sequence FROM marks WHERE (data_plane_id, stream, "
+                               "epoch) IN (SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[]))";
     ez_auto(ez_pg_arrays) arrays;
     ez_pg_arrays_init(&arrays, "iii");
     for (size_t i = 0; i < marks->count; i++) {
         ez_pg_arrays_int(&arrays, marks->rows[i].data_plane_id);
-        ez_pg_arrays_int(&arrays, stream);
+        ez_pg_arrays_int(&arrays, ez_marks_stream(&marks->rows[i], stream));
         ez_pg_arrays_int(&arrays, (int64_t)marks->rows[i].epoch);
     }
     return ez_pg_push_arrays(try, text, &arrays, error);
@@ -20,8 +20,8 @@ ez_status ez_pg_push_read_marks(ez_pg_attempt *try, ez_stream stream, const ez_m
 
 void ez_pg_take_marks(ez_marks *marks, const PGresult *result) {
     for (int i = 0; i < PQntuples(result); i++)
-        ez_marks_found(marks, ez_pg_int(result, i, 0), (uint64_t)ez_pg_int(result, i, 1),
-                       (uint64_t)ez_pg_int(result, i, 2));
+        ez_marks_found(marks, ez_pg_int(result, i, 0), ez_pg_int(result, i, 1), (uint64_t)ez_pg_int(result, i, 2),
+                       (uint64_t)ez_pg_int(result, i, 3));
 }
 
 ez_status ez_pg_push_write_marks(ez_pg_attempt *try, ez_stream stream, const ez_marks *marks, int64_t now_ns,
@@ -38,7 +38,7 @@ ez_status ez_pg_push_write_marks(ez_pg_attempt *try, ez_stream stream, const ez_
         if (!row->is_moved)
             continue;
         ez_pg_arrays_int(&arrays, row->data_plane_id);
-        ez_pg_arrays_int(&arrays, stream);
+        ez_pg_arrays_int(&arrays, ez_marks_stream(row, stream));
         ez_pg_arrays_int(&arrays, (int64_t)row->epoch);
         ez_pg_arrays_int(&arrays, (int64_t)row->sequence);
         ez_pg_arrays_int(&arrays, now_ns);

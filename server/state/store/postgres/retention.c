@@ -152,7 +152,8 @@ static const char trim_level[] =
     "DELETE FROM rollups WHERE ctid = ANY (ARRAY (SELECT ctid FROM rollups WHERE step = $1 AND level = $2 AND time_s < "
     "$3 ORDER BY time_s LIMIT $4))";
 static const char trim_mark_rows[] =
-    "DELETE FROM marks WHERE ctid = ANY (ARRAY (SELECT ctid FROM marks WHERE time_ns < $1 ORDER BY time_ns LIMIT $2))";
+    "DELETE FROM marks WHERE ctid = ANY (ARRAY (SELECT ctid FROM marks WHERE time_ns < $1 AND (time_ns < $2 OR stream "
+    ">= 256) ORDER BY time_ns LIMIT $3))";
 
 static ez_status trim_rollups(trim *work, ez_pg_attempt *try, ez_error *error) {
     ez_rollup_edges want = ez_rollup_edges_at(work->now_ns);
@@ -184,6 +185,7 @@ static ez_status trim_rollups(trim *work, ez_pg_attempt *try, ez_error *error) {
 static ez_status trim_marks(trim *work, ez_pg_attempt *try, ez_error *error) {
     ez_pg_params params = {0};
     ez_pg_autoclear PGresult *deleted = NULL;
+    ez_pg_put_int(&params, work->now_ns - EZ_KEYS_KEEP_NS);
     ez_pg_put_int(&params, work->now_ns - EZ_MARKS_KEEP_NS);
     ez_pg_put_int(&params, work->max_rows);
     ez_status status = ez_pg_run(try->conn, trim_mark_rows, &params, try->deadline, &deleted, error);

@@ -73,7 +73,8 @@ static const char *const fixed_texts[EZ_SQLITE_PUT_ROW] = {
     [EZ_SQLITE_MOVE_EDGES] = ez_sqlite_move_edges,
     [EZ_SQLITE_TRIM_ROLLUPS] = ez_sqlite_trim_rollups,
     [EZ_SQLITE_TRIM_MARKS] = "DELETE FROM marks WHERE (data_plane_id, stream, epoch) IN (SELECT data_plane_id, stream, "
-                             "epoch FROM marks WHERE time_ns < $1 ORDER BY time_ns LIMIT $2)",
+                             "epoch FROM marks WHERE time_ns < $1 AND (time_ns < $2 OR stream >= 256) ORDER BY time_ns "
+                             "LIMIT $3)",
     [EZ_SQLITE_PUT_DELIVERY] = "INSERT OR REPLACE INTO deliveries (id, created_ns, kind, url, status, attempts, "
                                "http_status, error, finished_ns) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     [EZ_SQLITE_TRIM_DELIVERIES] = "DELETE FROM deliveries WHERE id <= (SELECT id FROM deliveries ORDER BY id DESC "

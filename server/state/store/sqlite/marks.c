@@ -9,7 +9,7 @@ ez_status ez_sqlite_read_marks(ez_sqlite_conn *conn, ez_stream stream, ez_marks 
     for (size_t i = 0; !status && i < marks->count; i++) {
         ez_marks_row *row = &marks->rows[i];
         sqlite3_bind_int64(statement, 1, row->data_plane_id);
-        sqlite3_bind_int(statement, 2, stream);
+        sqlite3_bind_int64(statement, 2, ez_marks_stream(row, stream));
         sqlite3_bind_int64(statement, 3, (int64_t)row->epoch);
         int code = sqlite3_step(statement);
         if (code == SQLITE_ROW)
@@ -30,7 +30,7 @@ ez_status ez_sqlite_write_marks(ez_sqlite_conn *conn, ez_stream stream, const ez
         if (!row->is_moved)
             continue;
         sqlite3_bind_int64(statement, 1, row->data_plane_id);
-        sqlite3_bind_int(statement, 2, stream);
+        sqlite3_bind_int64(statement, 2, ez_marks_stream(row, stream));
         sqlite3_bind_int64(statement, 3, (int64_t)row->epoch);
         sqlite3_bind_int64(statement, 4, (int64_t)row->sequence);
         sqlite3_bind_int64(statement, 5, now_ns);

@@ -147,8 +147,9 @@ static ez_status trim_rollups(trim *work, ez_error *error) {
 }
 
 static ez_status trim_marks(trim *work, ez_error *error) {
-    int64_t gone = 0, numbers[2] = {work->now_ns - EZ_MARKS_KEEP_NS, work->max_rows};
-    ez_status status = run_numbers(work, EZ_SQLITE_TRIM_MARKS, numbers, 2, &gone, error);
+    int64_t gone = 0;
+    int64_t numbers[3] = {work->now_ns - EZ_KEYS_KEEP_NS, work->now_ns - EZ_MARKS_KEEP_NS, work->max_rows};
+    ez_status status = run_numbers(work, EZ_SQLITE_TRIM_MARKS, numbers, 3, &gone, error);
     work->more = gone == work->max_rows;
     return status;
 }
