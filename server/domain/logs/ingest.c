@@ -4,9 +4,11 @@
 // call's answer is written when that is durable. A record whose time can't be right is refused alone: a data plane
 // sends its batch again until it is taken, and one bad clock must not hold up the rest for ever.
 //
-// Awkward: ids that are not known here are kept as they are. A record may arrive after its key was deleted.
+// Awkward: ids that are not known here are kept as they are. A record may arrive after its key was deleted. A key
+// without its master, or an API key without its group, gets the one it has here: else a tenant would not see it.
 #include <stdio.h>
 
+#include "proto/runtime/wire.h"
 #include "server/domain/logs/inside.h"
 #include "server/domain/logs/record.h"
 #include "server/state/metering/appender.h"
@@ -14,6 +16,8 @@
 #define AHEAD_MAX_NS (3600 * NS_PER_S)
 #define BODY_MAX     (64u << 10)
 #define REFUSED_MAX  100 // told by name
+
+enum { F_OWNER = 2 }; // Key.master_id, ApiKey.group_id
 
 // From the handler to the answer.
 typedef struct note {
@@ -39,12 +43,28 @@ static ez_status refuse(note *n, size_t index, const char *reason, const char *m
 
 // What is judged by, once for a batch.
 typedef struct judge {
+    const ez_directory *directory;
     int64_t now_ns, oldest_ns;
     bool keeps_bodies;
     int64_t data_plane_id;
 } judge;
 
+// What a key or API key belongs to; 0 where it is not known here. Within a reading section.
+static int64_t owner_of(const ez_directory *directory, int kind, int64_t id) {
+    const ez_entry *entry = id ? ez_directory_get(directory, kind, id) : NULL;
+    ez_wire_field found = {0};
+    if (entry) {
+        ez_slice data = ez_entry_data(entry);
+        (void)ez_wire_find(data.data, data.len, F_OWNER, &found);
+    }
+    return (int64_t)found.varint;
+}
+
 static void complete(const judge *by, ez_log_row *row) {
+    if (!row->master_id)
+        row->master_id = owner_of(by->directory, EZ__V1__KIND__KIND_KEY, row->key_id);
+    if (!row->group_id)
+        row->group_id = owner_of(by->directory, EZ__V1__KIND__KIND_API_KEY, row->api_key_id);
     row->received_ns = by->now_ns;
     row->data_plane_id = by->data_plane_id;
     if (!by->keeps_bodies)
@@ -102,7 +122,8 @@ ez_status ez_handle_logs_ingest(ez_logs *self, ez_call *call, ez_append *append,
     if (status != EZ_OK)
         return status;
     // When it arrived, not when its turn came: waiting makes no record too old.
-    judge by = {.now_ns = call->time_ns,
+    judge by = {.directory = self->options.directory,
+                .now_ns = call->time_ns,
                 .oldest_ns = call->time_ns - features.retention_days * DAY_NS,
                 .keeps_bodies = features.keeps_bodies,
                 .data_plane_id = call->principal.id};
@@ -114,7 +135,9 @@ ez_status ez_handle_logs_ingest(ez_logs *self, ez_call *call, ez_append *append,
     if (!n->refused)
         return ez_no_memory(&call->error);
     size_t count = 0;
+    ez_directory_enter();
     status = make_rows(&by, request, rows, &count, n, call);
+    ez_directory_leave();
     if (status != EZ_OK)
         return status;
     append->logs = rows;

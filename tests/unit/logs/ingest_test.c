@@ -113,6 +113,17 @@ Test(ingest, no_more_than_a_hundred_are_told) {
     ez__v1__ingest_logs_response__free_unpacked(reply, NULL);
 }
 
+Test(ingest, a_key_without_its_master_gets_it) {
+    int64_t master = given_master(w, "acme")->id;
+    records[0].key_id = records[1].key_id = given_key(w, master, "web")->id;
+    records[1].master_id = 99;
+    records[2].key_id = 4711;
+    cr_assert_eq(ez_handle_logs_ingest(logs, &a_call, &append, &request), EZ_OK);
+    cr_assert_eq(append.logs[0].master_id, master);
+    cr_assert_eq(append.logs[1].master_id, 99, "as the data plane says");
+    cr_assert_eq(append.logs[2].master_id, 0, "not known here");
+}
+
 static uint8_t body[BODY_K << 10];
 
 Test(ingest, bodies_are_kept_only_where_the_feature_says_so_and_cut) {
