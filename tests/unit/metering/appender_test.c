@@ -347,6 +347,7 @@ Test(appender, a_stop_does_not_wait_for_chores) {
     ez_error error = EZ_ERROR_INIT;
     ez_appender_destroy(appender);
     expect_ok(ez_appender_create(&options, &appender, &error), &error);
+    expect_soon(atomic_load(&chores) > 0); // from here on one follows each commit
     given_a_busy_store();
     for (int i = 1; i < 300; i++)
         cr_assert_eq(submit(i), EZ_OK);
