@@ -138,6 +138,31 @@ Test(usage, an_idempotency_key_stands_for_a_sequence) {
     cr_assert_eq(key_now()->request_count, 7);
 }
 
+Test(usage, what_another_server_has_just_made_is_counted) {
+    if (!w.server.is_postgres)
+        cr_skip_test("several servers need PostgreSQL");
+    ez_world second = {.kept = NULL};
+    given_second_server(&second.server, &w.server);
+    given_callers(&second);
+    ez_caller there = caller_with(&second, plane.token);
+    int64_t ids[10];
+    for (int i = 0; i < 10; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "new%d", i);
+        key = given_key(&w.admin, acme->id, name);
+        ids[i] = key->id;
+        cr_assert_eq(flush(&there, 7, i + 1, 3)->skipped, 0, "key %d", i);
+    }
+    for (int i = 0; i < 10; i++) {
+        Ez__V1__Key *counted = ask(&second.admin, "Keys/Get", "{'id':%" PRId64 "}", ids[i]);
+        cr_assert_eq(counted->request_count, 3);
+    }
+    Ez__V1__FlushUsageResponse *reply = ask(&there, "Usage/Flush", "{'keys':[{'id':%" PRId64 "}]}", ids[9] + 1);
+    cr_assert_eq(reply->skipped, 1, "nobody made it");
+    end_callers(&second);
+    end_server(&second.server);
+}
+
 Test(usage, many_data_planes_at_once_add_up) {
     enum { PLANES = 8, FLUSHES = 25 };
     ez_caller planes[PLANES];

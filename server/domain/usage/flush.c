@@ -3,6 +3,10 @@
 // Usage.Flush: from a message to rows, and after the commit to an event and the reply. An API key's numbers are its
 // group's too; a key's are its master's, unless the flush speaks of masters itself.
 //
+// Awkward: a key that another server made may be used and flushed here before this server has read of it. Ids are given
+// in the order of commits, so one that is beyond what is known here may be such a key: then others' commits are read
+// first, or the flush is refused, lest its mark moves and the numbers are lost.
+//
 // Awkward: which numbers are the system's. API keys tell of attempts at providers, keys and masters of clients'
 // requests, and one data plane flushes both: only masters' count live, or a request would count twice.
 #include <string.h>
@@ -13,6 +17,7 @@
 #include "server/domain/usage/inside.h"
 
 #define UNKNOWN_MAX 100
+#define LOOK_MS     2000        // the appender waits, and all flushes with it
 #define ARENA_FLUSH (96u << 20) // 150,000 items as messages and as rows
 
 enum { F_KEY_MASTER = 2, F_KEY_UNIT = 16, F_API_KEY_GROUP = 2 };
@@ -141,6 +146,38 @@ static void add_masters(flush *f) {
     }
 }
 
+static int64_t greatest_id(const flush *f, int kind) {
+    const ez_entry *last = ez_directory_next(f->directory, kind, INT64_MAX, true);
+    return last ? ez_entry_id(last) : 0;
+}
+
+// The first id that may be newer than the directory; 0: none.
+static int64_t find_newer(const flush *f) {
+    const Ez__V1__FlushUsageRequest *request = f->request;
+    int64_t newer = 0;
+    ez_directory_enter();
+    int64_t api_key = greatest_id(f, KIND_API_KEY), key = greatest_id(f, KIND_KEY),
+            master = greatest_id(f, KIND_MASTER);
+    for (size_t i = 0; i < request->n_api_keys && !newer; i++)
+        newer = request->api_keys[i]->id > api_key ? request->api_keys[i]->id : 0;
+    for (size_t i = 0; i < request->n_keys && !newer; i++)
+        newer = request->keys[i]->id > key ? request->keys[i]->id : 0;
+    for (size_t i = 0; i < request->n_masters && !newer; i++)
+        newer = request->masters[i]->id > master ? request->masters[i]->id : 0;
+    ez_directory_leave();
+    return newer;
+}
+
+static ez_status await_newer(flush *f, ez_writer *writer) {
+    int64_t newer = find_newer(f);
+    if (!newer || ez_writer_look(writer, LOOK_MS))
+        return EZ_OK;
+    return ez_call_fail(f->call, EZ_UNAVAILABLE, "USAGE_AHEAD",
+                        "this server can't tell yet whether another one made %lld: nothing was added, repeat it with "
+                        "the same sequence",
+                        (long long)newer);
+}
+
 static ez_status gather(flush *f) {
     const Ez__V1__FlushUsageRequest *request = f->request;
     size_t room = 2 * request->n_api_keys + 2 * request->n_keys + request->n_masters;
@@ -211,7 +248,9 @@ ez_status ez_handle_usage_flush(struct ez_usage *self, ez_call *call, struct ez_
     f->reply.unknown_api_keys = f->unknown_api_keys;
     f->reply.unknown_keys = f->unknown_keys;
     f->reply.unknown_masters = f->unknown_masters;
-    status = gather(f);
+    status = await_newer(f, self->options.writer);
+    if (status == EZ_OK)
+        status = gather(f);
     append->usage = f->rows.rows;
     append->row_count = f->rows.count;
     append->committed = committed;
