@@ -141,8 +141,8 @@ Test(json_parse, faults_are_named_by_their_path) {
     expect_fault("ez.v1.Key", "{\"labels\":{\"a\":1}}", "labels[0]", "string");
     expect_fault("ez.v1.Key", "{\"status\":\"ACTIVE\"}", "status",
                  "must be one of active, disabled, expired, exhausted");
-    expect_fault("ez.v1.Key", "{\"status\":\"activ\"}", "status", "no word");
-    expect_fault("ez.v1.Key", "{\"status\":\"actives\"}", "status", "no word");
+    expect_fault("ez.v1.Key", "{\"status\":\"activ\"}", "status", "must be one of active");
+    expect_fault("ez.v1.Key", "{\"status\":\"actives\"}", "status", "must be one of active");
     expect_fault("ez.v1.Key", "{\"status\":1}", "status", "string");
     expect_fault("ez.v1.Key", "{\"model_limits_enabled\":\"true\"}", "model_limits_enabled", "true or false");
     expect_fault("ez.v1.Key", "{\"expires_at\":\"tomorrow\"}", "expires_at", "time");
