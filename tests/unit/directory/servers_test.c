@@ -68,9 +68,9 @@ Test(servers, a_look_that_is_waited_for_finds_what_the_other_committed, .init = 
         char name[16];
         snprintf(name, sizeof name, "m%d", i);
         given_master(&one, name);
-        cr_assert_eq(ez_directory_count(two.directory, EZ__V1__KIND__KIND_MASTER), i - 1);
+        cr_assert_eq(ez_directory_count(two.directory, EZ__V1__KIND__KIND_MASTER), (size_t)i - 1);
         cr_assert(ez_writer_look(two.writer, ez_test_patience_ms()));
-        cr_assert_eq(ez_directory_count(two.directory, EZ__V1__KIND__KIND_MASTER), i);
+        cr_assert_eq(ez_directory_count(two.directory, EZ__V1__KIND__KIND_MASTER), (size_t)i);
     }
 }
 
