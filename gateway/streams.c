@@ -260,9 +260,10 @@ ez_status ez_streams_check(const ez_streams *streams, ez_error *error) {
         return ez_error_set(error, EZ_UNAVAILABLE, "GATEWAY_STOPPING",
                             "the gateway is stopping; try again in a moment");
     if (atomic_load_explicit(streams->options.total, memory_order_relaxed) >= streams->options.max)
-        return ez_error_set(error, EZ_UNAVAILABLE, "STREAMS_MAX",
-                            "the gateway has as many event streams as it takes (%u); see EZ_HTTP_MAX_STREAMS",
-                            streams->options.max);
+        return ez_error_set(
+            error, EZ_UNAVAILABLE, "STREAMS_MAX",
+            "the gateway has as many event streams as it takes (%u): end one, or raise EZ_HTTP_MAX_STREAMS",
+            streams->options.max);
     if (!ez_events_is_up(streams->events))
         return ez_error_set(error, EZ_UNAVAILABLE, "EVENTS_UNAVAILABLE",
                             "the gateway has no connection to the core's events; try again in a moment");

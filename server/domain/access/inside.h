@@ -48,6 +48,13 @@ bool ez_allowed_entry_names(const ez_entry *entry, const char *name);
 // Whether a packed key names a namespace that is not its master's.
 bool ez_allowed_key_exceeds(const ez_entry *key, const Ez__V1__Master *master);
 
+// ---- counted.c
+
+// Appends requests, tokens_in and tokens_out as first_field and the two after it. *last_used_ns is set where anything
+// was counted.
+ez_status ez_access_put_counted(const ez_access *access, ez_usage_table table, int64_t id, uint32_t first_field,
+                                int64_t *last_used_ns, ez_buf *out) EZ_MUST_CHECK;
+
 // ---- key_view.c: what is derived when a key is read
 
 // The status a packed key has now.

@@ -15,9 +15,7 @@ enum {
     F_LIMIT = 17,
     F_USED = 18,
     F_STATUS = 21,
-    F_REQUESTS = 22,
-    F_TOKENS_IN = 23,
-    F_TOKENS_OUT = 24,
+    F_REQUESTS = 22, // tokens_in and tokens_out follow
     F_LAST_USED = 25,
     F_CARRIED = 31
 };
@@ -95,27 +93,14 @@ int ez_key_status(const ez_access *access, const ez_entry *entry, int64_t now_ns
     return judge(&facts, now_ns);
 }
 
-static ez_status put_number(ez_buf *out, uint32_t field, int64_t value) {
-    return value ? ez_wire_put_varint(out, field, (uint64_t)value) : EZ_OK;
-}
-
-static ez_status add_counters(const ez_access *access, int64_t id, ez_buf *out) {
-    ez_usage_sums sums;
-    if (!ez_counters_get(access->counters, EZ_USAGE_KEYS, id, &sums))
-        return EZ_OK;
-    ez_status status = put_number(out, F_REQUESTS, sums.requests);
-    if (status == EZ_OK)
-        status = put_number(out, F_TOKENS_IN, sums.tokens_in);
-    if (status == EZ_OK)
-        status = put_number(out, F_TOKENS_OUT, sums.tokens_out);
-    return status == EZ_OK ? ez_stamp_put(out, F_LAST_USED, sums.last_used_ns) : status;
-}
-
 // Appends what is not as the bytes say.
 static ez_status add_derived(const ez_access *access, const ez_entry *entry, int64_t now_ns, ez_buf *out) {
     key_facts facts = read_facts(access, entry);
     int shown = judge(&facts, now_ns);
-    ez_status status = add_counters(access, ez_entry_id(entry), out);
+    int64_t last_used_ns = 0;
+    ez_status status = ez_access_put_counted(access, EZ_USAGE_KEYS, ez_entry_id(entry), F_REQUESTS, &last_used_ns, out);
+    if (status == EZ_OK && last_used_ns)
+        status = ez_stamp_put(out, F_LAST_USED, last_used_ns);
     if (status == EZ_OK && facts.used != facts.kept)
         status = ez_wire_put_varint(out, F_USED, (uint64_t)facts.used);
     return status != EZ_OK || shown == facts.status ? status : ez_wire_put_varint(out, F_STATUS, (uint64_t)shown);

@@ -13,9 +13,7 @@ enum {
     F_NAME = 2,
     F_STATUS = 8,
     F_KEY_COUNT = 16,
-    F_REQUESTS = 17,
-    F_TOKENS_IN = 18,
-    F_TOKENS_OUT = 19,
+    F_REQUESTS = 17, // tokens_in and tokens_out follow
     F_REALTIME = 20,
     KEY_NAME = 3
 };
@@ -28,28 +26,16 @@ ez_status ez_master_read(ez_txn *txn, int64_t id, Ez__V1__Master **out, ez_error
     return *out ? EZ_OK : ez_no_memory(error);
 }
 
-static ez_status put_number(ez_buf *out, uint32_t field, int64_t value) {
-    return value ? ez_wire_put_varint(out, field, (uint64_t)value) : EZ_OK;
-}
-
-static ez_status put_counters(const ez_access *access, int64_t id, ez_buf *out) {
-    ez_usage_sums sums;
-    if (!ez_counters_get(access->counters, EZ_USAGE_MASTERS, id, &sums))
-        return EZ_OK;
-    ez_status status = put_number(out, F_REQUESTS, sums.requests);
-    if (status == EZ_OK)
-        status = put_number(out, F_TOKENS_IN, sums.tokens_in);
-    return status == EZ_OK ? put_number(out, F_TOKENS_OUT, sums.tokens_out) : status;
-}
-
 ez_status ez_master_show(const ez_access *access, const ez_entry *entry, ez_buf *out) {
     ez_slice data = ez_entry_data(entry);
     int64_t id = ez_entry_id(entry);
     size_t count = ez_directory_member_count(access->directory, EZ_INDEX_KEY_BY_MASTER, ez_index_id(id));
     ez_status status = ez_buf_append(out, data.data, data.len);
     if (status == EZ_OK)
-        status = put_number(out, F_KEY_COUNT, (int64_t)count);
-    return status == EZ_OK ? put_counters(access, id, out) : status;
+        status = count ? ez_wire_put_varint(out, F_KEY_COUNT, count) : EZ_OK;
+    int64_t last_used_ns;
+    return status == EZ_OK ? ez_access_put_counted(access, EZ_USAGE_MASTERS, id, F_REQUESTS, &last_used_ns, out)
+                           : status;
 }
 
 ez_status ez_master_reply_changed(const ez_access *access, ez_call *call, ez_txn *txn, Ez__V1__Master *master) {

@@ -250,10 +250,10 @@ ez_status ez_outbound_check_target(const ez_outbound_allow *allow, const ez_outb
         return EZ_OK;
     }
     if (kind != NULL) {
-        return ez_error_set(
-            error, EZ_INVALID_ARGUMENT, "URL_NOT_ALLOWED",
-            "%.100s is not on the Internet (%s): the server's EZ_OUTBOUND_ALLOW does not let it through", target->host,
-            kind);
+        return ez_error_set(error, EZ_INVALID_ARGUMENT, "URL_NOT_ALLOWED",
+                            "%.100s is not on the Internet (%s): only EZ_OUTBOUND_ALLOW, which whoever runs the server "
+                            "sets, can let it through",
+                            target->host, kind);
     }
     if (!target->is_https) {
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "URL_NOT_HTTPS",
