@@ -251,9 +251,9 @@ Test(plane, a_change_that_waits_knows_who_has_it) {
 Test(plane, a_silent_one_is_waited_for_and_then_given_up) {
     given_follower(&plane, &w, edge->token, NULL);
     ez_caller mute = caller_with(&w, far->token);
-    ask(&mute, "DataPlanes/Hello", "{'name':'far','process_epoch':3}");
     expect_soon(is_live(edge) && plane_reached(&plane, revision_of(&w)));
-    create_and_wait("late", 600);
+    ask(&mute, "DataPlanes/Hello", "{'name':'far','process_epoch':3}");
+    create_and_wait("late", 1500); // less than the silence after which one is lost
     expect_applied(1, 2);
     expect_soon(seen(far)->state == EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_LOST);
     create_and_wait("later", 10000);

@@ -5,7 +5,7 @@
 #include "server/domain/access/inside.h"
 
 ez_status ez_access_put_counted(const ez_access *access, ez_usage_table table, int64_t id, uint32_t first_field,
-                         int64_t *last_used_ns, ez_buf *out) {
+                                int64_t *last_used_ns, ez_buf *out) {
     ez_usage_sums sums;
     if (!ez_counters_get(access->counters, table, id, &sums))
         return EZ_OK;

@@ -203,12 +203,12 @@ static void look_at_sessions(ez_fleet *fleet, uint64_t now, uint64_t head, bool 
 }
 
 void ez_fleet_tick(ez_fleet *fleet) {
-    uint64_t now = ez_clock_mono_ns();
     uint64_t head = ez_feed_head(fleet->options.feed).n;
     ez_outcome outcome;
     ez_outcome_init(&outcome);
     ez_directory_enter();
     pthread_mutex_lock(&fleet->lock);
+    uint64_t now = ez_clock_mono_ns(); // under the lock: never before the time at which a session was heard
     for (ez_waiter *waiter = fleet->waiters, *next; waiter != NULL; waiter = next) {
         next = waiter->next;
         if (now >= waiter->deadline_ns) {
