@@ -204,20 +204,20 @@ ez_status ez_core_open(ez_core *core, const ez_settings *settings, const char *s
 }
 
 void ez_core_stop(ez_core *core) {
-    ez_writer_destroy(core->writer);
-    core->writer = NULL;
-    ez_store_close(core->store);
-    core->store = NULL;
+    ez_writer_stop(core->writer);
+    ez_store_stop(core->store);
 }
 
 void ez_core_close(ez_core *core) {
     ez_core_stop(core);
+    ez_writer_destroy(core->writer);
     ez_access_destroy(core->access);
     ez_realtime_destroy(core->realtime);
     ez_counters_destroy(core->counters);
     ez_directory_destroy(core->directory);
     ez_feed_destroy(core->feed);
     ez_publish_close(core->config);
+    ez_store_close(core->store);
     ez_sealer_destroy(core->sealer);
     ez_home_close(core->home);
     memset(core, 0, sizeof *core);

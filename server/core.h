@@ -31,6 +31,7 @@ ez_status ez_core_open(ez_core *core, const ez_settings *settings, const char *s
 // Opens the push socket that a setting names; what goes wrong names the setting too.
 ez_status ez_core_open_publish(const ez_settings *settings, const char *name, const char *server_id, ez_publish **out,
                                ez_error *error) EZ_MUST_CHECK;
-// Ends the writer, when all it was given is done, and the store's readers.
+// Ends the writer's thread, when all it was given is done, and the store's readers; both refuse from then on. What is
+// in memory stays until close: calls that were given up may still come to it.
 void ez_core_stop(ez_core *core);
 void ez_core_close(ez_core *core);

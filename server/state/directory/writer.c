@@ -218,15 +218,23 @@ ez_status ez_writer_create(const ez_writer_options *options, ez_writer **out, ez
     return EZ_OK;
 }
 
-void ez_writer_destroy(ez_writer *writer) {
+void ez_writer_stop(ez_writer *writer) {
     if (!writer)
         return;
     pthread_mutex_lock(&writer->lock);
+    bool was_stopping = writer->is_stopping;
     writer->is_stopping = true;
     pthread_cond_signal(&writer->wake);
     pthread_cond_broadcast(&writer->looks.over);
     pthread_mutex_unlock(&writer->lock);
-    pthread_join(writer->thread, NULL);
+    if (!was_stopping)
+        pthread_join(writer->thread, NULL);
+}
+
+void ez_writer_destroy(ez_writer *writer) {
+    if (!writer)
+        return;
+    ez_writer_stop(writer);
     destroy_locks(writer);
     ez_overlay_destroy(writer->overlay);
     free(writer);

@@ -42,7 +42,10 @@ typedef struct ez_writer_options {
 } ez_writer_options;
 
 ez_status ez_writer_create(const ez_writer_options *options, ez_writer **out, ez_error *error) EZ_MUST_CHECK;
-// Finishes what was submitted, then ends the thread.
+// Finishes what was submitted, then ends the thread; submit refuses from then on. NULL and a second time are fine, two
+// threads at once are not.
+void ez_writer_stop(ez_writer *writer);
+// Stops it first where that was not done. Nobody may submit any more. NULL is fine.
 void ez_writer_destroy(ez_writer *writer);
 
 // Any thread. RESOURCE_EXHAUSTED (WRITE_QUEUE_FULL) and UNAVAILABLE (STOPPING): done will not be called.

@@ -80,15 +80,20 @@ ez_status ez_store_pool_create(const ez_backend *backend, void *db, unsigned cou
     return status;
 }
 
-void ez_store_pool_destroy(ez_store_pool *pool) {
-    if (!pool)
-        return;
+void ez_store_pool_stop(ez_store_pool *pool) {
     pthread_mutex_lock(&pool->lock);
     pool->stopping = true;
     pthread_cond_broadcast(&pool->work);
     pthread_mutex_unlock(&pool->lock);
     for (unsigned i = 0; i < pool->thread_count; i++)
         pthread_join(pool->seats[i].thread, NULL);
+    pool->thread_count = 0;
+}
+
+void ez_store_pool_destroy(ez_store_pool *pool) {
+    if (!pool)
+        return;
+    ez_store_pool_stop(pool);
     for (unsigned i = 0; i < pool->reader_count; i++)
         pool->backend->close_reader(pool->seats[i].reader.handle);
     pthread_cond_destroy(&pool->work);

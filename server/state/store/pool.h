@@ -21,7 +21,10 @@ typedef struct ez_store_pool ez_store_pool;
 // Opens count readers (1 … EZ_STORE_READERS_MAX) and starts their threads.
 ez_status ez_store_pool_create(const ez_backend *backend, void *db, unsigned count, ez_store_pool **out,
                                ez_error *error) EZ_MUST_CHECK;
-// Runs what was accepted, then ends the threads. NULL is fine. Must not be called from a query.
+// Runs what was accepted, then ends the threads; submit refuses from then on. A second time is fine. Must not be called
+// from a query.
+void ez_store_pool_stop(ez_store_pool *pool);
+// Stops it first where that was not done. NULL is fine.
 void ez_store_pool_destroy(ez_store_pool *pool);
 // Any thread; see ez_store_submit.
 ez_status ez_store_pool_submit(ez_store_pool *pool, ez_query *query, ez_error *error) EZ_MUST_CHECK;

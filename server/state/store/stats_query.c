@@ -113,8 +113,9 @@ static void put_segment(const ez_stats_query *query, const ez_stats_ask *ask, co
         ez_buf_printf(out, " AND a = %" PRId64, a);
     if (b)
         ez_buf_printf(out, " AND b = %" PRId64, b);
+    // Of one master or group the key has few rows at each time: rollups_by_model, with those of all, is not for them.
     if (has_model(query))
-        ez_buf_puts(out, " AND model = $1");
+        ez_buf_puts(out, a && dialect == EZ_STATS_POSTGRES ? " AND model || '' = $1" : " AND model = $1");
     if (one_by_one)
         ez_buf_puts(out, " OFFSET 0) AS found");
 }

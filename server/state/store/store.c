@@ -64,6 +64,11 @@ ez_status ez_store_open(const ez_store_options *options, ez_store **out, ez_erro
     return status;
 }
 
+void ez_store_stop(ez_store *store) {
+    if (store)
+        ez_store_pool_stop(store->pool);
+}
+
 void ez_store_close(ez_store *store) {
     if (!store)
         return;

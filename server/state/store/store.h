@@ -97,6 +97,10 @@ typedef struct ez_store_commit_group {
 // Opens, or makes, the store and brings its schema up to date under a lock. FAILED_PRECONDITION: a newer schema,
 // another sealing key, another process has the SQLite file. UNAVAILABLE: no server.
 ez_status ez_store_open(const ez_store_options *options, ez_store **out, ez_error *error) EZ_MUST_CHECK;
+// Runs the queries that were accepted, then ends the readers' threads: ez_store_submit refuses from then on. NULL and a
+// second time are fine, two threads at once are not.
+void ez_store_stop(ez_store *store);
+// Stops it first where that was not done. Nobody may use it any more. NULL is fine.
 void ez_store_close(ez_store *store);
 
 // "sqlite" or "postgres".

@@ -30,6 +30,7 @@ static const struct word {
     {"ROOMY", {"STRICT", "WITH (fillfactor = 50)"}},
     {"BY_DAY", {"STRICT", "PARTITION BY RANGE (time_ns)"}},
     {"STRICT", {"STRICT", ""}},
+    {"IN_POSTGRES", {"-- ", ""}}, // before a statement that only PostgreSQL is given
     {"CLUSTERED", {"STRICT, WITHOUT ROWID", ""}},
     {"CLUSTERED_ROOMY", {"STRICT, WITHOUT ROWID", "WITH (fillfactor = 50)"}},
 };

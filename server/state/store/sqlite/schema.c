@@ -39,6 +39,8 @@ static ez_status apply(ez_sqlite_conn *conn, const ez_migration *step, ez_error 
             rendered = ez_buf_cstr(&text);
         if (!rendered)
             return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory to open the store");
+        if (strncmp(rendered, "--", 2) == 0) // not for SQLite
+            continue;
         ez_status status = ez_sqlite_exec(conn, rendered, error);
         if (status)
             return status;
