@@ -125,6 +125,7 @@ static void load(batch *of, int64_t records) {
     fold(start_ns);
     printf("{\"name\": \"load\", \"records\": %lld, \"seconds\": %.1f}\n", (long long)records,
            (double)(ez_clock_mono_ns() - began) / 1e9);
+    fflush(stdout);
 }
 
 // ---- What comes in meanwhile
