@@ -230,7 +230,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
 }
 
 static void beat(void *user) {
-    ez_feed_beat(user, ez_clock_wall_ns());
+    ez_feed_beat(user, ez_clock_wall_ns(), EZ_HEARTBEAT_MS);
 }
 
 static void tick_fleet(void *user) {
@@ -263,7 +263,7 @@ static ez_status open_timer(server *s, ez_error *error) {
         return status;
     }
     const ez_timer_job jobs[] = {
-        {"push heartbeat", EZ_HEARTBEAT_MS, beat, s->core.feed},
+        {"push heartbeat", EZ_HEARTBEAT_MS / 10, beat, s->core.feed},
         {"data planes", 20, tick_fleet, s->fleet},
         {"writer", 1000, tick_writer, s->core.writer},
         {"counts", 50, tick_logs, s->logs},

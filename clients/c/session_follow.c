@@ -22,7 +22,7 @@
 #define PAUSE_REFUSED_NS   (30 * EZ_S)
 #define TRY_AGAIN_NS       (20 * EZ_MS)
 #define SILENT_HEARTBEATS  3
-#define QUIET_MARGIN_NS    (100 * EZ_MS)
+#define QUIET_MARGIN_NS    (250 * EZ_MS) // a heartbeat comes at most a tenth late
 #define QUIET_MAX_NS       (2 * EZ_S)
 
 // From a state (row) to a state (column).

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "proto/runtime/cleanup.h"
+#include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
 #include "server/state/feed/history.h"
 #include "server/state/feed/item.h"
@@ -28,7 +29,8 @@ struct ez_feed {
     size_t keep; // most items
     size_t mask; // of the ring, whose size is a power of two > keep
     _Atomic uint64_t n;
-    _Atomic uint64_t told; // the revision that was pushed last: a heartbeat must not overtake an event
+    _Atomic uint64_t told;    // the revision that was pushed last: a heartbeat must not overtake an event
+    _Atomic uint64_t told_ms; // when; monotonic
     _Atomic uint64_t oldest;
     _Atomic uint64_t first; // position of the oldest item kept
     _Atomic uint64_t last;  // position behind the newest
@@ -147,6 +149,11 @@ static void push_items(ez_feed *feed, ez_feed_push *push, uint64_t begin, uint64
     }
 }
 
+static void note_told(ez_feed *feed, uint64_t n) {
+    atomic_store_explicit(&feed->told_ms, ez_clock_mono_ms(), memory_order_relaxed);
+    atomic_store_explicit(&feed->told, n, memory_order_release);
+}
+
 ez_status ez_feed_append(ez_feed *feed, uint64_t to, const ez_store_change *changes, size_t count,
                          const uint8_t digest[32], int64_t time_ns, bool ack_now, ez_error *error) {
     uint64_t from = atomic_load_explicit(&feed->n, memory_order_relaxed);
@@ -167,7 +174,7 @@ ez_status ez_feed_append(ez_feed *feed, uint64_t to, const ez_store_change *chan
     else
         ez_feed_push_lost(&push);
     ez_feed_push_end(&push);
-    atomic_store_explicit(&feed->told, to, memory_order_release);
+    note_told(feed, to);
     return EZ_OK;
 }
 
@@ -185,12 +192,14 @@ void ez_feed_skip(ez_feed *feed, uint64_t to, const uint8_t *digest, int64_t tim
     ez_feed_push_begin(&push, feed->publish, feed->epoch, from, to, time_ns, false);
     ez_feed_push_lost(&push);
     ez_feed_push_end(&push);
-    atomic_store_explicit(&feed->told, to, memory_order_release);
+    note_told(feed, to);
 }
 
-void ez_feed_beat(ez_feed *feed, int64_t time_ns) {
-    if (!feed->publish)
+void ez_feed_beat(ez_feed *feed, int64_t time_ns, uint64_t quiet_ms) {
+    uint64_t told_ms = atomic_load_explicit(&feed->told_ms, memory_order_relaxed), now_ms = ez_clock_mono_ms();
+    if (!feed->publish || now_ms < told_ms + quiet_ms)
         return;
+    atomic_store_explicit(&feed->told_ms, now_ms, memory_order_relaxed);
     uint64_t n = atomic_load_explicit(&feed->told, memory_order_acquire);
     ez_publish_event event = {.topic = "config", .epoch = feed->epoch, .from = n, .to = n, .time_ns = time_ns};
     ez_error error = EZ_ERROR_INIT;

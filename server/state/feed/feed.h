@@ -50,8 +50,9 @@ void ez_feed_skip(ez_feed *feed, uint64_t to, const uint8_t *digest, int64_t tim
 // Says the digest of the head: once after loading, before others read. Appends say theirs.
 void ez_feed_note_digest(ez_feed *feed, const uint8_t digest[32]);
 
-// The push heartbeat: from = to = the revision pushed last, no changes. Each second, from the timer's thread.
-void ez_feed_beat(ez_feed *feed, int64_t time_ns);
+// The push heartbeat: from = to = the revision pushed last, no changes. Nothing where something was pushed within
+// quiet_ms: any event says that the server is there. From the timer's thread.
+void ez_feed_beat(ez_feed *feed, int64_t time_ns, uint64_t quiet_ms);
 
 ez_revision ez_feed_head(const ez_feed *feed); // any thread, no lock
 

@@ -47,7 +47,7 @@ static void open_all(void) {
     cr_assert_eq(pthread_create(&thread, NULL, hear_beat, NULL), 0);
     uint64_t deadline = ez_test_deadline();
     do
-        ez_feed_beat(feed, 1);
+        ez_feed_beat(feed, 1, 0);
     while (pthread_tryjoin_np(thread, NULL) != 0 && ez_test_before(deadline));
 }
 
@@ -146,4 +146,19 @@ Test(push, a_revision_that_is_too_large_is_to_be_fetched, .init = open_all, .fin
 Test(push, a_large_one_alone, .init = open_all, .fini = close_all, .timeout = 60) {
     commit((size_t[]){300000}, 1, true);
     expect_event(10, 11, 0, true, true);
+}
+
+// Any event says that the server is there: a heartbeat besides is a thousand messages for nothing.
+Test(push, no_heartbeat_where_something_was_pushed, .init = open_all, .fini = close_all, .timeout = 60) {
+    Ez__V1__ChangeBatch *batch;
+    commit((size_t[]){10}, 1, false);
+    uint64_t sequence = hear(&batch)->sequence;
+    ez_feed_beat(feed, 1, 3600000);
+    ez_feed_skip(feed, 12, NULL, 77);
+    const Ez__V1__EventHeader *next = hear(&batch);
+    cr_assert_eq(next->to->n, 12);
+    cr_assert_eq(next->sequence, sequence + 1);
+    ez_feed_beat(feed, 1, 0);
+    ez_feed_skip(feed, 13, NULL, 77);
+    cr_assert_eq(hear(&batch)->sequence, sequence + 3);
 }
