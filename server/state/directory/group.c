@@ -182,6 +182,12 @@ static void set_expired(ez_group_item *item) {
     item->is_settled = true;
 }
 
+static void set_lost(ez_group_item *item) {
+    item->write->status = ez_call_fail(item->write->call, EZ_ABORTED, "LEASE_LOST",
+                                       "another server has taken over the background work; nothing was changed");
+    item->is_settled = true;
+}
+
 // What can be decided before any handler runs: deadlines, and answers that were given before.
 static void prepare(ez_writer *writer, ez_group_item *item, bool is_first_run) {
     ez_write *write = item->write;
@@ -191,6 +197,10 @@ static void prepare(ez_writer *writer, ez_group_item *item, bool is_first_run) {
     write->status = EZ_OK;
     if (write->call->deadline_ns != 0 && ez_clock_mono_ns() > write->call->deadline_ns) {
         set_expired(item);
+        return;
+    }
+    if (item->has_lost) {
+        set_lost(item);
         return;
     }
     if (is_first_run) {
@@ -281,6 +291,17 @@ static void add_item(outgoing *commit, const ez_group_item *item) {
     memcpy(kept->request_hash, item->request_hash, EZ_SHA256_LEN);
 }
 
+// Of the writes that are still in it.
+static uint64_t fence_of(const ez_writer *writer) {
+    uint64_t fence = EZ_NO_FENCE;
+    for (size_t i = 0; i < writer->item_count; i++) {
+        const ez_group_item *item = &writer->items[i];
+        if (!item->has_lost && item->write->fence > fence)
+            fence = item->write->fence;
+    }
+    return fence;
+}
+
 static ez_status commit_init(outgoing *commit, ez_writer *writer, const group_pass *run, ez_error *error) {
     size_t count = ez_overlay_count(writer->overlay);
     *commit = (outgoing){.entries = calloc(count + 1, sizeof *commit->entries),
@@ -297,6 +318,7 @@ static ez_status commit_init(outgoing *commit, ez_writer *writer, const group_pa
     }
     for (size_t i = 0; i < writer->item_count; i++)
         add_item(commit, &writer->items[i]);
+    commit->group.fence = fence_of(writer);
     commit->group.epoch = writer->head.epoch;
     commit->group.from = writer->head.n;
     commit->group.to = run->n;
@@ -409,6 +431,18 @@ static bool is_overtaken(ez_status status, const ez_error *error) {
     return status == EZ_ABORTED && strcmp(error->reason, "HEAD_MOVED") == 0;
 }
 
+// Takes writes with a fence older than this out of the group: the others run without them.
+static void drop_fenced(ez_writer *writer, uint64_t below) {
+    for (size_t i = 0; i < writer->item_count; i++) {
+        ez_group_item *item = &writer->items[i];
+        item->has_lost = item->has_lost || (item->write->fence != EZ_NO_FENCE && item->write->fence < below);
+    }
+}
+
+static bool is_fenced_off(ez_status status, const ez_error *error) {
+    return status == EZ_ABORTED && strcmp(error->reason, "LEASE_LOST") == 0;
+}
+
 // One run and, where there is something to keep, one commit.
 static ez_status run_and_commit(ez_writer *writer, bool is_first_run, ez_error *error) {
     for (size_t i = 0; i < writer->item_count; i++)
@@ -424,9 +458,14 @@ void ez_group_run(ez_writer *writer, size_t *used) {
     ez_status status = EZ_OK;
     for (size_t i = 0; i < writer->item_count; i++)
         ez_buf_init(&writer->items[i].sealed, EZ_CALL_MAX + EZ_SEAL_OVERHEAD);
+    drop_fenced(writer, fence_of(writer));
     for (int tries = 0; tries < EZ_GROUP_RETRIES; tries++) {
         status = run_and_commit(writer, tries == 0, &error);
         ez_overlay_clear(writer->overlay);
+        if (is_fenced_off(status, &error)) {
+            drop_fenced(writer, UINT64_MAX);
+            continue;
+        }
         if (!is_overtaken(status, &error))
             break;
         status = ez_writer_catch_up(writer, &error);

@@ -23,6 +23,7 @@ typedef struct ez_group_item {
     bool is_recorded; // its answer goes to the store under the key
     bool is_changing; // it has a revision of its own
     bool is_settled;  // it does not depend on this group's commit
+    bool has_lost;    // its fence is stale
     uint8_t key[EZ_SHA256_LEN];
     uint8_t request_hash[EZ_SHA256_LEN];
     struct ez_group_item *same; // the earlier write of the group whose answer is also this one's

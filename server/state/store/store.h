@@ -17,6 +17,7 @@
 #include "proto/runtime/arena.h"
 #include "proto/runtime/error.h"
 #include "proto/runtime/frame.h"
+#include "server/state/store/fence.h"
 
 #define EZ_KIND_COUNT 10 // Ez__V1__Kind's numbers are 1 … 9
 
@@ -92,6 +93,7 @@ typedef struct ez_store_commit_group {
     const ez_store_idempotent *idempotents;
     size_t idempotent_count;
     const int64_t *next_id; // EZ_KIND_COUNT of them
+    uint64_t fence;         // under which lease; EZ_NO_FENCE
 } ez_store_commit_group;
 
 // Opens, or makes, the store and brings its schema up to date under a lock. FAILED_PRECONDITION: a newer schema,
@@ -117,8 +119,8 @@ ez_status ez_store_each_change(ez_store *store, uint64_t after, uint64_t until, 
 ez_status ez_store_oldest_change(ez_store *store, uint64_t *out, ez_error *error) EZ_MUST_CHECK;
 
 // Makes the group durable, all of it or nothing. OK means it is on disk. ABORTED (HEAD_MOVED): another server committed
-// first; nothing was written. UNAVAILABLE (COMMIT_UNKNOWN): the connection broke while committing; the caller reads the
-// head to learn which. RESOURCE_EXHAUSTED: disk full; nothing was written.
+// first; ABORTED (LEASE_LOST): the fence is stale; nothing was written. UNAVAILABLE (COMMIT_UNKNOWN): the connection
+// broke while committing; the caller reads the head to learn which. RESOURCE_EXHAUSTED: disk full; nothing was written.
 ez_status ez_store_commit(ez_store *store, const ez_store_commit_group *group, ez_error *error) EZ_MUST_CHECK;
 
 // *found false where there is none. The reply is copied into arena.
@@ -127,8 +129,24 @@ ez_status ez_store_find_idempotent(ez_store *store, const uint8_t key[EZ_SHA256_
 
 // One bounded step of forgetting: changes of revisions < keep_from and idempotency records older than before_ns, at
 // most max_rows of each. *more: call again.
-ez_status ez_store_trim(ez_store *store, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
-                        ez_error *error) EZ_MUST_CHECK;
+ez_status ez_store_trim(ez_store *store, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows,
+                        bool *more, ez_error *error) EZ_MUST_CHECK;
+
+// ---- The lease (fence.h); one thread, beside all others
+
+// Whether other servers may be on the same store: SQLite admits one.
+bool ez_store_is_shared(const ez_store *store);
+
+typedef struct ez_store_lease {
+    char holder[EZ_LEASE_HOLDER_MAX]; // "": nobody
+    uint64_t token;
+} ez_store_lease;
+// Takes the lease for ttl_ms from now on where nobody has it, or has had it for too long; extends it where holder has
+// it. *out: who has it now. On a store that is not shared it is taken for good. Blocks for twice timeout_ms at most.
+ez_status ez_store_take_lease(ez_store *store, const char *holder, uint32_t ttl_ms, uint32_t timeout_ms,
+                              ez_store_lease *out, ez_error *error) EZ_MUST_CHECK;
+// Gives it up, where holder has it.
+ez_status ez_store_drop_lease(ez_store *store, const char *holder, uint32_t timeout_ms, ez_error *error) EZ_MUST_CHECK;
 
 // ---- Queries, on the store's reader threads
 

@@ -175,6 +175,9 @@ static ez_status moved(const commit *work, ez_error *error) {
 
 static ez_status look(void *user, unsigned at, const PGresult *result, ez_error *error) {
     const commit *work = user;
+    ez_status status = ez_pg_check_fence(work->try, at, result, error);
+    if (status)
+        return status;
     return at == work->head && strcmp(PQcmdTuples((PGresult *)(uintptr_t)result), "1") != 0 ? moved(work, error)
                                                                                             : EZ_OK;
 }
@@ -186,6 +189,8 @@ static ez_status write_all(void *user, ez_pg_attempt *try, ez_error *error) {
     commit *work = user;
     work->try = try;
     ez_status status = ez_pg_begin(try, error);
+    if (!status)
+        status = ez_pg_push_fence(try, work->group->fence, error);
     for (size_t i = 0; !status && i < sizeof parts / sizeof parts[0]; i++)
         status = parts[i](work, error);
     return status ? status : ez_pg_collect(try, look, work, error);

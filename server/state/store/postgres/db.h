@@ -45,6 +45,7 @@ typedef struct ez_pg {
     ez_pg_conn conn;  // the writer's
     ez_pg_conn usage; // what adds to counters; made when first used, as the next
     ez_pg_conn logs;  // what adds, folds and forgets log records
+    ez_pg_conn lease; // what takes the lease
     char *url;
     char where[EZ_PG_WHERE_MAX];
     int64_t next_id[EZ_KIND_COUNT]; // as last committed by us; 0: not known
@@ -131,7 +132,13 @@ ez_status ez_pg_reader_oldest_change(void *reader, uint64_t *out, ez_error *erro
 ez_status ez_pg_reader_ping(void *reader, ez_error *error);
 ez_status ez_pg_commit(void *db, const ez_store_commit_group *group, const uint32_t *latest, size_t latest_count,
                        ez_error *error);
-ez_status ez_pg_trim(void *db, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more, ez_error *error);
+ez_status ez_pg_trim(void *db, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
+                     ez_error *error);
+
+// ---- lease.c: operations of backend.h
+ez_status ez_pg_take_lease(void *db, const char *holder, uint32_t ttl_ms, uint32_t timeout_ms, ez_store_lease *out,
+                           ez_error *error);
+ez_status ez_pg_drop_lease(void *db, const char *holder, uint32_t timeout_ms, ez_error *error);
 
 // What every writing transaction sets for itself: bounds on the server's side, so that a server of ours that was
 // stopped half-way does not keep the head locked, and no acknowledgement before the disk.
