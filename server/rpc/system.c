@@ -45,6 +45,9 @@ static int64_t count(const ez_system *system, int kind) {
 #define SHOW(name, NAME, value)                                                                                        \
     (status->opt_##name##_case = EZ__V1__STATUS__OPT_##NAME##_##NAME, status->name = (int64_t)(value))
 
+static const char *const follows[] = {
+    [EZ_FOLLOWS_NOBODY] = "", [EZ_FOLLOWS_BY_POLL] = "poll", [EZ_FOLLOWS_BY_NOTIFY] = "notify"};
+
 static void add_lease(struct ez_system *self, ez_call *call, Ez__V1__Status *status) {
     char holder[EZ_LEASE_HOLDER_MAX] = "";
     uint64_t token = 0;
@@ -72,6 +75,7 @@ static void add_detail(struct ez_system *self, ez_call *call, Ez__V1__Status *st
     SHOW(bindings, BINDINGS, count(self, EZ__V1__KIND__KIND_BINDING));
     SHOW(data_planes, DATA_PLANES, enrolled);
     SHOW(data_planes_live, DATA_PLANES_LIVE, live);
+    status->follows_by = (char *)follows[ez_store_follows(self->options.store)];
     add_lease(self, call, status);
 }
 

@@ -60,6 +60,11 @@ typedef struct ez_backend {
                             ez_error *error);
     ez_status (*drop_lease)(void *db, const char *holder, uint32_t timeout_ms, ez_error *error);
 
+    // NULL where meter->has_one_writer. store.c's lock is held for follow and unfollow.
+    ez_status (*follow)(void *db, ez_store_changed_fn *changed, void *user, ez_error *error);
+    void (*unfollow)(void *db);
+    bool (*hears)(void *db);
+
     // From the thread that opens the store; used and closed by one thread afterwards. May share nothing mutable with
     // db.
     ez_status (*open_reader)(void *db, void **out, ez_error *error);

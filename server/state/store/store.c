@@ -211,6 +211,26 @@ ez_status ez_store_drop_lease(ez_store *store, const char *holder, uint32_t time
     return status;
 }
 
+ez_status ez_store_follow(ez_store *store, ez_store_changed_fn *changed, void *user, ez_error *error) {
+    if (!ez_store_is_shared(store))
+        return EZ_OK;
+    pthread_mutex_lock(&store->lock);
+    ez_status status = store->backend->follow(store->db, changed, user, error);
+    pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
+void ez_store_unfollow(ez_store *store) {
+    if (ez_store_is_shared(store))
+        store->backend->unfollow(store->db);
+}
+
+ez_follows ez_store_follows(ez_store *store) {
+    if (!ez_store_is_shared(store))
+        return EZ_FOLLOWS_NOBODY;
+    return store->backend->hears(store->db) ? EZ_FOLLOWS_BY_NOTIFY : EZ_FOLLOWS_BY_POLL;
+}
+
 ez_status ez_store_submit(ez_store *store, ez_query *query, ez_error *error) {
     return ez_store_pool_submit(store->pool, query, error);
 }

@@ -148,6 +148,22 @@ ez_status ez_store_take_lease(ez_store *store, const char *holder, uint32_t ttl_
 // Gives it up, where holder has it.
 ez_status ez_store_drop_lease(ez_store *store, const char *holder, uint32_t timeout_ms, ez_error *error) EZ_MUST_CHECK;
 
+// ---- Following other servers
+
+// Another server has committed revision n, or may have (0). On a thread of the store's; must not block, nor call the
+// store. A hint: some are lost.
+typedef void ez_store_changed_fn(void *user, uint64_t n);
+typedef enum ez_follows {
+    EZ_FOLLOWS_NOBODY,    // the store is not shared
+    EZ_FOLLOWS_BY_POLL,   // nobody tells: whoever wants to know looks
+    EZ_FOLLOWS_BY_NOTIFY, // changed is called
+} ez_follows;
+// Has changed called, and others told of this server's commits, until ez_store_unfollow. Does nothing on
+// a store that is not shared. Once.
+ez_status ez_store_follow(ez_store *store, ez_store_changed_fn *changed, void *user, ez_error *error) EZ_MUST_CHECK;
+void ez_store_unfollow(ez_store *store); // no call comes after it; a second time is fine
+ez_follows ez_store_follows(ez_store *store);
+
 // ---- Queries, on the store's reader threads
 
 // A query to run; embed it. run is called on a reader thread, exactly once if submit said OK.

@@ -179,3 +179,47 @@ Test(servers, a_large_change_comes_over_whole, .init = open_both, .fini = close_
     expect_equal(1);
     cr_assert_eq(ez_directory_member_count(two.directory, EZ_INDEX_KEY_BY_MASTER, ez_index_id(1)), 715);
 }
+
+// ---- Hints: nobody ticks here, so that what is followed is followed because it was told
+
+static void follow(whole_state *state) {
+    ez_error error = EZ_ERROR_INIT;
+    expect_ok(ez_store_follow(state->store, ez_writer_hint, state->writer, &error), &error);
+}
+
+static bool hears(whole_state *state) {
+    return ez_store_follows(state->store) == EZ_FOLLOWS_BY_NOTIFY;
+}
+
+static void open_both_hearing(void) {
+    open_both();
+    follow(&one);
+    follow(&two);
+    expect_soon(hears(&one) && hears(&two));
+}
+
+static void close_both_hearing(void) {
+    ez_store_unfollow(one.store);
+    ez_store_unfollow(two.store);
+    close_both();
+}
+
+Test(servers, a_commit_is_told_of, .init = open_both_hearing, .fini = close_both_hearing) {
+    char name[16];
+    for (uint64_t i = 1; i <= 20; i++) {
+        snprintf(name, sizeof name, "m%d", (int)i);
+        given_master(i % 2 ? &one : &two, name);
+        expect_soon(ez_feed_head((i % 2 ? &two : &one)->feed).n == i);
+    }
+}
+
+Test(servers, one_whose_connection_was_ended_hears_again, .init = open_both_hearing, .fini = close_both_hearing) {
+    given_master(&one, "before");
+    expect_soon(ez_feed_head(two.feed).n == 1);
+    end_connections(one.database);
+    given_master(&one, "meanwhile");
+    expect_soon(ez_feed_head(two.feed).n == 2); // what came while it was deaf it looks for by itself
+    expect_soon(hears(&one) && hears(&two));
+    given_master(&two, "after");
+    expect_soon(ez_feed_head(one.feed).n == 3);
+}

@@ -119,7 +119,8 @@ Test(store_lease, chores_under_a_stale_fence_forget_nothing) {
     ez_log_batch batch = {.rows = &row, .row_count = 1};
     cr_assert_eq(ez_store_add_logs(store, &batch, 1, now_ns, &error), EZ_OK, "%s", error.message);
     expect_error(ez_store_trim(store, 1, 3, 0, 10, &more, &error), &error, EZ_ABORTED, "LEASE_LOST", "");
-    expect_error(ez_store_trim_logs(store, 1, &limits, now_ns, 10, &more, &error), &error, EZ_ABORTED, "LEASE_LOST", "");
+    expect_error(ez_store_trim_logs(store, 1, &limits, now_ns, 10, &more, &error), &error, EZ_ABORTED, "LEASE_LOST",
+                 "");
     expect_error(ez_store_fold_rollups(store, 1, later_ns, &more, &error), &error, EZ_ABORTED, "LEASE_LOST", "");
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM changes"), 3);
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM log_records"), 1);

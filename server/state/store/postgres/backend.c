@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/runtime/clock.h"
+#include "server/state/store/postgres/listen.h"
 #include "server/state/store/postgres/partitions.h"
 #include "server/state/store/rollup.h"
 
@@ -18,6 +19,7 @@ static void backend_close(void *db) {
     ez_pg *store = db;
     if (!store)
         return;
+    ez_pg_listener_destroy(store->listener);
     ez_pg_drop(&store->conn);
     ez_pg_drop(&store->usage);
     ez_pg_drop(&store->logs);
@@ -60,6 +62,22 @@ static ez_status backend_open(const ez_store_options *options, const char *url, 
     return status;
 }
 
+static ez_status follow(void *db, ez_store_changed_fn *changed, void *user, ez_error *error) {
+    ez_pg *store = db;
+    ez_pg_listener *listener = NULL;
+    ez_status status = ez_pg_listener_create(store->url, store->where, changed, user, &listener, error);
+    store->listener = listener;
+    return status;
+}
+
+static void unfollow(void *db) {
+    ez_pg_listener_stop(((ez_pg *)db)->listener);
+}
+
+static bool hears(void *db) {
+    return ez_pg_listener_hears(((ez_pg *)db)->listener);
+}
+
 static ez_status open_reader(void *db, void **out, ez_error *error) {
     ez_pg *store = db;
     ez_pg_conn *conn = calloc(1, sizeof *conn);
@@ -90,6 +108,9 @@ const ez_backend ez_backend_postgres = {
     .trim = ez_pg_trim,
     .take_lease = ez_pg_take_lease,
     .drop_lease = ez_pg_drop_lease,
+    .follow = follow,
+    .unfollow = unfollow,
+    .hears = hears,
     .open_reader = open_reader,
     .close_reader = close_reader,
     .reader_each_audit = ez_pg_reader_each_audit,

@@ -12,6 +12,7 @@
 #include "ez/v1/common.pb-c.h"
 #include "proto/runtime/cleanup.h"
 #include "server/state/store/postgres/attempt.h"
+#include "server/state/store/postgres/listen.h"
 
 typedef struct commit {
     ez_pg_attempt *try;
@@ -206,6 +207,8 @@ ez_status ez_pg_commit(void *db, const ez_store_commit_group *group, const uint3
              (unsigned long long)group->to);
     ez_status status = ez_pg_transact(&store->conn, write_all, &work, lost, &is_unknown, error);
     store->is_unsettled = store->is_unsettled || is_unknown;
+    if ((!status || is_unknown) && group->to > group->from)
+        ez_pg_listener_tell(store->listener, group->to);
     if (!status && group->next_id)
         memcpy(store->next_id, group->next_id, sizeof store->next_id);
     return status;

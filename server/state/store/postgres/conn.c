@@ -82,10 +82,14 @@ static ez_status connect_once(ez_pg_conn *conn, uint64_t deadline, ez_error *err
     return EZ_OK;
 }
 
-// Idle and, as far as can be known, alive.
+// Idle and, as far as can be known, alive. Behind a pooler somebody else's notices may come (listen.c): nobody wants
+// them.
 static bool is_usable(ez_pg_conn *conn) {
-    return conn->pg && PQconsumeInput(conn->pg) && PQstatus(conn->pg) == CONNECTION_OK &&
-           PQtransactionStatus(conn->pg) == PQTRANS_IDLE && PQpipelineStatus(conn->pg) == PQ_PIPELINE_OFF;
+    bool is_alive = conn->pg && PQconsumeInput(conn->pg) && PQstatus(conn->pg) == CONNECTION_OK &&
+                    PQtransactionStatus(conn->pg) == PQTRANS_IDLE && PQpipelineStatus(conn->pg) == PQ_PIPELINE_OFF;
+    for (PGnotify *notice; is_alive && (notice = PQnotifies(conn->pg));)
+        PQfreemem(notice);
+    return is_alive;
 }
 
 ez_status ez_pg_ready(ez_pg_conn *conn, bool patient, uint64_t deadline, ez_error *error) {

@@ -49,7 +49,8 @@ typedef struct ez_pg {
     char *url;
     char where[EZ_PG_WHERE_MAX];
     int64_t next_id[EZ_KIND_COUNT]; // as last committed by us; 0: not known
-    struct ez_rollup *rollup;       // that of a batch of log records, made when first needed
+    struct ez_pg_listener *_Atomic listener;
+    struct ez_rollup *rollup; // that of a batch of log records, made when first needed
     struct ez_pg_partitions *partitions;
     ez_pg_known known; // rows of rollups
     bool is_unsettled; // a COMMIT was sent and its answer lost: the server may still be at it

@@ -12,8 +12,7 @@
 
 #define NOW_MS "(extract(epoch FROM clock_timestamp()) * 1000)::int8"
 
-static const char extend[] =
-    "UPDATE leases SET until_ms = " NOW_MS " + $2 WHERE name = 'jobs' AND holder = $1";
+static const char extend[] = "UPDATE leases SET until_ms = " NOW_MS " + $2 WHERE name = 'jobs' AND holder = $1";
 static const char take_over[] = "UPDATE leases SET token = token + 1, holder = $1, until_ms = " NOW_MS
                                 " + $2 WHERE name = 'jobs' AND holder <> $1 AND until_ms <= " NOW_MS;
 static const char read_lease[] = "SELECT token, holder FROM leases WHERE name = 'jobs'";
