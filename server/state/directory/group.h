@@ -13,6 +13,7 @@
 #define EZ_GROUP_WRITES  256        // most writes of one group
 #define EZ_GROUP_BYTES   (1u << 20) // changes past this close the group
 #define EZ_GROUP_RETRIES 10         // runs of a group that other servers keep overtaking
+#define EZ_GROUP_HOLDS   2          // after so many of them others are made to wait
 
 // One write within its group.
 typedef struct ez_group_item {

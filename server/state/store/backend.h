@@ -64,6 +64,8 @@ typedef struct ez_backend {
     ez_status (*follow)(void *db, ez_store_changed_fn *changed, void *user, ez_error *error);
     void (*unfollow)(void *db);
     bool (*hears)(void *db);
+    ez_status (*hold_head)(void *db, ez_error *error);
+    void (*release_head)(void *db);
 
     // From the thread that opens the store; used and closed by one thread afterwards. May share nothing mutable with
     // db.

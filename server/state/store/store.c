@@ -170,6 +170,23 @@ ez_status ez_store_commit(ez_store *store, const ez_store_commit_group *group, e
     return status;
 }
 
+ez_status ez_store_hold_head(ez_store *store, ez_error *error) {
+    if (!ez_store_is_shared(store))
+        return EZ_OK;
+    pthread_mutex_lock(&store->lock);
+    ez_status status = store->backend->hold_head(store->db, error);
+    pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
+void ez_store_release_head(ez_store *store) {
+    if (!ez_store_is_shared(store))
+        return;
+    pthread_mutex_lock(&store->lock);
+    store->backend->release_head(store->db);
+    pthread_mutex_unlock(&store->lock);
+}
+
 ez_status ez_store_find_idempotent(ez_store *store, const uint8_t key[EZ_SHA256_LEN], ez_arena *arena,
                                    ez_store_idempotent *out, bool *found, ez_error *error) {
     pthread_mutex_lock(&store->lock);

@@ -123,6 +123,12 @@ ez_status ez_store_oldest_change(ez_store *store, uint64_t *out, ez_error *error
 // broke while committing; the caller reads the head to learn which. RESOURCE_EXHAUSTED: disk full; nothing was written.
 ez_status ez_store_commit(ez_store *store, const ez_store_commit_group *group, ez_error *error) EZ_MUST_CHECK;
 
+// Makes every other server's commit wait until this one's next ez_store_commit has ended, or ez_store_release_head:
+// what is read meanwhile stays the newest. For one that was overtaken again and again. UNAVAILABLE: it does not hold.
+// Nothing to do where the store is not shared. The writer's thread, and for a few milliseconds.
+ez_status ez_store_hold_head(ez_store *store, ez_error *error) EZ_MUST_CHECK;
+void ez_store_release_head(ez_store *store); // does nothing where it is not held
+
 // *found false where there is none. The reply is copied into arena.
 ez_status ez_store_find_idempotent(ez_store *store, const uint8_t key[EZ_SHA256_LEN], ez_arena *arena,
                                    ez_store_idempotent *out, bool *found, ez_error *error) EZ_MUST_CHECK;

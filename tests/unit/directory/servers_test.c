@@ -2,6 +2,7 @@
 //
 // Two servers on one PostgreSQL: each makes changes, each ends with the same directory, digest and feed; the
 // idempotency keys of one count for the other. SQLite admits one server, so there these are skipped.
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -222,4 +223,47 @@ Test(servers, one_whose_connection_was_ended_hears_again, .init = open_both_hear
     expect_soon(hears(&one) && hears(&two));
     given_master(&two, "after");
     expect_soon(ez_feed_head(one.feed).n == 3);
+}
+
+// ---- Both at once
+
+typedef struct racer {
+    pthread_t thread;
+    whole_state *state;
+    char letter;
+    unsigned refused;
+} racer;
+
+enum { RACE = 150 };
+
+static void *race(void *user) {
+    racer *me = user;
+    for (int i = 0; i < RACE; i++) {
+        char name[16];
+        ez_error error = EZ_ERROR_INIT;
+        ez_call *call = given_call("race");
+        Ez__V1__Master master = EZ__V1__MASTER__INIT;
+        Ez__V1__CreateMasterRequest request = EZ__V1__CREATE_MASTER_REQUEST__INIT;
+        snprintf(name, sizeof name, "%c%d", me->letter, i);
+        master.name = name;
+        request.master = &master;
+        me->refused += ez_writer_run(me->state->writer, call, create_master, NULL, &request.base, &error) != EZ_OK;
+        ez_call_destroy_system(call);
+    }
+    return NULL;
+}
+
+// One that was overtaken makes the others wait, so that nobody is overtaken for ever.
+Test(servers, nobody_is_refused_because_others_are_faster, .init = open_both, .fini = close_both, .timeout = 60) {
+    whole_state three;
+    given_second_state(&three, &one);
+    racer racers[] = {{.state = &one, .letter = 'a'}, {.state = &two, .letter = 'b'}, {.state = &three, .letter = 'c'}};
+    for (int i = 0; i < 3; i++)
+        pthread_create(&racers[i].thread, NULL, race, &racers[i]);
+    for (int i = 0; i < 3; i++)
+        pthread_join(racers[i].thread, NULL);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(racers[i].refused, 0, "%u changes of server %c were refused", racers[i].refused, racers[i].letter);
+    expect_equal(3 * RACE);
+    close_state(&three);
 }

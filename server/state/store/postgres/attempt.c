@@ -44,8 +44,9 @@ ez_status ez_pg_resume(ez_pg_attempt *try, ez_error *error) {
 ez_status ez_pg_begin(ez_pg_attempt *try, ez_error *error) {
     ez_pg_params none = {0};
     ez_status status = ez_pg_resume(try, error);
-    if (!status)
-        status = ez_pg_push(try, "BEGIN", &none, error);
+    if (status || try->conn->is_held)
+        return status;
+    status = ez_pg_push(try, "BEGIN", &none, error);
     return status ? status : ez_pg_push(try, ez_pg_settings, &none, error);
 }
 
@@ -97,6 +98,7 @@ static ez_status unknown(ez_pg_attempt *try, const char *lost, bool *is_unknown,
 static ez_status commit(ez_pg_attempt *try, const char *lost, bool *is_unknown, ez_error *error) {
     ez_pg_conn *conn = try->conn;
     ez_pg_autoclear PGresult *result = NULL;
+    conn->is_held = false;
     // From here on a lost connection no longer means that nothing happened. The commit has its own time.
     uint64_t deadline = ez_clock_mono_ms() + try->limit_ms;
     if (ez_pg_send(conn, "COMMIT", NULL, NULL) != EZ_OK || ez_pg_next(conn, deadline, &result, NULL) != EZ_OK ||

@@ -39,6 +39,7 @@ typedef struct ez_pg_conn {
     const char *where; // the ez_pg's: "host:port/database", for people
     unsigned failures; // to connect, in a row
     uint64_t retry_at; // not before
+    bool is_held;      // in a transaction that has locked the head (commit.c), and is to be gone on with
 } ez_pg_conn;
 
 typedef struct ez_pg {
@@ -133,6 +134,8 @@ ez_status ez_pg_reader_oldest_change(void *reader, uint64_t *out, ez_error *erro
 ez_status ez_pg_reader_ping(void *reader, ez_error *error);
 ez_status ez_pg_commit(void *db, const ez_store_commit_group *group, const uint32_t *latest, size_t latest_count,
                        ez_error *error);
+ez_status ez_pg_hold_head(void *db, ez_error *error);
+void ez_pg_release_head(void *db);
 ez_status ez_pg_trim(void *db, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
                      ez_error *error);
 

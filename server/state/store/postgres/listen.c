@@ -29,7 +29,7 @@
 #define QUERY_MS   2000  // of a notice; a connection that hangs is made again
 #define PROBE_MS   3000  // for the notice that is to come back
 #define PROBE_NEXT 30000 // where it did not, though no pooler is in between
-#define LOST_MS    1000 // after a connection that was lost while it was tried
+#define LOST_MS    1000  // after a connection that was lost while it was tried
 #define IDLE_MS    60000
 
 struct ez_pg_listener {
@@ -122,8 +122,8 @@ static void find_out(ez_pg_listener *listener) {
     ez_error error = EZ_ERROR_INIT;
     uint64_t deadline = ez_clock_mono_ms() + PROBE_MS;
     bool direct = is_direct(listener, deadline);
-    ez_status status = listener->conn.pg ? ez_pg_exec(&listener->conn, "LISTEN " CHANNEL, NULL, deadline, &error)
-                                         : EZ_UNAVAILABLE;
+    ez_status status =
+        listener->conn.pg ? ez_pg_exec(&listener->conn, "LISTEN " CHANNEL, NULL, deadline, &error) : EZ_UNAVAILABLE;
     if (!status)
         status = send_probe(listener, &error);
     for (uint64_t now; !status && listener->probe[0] && listener->conn.pg && !atomic_load(&listener->is_stopping) &&
