@@ -75,7 +75,8 @@ static ez_status open_sealed_store(ez_core *core, const ez_settings *settings, e
                             "the key this store was sealed with is missing: put it back at EZ_SECRET_KEY_FILE=%s",
                             file);
     }
-    return ez_error_copy(error, &why);
+    // A database that was reached at the second attempt has left the first one's words behind.
+    return status != EZ_OK ? ez_error_copy(error, &why) : EZ_OK;
 }
 
 // Without a server's id there is nothing periodic, and no lease.

@@ -146,7 +146,7 @@ Test(servers, fault_58_a_holder_that_was_stopped_past_its_lease_writes_nothing, 
     given_a_ban_that_passes(&one);
     uint64_t before = revision_of(&one);
     expect_soon(run_sql(watch, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
-                              "wait_event_type = 'Lock' AND query LIKE '%leases%KEY SHARE%'") >= 1);
+                               "wait_event_type = 'Lock' AND query LIKE '%leases%KEY SHARE%'") >= 1);
     signal_process(&one.server.process, SIGSTOP);
     run_sql(conn, "UPDATE leases SET token = token + 1, holder = 'another', until_ms = 9000000000000000");
     run_sql(conn, "COMMIT");

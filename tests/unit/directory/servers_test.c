@@ -181,6 +181,28 @@ Test(servers, a_large_change_comes_over_whole, .init = open_both, .fini = close_
     cr_assert_eq(ez_directory_member_count(two.directory, EZ_INDEX_KEY_BY_MASTER, ez_index_id(1)), 715);
 }
 
+// What another server has just made is not refused for want of it: nobody ticked, and the change that is asked for
+// would not have been committed.
+Test(servers, a_refusal_is_judged_on_what_others_have_made, .init = open_both, .fini = close_both) {
+    ez_error error = EZ_ERROR_INIT;
+    for (int64_t id = 1; id <= 3; id++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%d", (int)id);
+        cr_assert_eq(given_master(&one, name), id);
+        Ez__V1__Master master = EZ__V1__MASTER__INIT;
+        Ez__V1__UpdateMasterRequest request = EZ__V1__UPDATE_MASTER_REQUEST__INIT;
+        ez_call *call = given_call("test");
+        snprintf(name, sizeof name, "n%d", (int)id);
+        master.name = name;
+        request.id = id;
+        request.master = &master;
+        expect_ok(ez_writer_run(two.writer, call, rename_master, NULL, &request.base, &error), &error);
+        request.id = 99;
+        expect_code(EZ_NOT_FOUND, ez_writer_run(one.writer, call, rename_master, NULL, &request.base, &error), &error);
+        ez_call_destroy_system(call);
+    }
+}
+
 // ---- Hints: nobody ticks here, so that what is followed is followed because it was told
 
 static void follow(whole_state *state) {
