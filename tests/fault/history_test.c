@@ -5,6 +5,7 @@
 // ended, the database crashing. No revision is lost, repeated or out of order. EZ_HISTORY_ROUNDS (2) rounds, from
 // EZ_HISTORY_SEED (1) on; a round that fails says its seed.
 #include <criterion/criterion.h>
+#include <libpq-fe.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -107,6 +108,15 @@ static void cut_off(void) {
     cut_until = ez_clock_mono_ms() + 50 + draw(1000);
 }
 
+// Where the database recovers there are none.
+static void end_all_connections(void) {
+    PGconn *conn = PQconnectdb(worlds[0].server.database);
+    PQclear(PQexec(conn,
+                   "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND "
+                   "pid <> pg_backend_pid()"));
+    PQfinish(conn);
+}
+
 static void do_harm(void) {
     int i = (int)draw(EZ_HISTORY_SERVERS);
     switch (draw(10)) {
@@ -130,7 +140,7 @@ static void do_harm(void) {
         has_crashed = true;
         break;
     default:
-        end_connections(worlds[0].server.database);
+        end_all_connections();
         break;
     }
 }

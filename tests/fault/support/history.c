@@ -166,8 +166,8 @@ static void take_change(ez_history_reader *r, const Ez__V1__Change *given) {
 
 static void take_page(ez_history_reader *r, const Ez__V1__FetchConfigResponse *page) {
     if (page->mode != EZ__V1__FETCH_MODE__FETCH_MODE_DELTA || page->from->n != r->cursor) {
-        note(r->history, "server %u answered revision %llu with %s from %llu", r->server,
-             (unsigned long long)r->cursor, page->mode == EZ__V1__FETCH_MODE__FETCH_MODE_DELTA ? "changes" : "a snapshot",
+        note(r->history, "server %u answered revision %llu with %s from %llu", r->server, (unsigned long long)r->cursor,
+             page->mode == EZ__V1__FETCH_MODE__FETCH_MODE_DELTA ? "changes" : "a snapshot",
              (unsigned long long)page->from->n);
         return;
     }
@@ -280,8 +280,9 @@ static uint64_t expect_change_list(ez_history *history, ez_world *w) {
     char token[600] = "";
     uint64_t n = history->begin;
     do {
-        const Ez__V1__ListChangesResponse *page = ask(
-            &w->admin, "Changes/List", "{'since':%" PRIu64 ",'page_size':1000,'page_token':'%s'}", history->begin, token);
+        const Ez__V1__ListChangesResponse *page =
+            ask(&w->admin, "Changes/List", "{'since':%" PRIu64 ",'page_size':1000,'page_token':'%s'}", history->begin,
+                token);
         for (size_t i = 0; i < page->n_items; i++, n++)
             cr_assert_eq(page->items[i]->revision, n + 1, "the change list has %" PRIu64 " after %" PRIu64,
                          page->items[i]->revision, n);
@@ -298,8 +299,9 @@ static void expect_entry(ez_history *history, const Ez__V1__AuditEntry *entry, s
     cr_assert_lt(index, EZ_HISTORY_WRITERS);
     const ez_history_writer *w = &history->writers[index];
     cr_assert(op >= 1 && op <= w->op_count, "%s was done and nobody asked for it", entry->request_id);
-    cr_assert_eq(entry->revision, w->ops[op - 1].revision, "%s was acknowledged at revision %" PRIu64 ", done at %" PRIu64,
-                 entry->request_id, w->ops[op - 1].revision, entry->revision);
+    cr_assert_eq(entry->revision, w->ops[op - 1].revision,
+                 "%s was acknowledged at revision %" PRIu64 ", done at %" PRIu64, entry->request_id,
+                 w->ops[op - 1].revision, entry->revision);
     seen[index]++;
 }
 
@@ -318,8 +320,9 @@ static void expect_audit(ez_history *history, ez_world *w) {
         snprintf(token, sizeof token, "%s", page->next_page_token);
     } while (token[0]);
     for (unsigned i = 0; i < EZ_HISTORY_WRITERS; i++)
-        cr_assert_eq(seen[i], history->writers[i].op_count, "writer %u: %zu changes are recorded, %zu were acknowledged",
-                     i, seen[i], history->writers[i].op_count);
+        cr_assert_eq(seen[i], history->writers[i].op_count,
+                     "writer %u: %zu changes are recorded, %zu were acknowledged", i, seen[i],
+                     history->writers[i].op_count);
 }
 
 static void expect_keys(ez_history *history, ez_world *w) {
@@ -355,6 +358,7 @@ void expect_true_history(ez_history *history) {
     }
     expect_no_fault(history);
     expect_audit(history, &history->worlds[0]);
-    cr_assert_eq(head - history->begin, history->acknowledged, "%" PRIu64 " revisions, %" PRIu64 " acknowledged changes",
-                 head - history->begin, history->acknowledged);
+    cr_assert_eq(head - history->begin, history->acknowledged,
+                 "%" PRIu64 " revisions, %" PRIu64 " acknowledged changes", head - history->begin,
+                 history->acknowledged);
 }

@@ -184,7 +184,8 @@ static uint64_t wait_ms(const ez_pg_listener *listener, uint64_t now) {
 static void *run_thread(void *user) {
     ez_pg_listener *listener = user;
     while (!atomic_load(&listener->is_stopping)) {
-        if (!is_connected(listener))
+        // Whoever stops it wakes it once, and that may have been while it connected.
+        if (!is_connected(listener) || atomic_load(&listener->is_stopping))
             continue;
         uint64_t ms = wait_ms(listener, ez_clock_mono_ms());
         if (ms > 0)
