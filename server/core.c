@@ -199,12 +199,6 @@ static ez_status open_all(ez_core *core, const ez_settings *settings, const char
     if (status != EZ_OK) {
         return status;
     }
-    if (server_id != NULL) {
-        status = ez_store_follow(core->store, ez_writer_hint, core->writer, error);
-    }
-    if (status != EZ_OK) {
-        return status;
-    }
     ez_access_options access = {.directory = core->directory, .counters = core->counters, .realtime = core->realtime};
     status = ez_access_create(&access, &core->access, error);
     return status != EZ_OK ? status : first_start(core, settings, server_id != NULL, error);

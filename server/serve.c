@@ -291,7 +291,9 @@ static ez_status open_server(server *s, const ez_settings *settings, ez_error *e
     }
     status = status != EZ_OK ? status : open_domain(s, settings, error);
     status = status != EZ_OK ? status : open_sockets(s, settings, error);
-    return status != EZ_OK ? status : open_timer(s, error);
+    status = status != EZ_OK ? status : open_timer(s, error);
+    // Last, since it has something to say: a start that fails says one line.
+    return status != EZ_OK ? status : ez_store_follow(s->core.store, ez_writer_hint, s->core.writer, error);
 }
 
 // What was not delivered is in the log before the store closes. The appender, whose thread writes it, has ended.

@@ -85,7 +85,8 @@ static void tell(ez_lease *lease, bool is_held, uint64_t token) {
     lease->was_held = is_held;
 }
 
-static void ask(ez_lease *lease) {
+// Nothing is said while the server starts: where it can't, that is the one line.
+static void ask(ez_lease *lease, bool is_starting) {
     ez_error error = EZ_ERROR_INIT;
     ez_store_lease got;
     uint64_t asked_ms = ez_clock_mono_ms();
@@ -99,6 +100,10 @@ static void ask(ez_lease *lease) {
     bool is_held = is_held_locked(lease);
     uint64_t token = lease->seen.token;
     pthread_mutex_unlock(&lease->lock);
+    if (is_starting) {
+        lease->was_held = is_held;
+        return;
+    }
     if (status != EZ_OK && !lease->is_failing)
         ez_log_warn("the lease of the background work can't be asked for; trying again", "reason", error.reason,
                     "message", error.message);
@@ -130,7 +135,7 @@ static bool wait_for_turn(ez_lease *lease) {
 static void *run_thread(void *user) {
     ez_lease *lease = user;
     while (wait_for_turn(lease))
-        ask(lease);
+        ask(lease, false);
     return NULL;
 }
 
@@ -154,7 +159,7 @@ ez_status ez_lease_create(ez_store *store, const char *holder, uint32_t ttl_ms, 
     lease->is_shared = ez_store_is_shared(store);
     snprintf(lease->holder, sizeof lease->holder, "%s", holder);
     init_locks(lease);
-    ask(lease);
+    ask(lease, true);
     lease->has_thread = pthread_create(&lease->thread, NULL, run_thread, lease) == 0;
     if (!lease->has_thread) {
         ez_lease_destroy(lease);

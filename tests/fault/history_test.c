@@ -98,6 +98,8 @@ static void kill_and_start(int i) {
         open_forwarder(line);
         cut_until = 0;
     }
+    // A start gives up after some seconds; how long a crashed database takes is not what is asked here.
+    expect_soon(PQping(worlds[0].server.database) == PQPING_OK);
     start_server(&worlds[i].server);
 }
 

@@ -16,7 +16,7 @@
 
 const char ez_pg_settings[] =
     "SELECT set_config('statement_timeout', '20s', true), set_config('lock_timeout', '15s', true), "
-    "set_config('idle_in_transaction_session_timeout', '20s', true), "
+    "set_config('idle_in_transaction_session_timeout', '5s', true), "
     "CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END";
 
 void ez_pg_init(ez_pg_conn *conn, const char *url, const char *where) {
