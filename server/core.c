@@ -75,7 +75,14 @@ static ez_status open_sealed_store(ez_core *core, const ez_settings *settings, e
                             "the key this store was sealed with is missing: put it back at EZ_SECRET_KEY_FILE=%s",
                             file);
     }
-    return ez_error_copy(error, &why);
+    // A database that was reached at the second attempt has left the first one's words behind.
+    return status != EZ_OK ? ez_error_copy(error, &why) : EZ_OK;
+}
+
+// Without a server's id there is nothing periodic, and no lease.
+static ez_status open_lease(ez_core *core, const ez_settings *settings, const char *server_id, ez_error *error) {
+    uint32_t ttl_ms = (uint32_t)ez_settings_int(settings, "EZ_LEASE_SECONDS") * 1000;
+    return server_id != NULL ? ez_lease_create(core->store, server_id, ttl_ms, &core->lease, error) : EZ_OK;
 }
 
 static ez_status open_state(ez_core *core, const ez_settings *settings, ez_error *error) {
@@ -104,6 +111,9 @@ static ez_status open_state(ez_core *core, const ez_settings *settings, ez_error
                                 .queue = (size_t)ez_settings_int(settings, "EZ_WRITE_QUEUE"),
                                 .idempotency_ns = DAY_NS,
                                 .feed_keep = keep};
+    if (core->lease != NULL) {
+        writer.holder = ez_lease_holder(core->lease);
+    }
     return ez_writer_create(&writer, &core->writer, error);
 }
 
@@ -183,6 +193,7 @@ static ez_status open_all(ez_core *core, const ez_settings *settings, const char
     if (status == EZ_OK && server_id != NULL) {
         status = ez_core_open_publish(settings, "EZ_CONFIG_URL", server_id, &core->config, error);
     }
+    status = status != EZ_OK ? status : open_lease(core, settings, server_id, error);
     status = status != EZ_OK ? status : open_state(core, settings, error);
     status = status != EZ_OK ? status : open_metering(core, error);
     if (status != EZ_OK) {
@@ -204,13 +215,18 @@ ez_status ez_core_open(ez_core *core, const ez_settings *settings, const char *s
 }
 
 void ez_core_stop(ez_core *core) {
+    if (core->store != NULL) {
+        ez_store_unfollow(core->store);
+    }
     ez_writer_stop(core->writer);
+    ez_lease_stop(core->lease);
     ez_store_stop(core->store);
 }
 
 void ez_core_close(ez_core *core) {
     ez_core_stop(core);
     ez_writer_destroy(core->writer);
+    ez_lease_destroy(core->lease);
     ez_access_destroy(core->access);
     ez_realtime_destroy(core->realtime);
     ez_counters_destroy(core->counters);

@@ -92,6 +92,7 @@ static ez_status open_logs(server *s, const ez_settings *settings, ez_error *err
     ez_logs_options logs = {.directory = s->core.directory,
                             .feed = s->core.feed,
                             .store = s->core.store,
+                            .holder = ez_lease_holder(s->core.lease),
                             .sealer = s->core.sealer,
                             .allow = ez_outbound_allowed(s->outbound),
                             .events = s->events,
@@ -156,6 +157,7 @@ static ez_status open_usage(server *s, const ez_settings *settings, ez_error *er
                               .directory = s->core.directory,
                               .feed = s->core.feed,
                               .writer = s->core.writer,
+                              .holder = ez_lease_holder(s->core.lease),
                               .counters = s->core.counters,
                               .realtime = s->core.realtime,
                               .events = s->events};
@@ -171,6 +173,10 @@ static ez_status open_usage(server *s, const ez_settings *settings, ez_error *er
                                     .chore = ez_usage_chore,
                                     .chore_user = s->usage};
     return ez_appender_create(&appender, &s->usage_appender, error);
+}
+
+static void look_at_lease(void *user, char *holder, uint64_t *token) {
+    ez_lease_look(user, holder, token);
 }
 
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
@@ -197,6 +203,8 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                                 .fleet = s->fleet,
                                 .store = s->core.store,
                                 .server_id = s->id,
+                                .look_at_lease = look_at_lease,
+                                .lease = s->core.lease,
                                 .events = s->events,
                                 .events_url = ez_settings_text(settings, "EZ_EVENTS_URL"),
                                 .insecure_listen = ez_settings_bool(settings, "EZ_INSECURE_LISTEN")};
@@ -258,7 +266,7 @@ static void tick_usage(void *user) {
 }
 
 static ez_status open_timer(server *s, ez_error *error) {
-    ez_status status = ez_bans_create(s->core.writer, s->routing, &s->bans, error);
+    ez_status status = ez_bans_create(s->core.writer, s->routing, ez_lease_holder(s->core.lease), &s->bans, error);
     if (status != EZ_OK) {
         return status;
     }
@@ -283,7 +291,9 @@ static ez_status open_server(server *s, const ez_settings *settings, ez_error *e
     }
     status = status != EZ_OK ? status : open_domain(s, settings, error);
     status = status != EZ_OK ? status : open_sockets(s, settings, error);
-    return status != EZ_OK ? status : open_timer(s, error);
+    status = status != EZ_OK ? status : open_timer(s, error);
+    // Last, since it has something to say: a start that fails says one line.
+    return status != EZ_OK ? status : ez_store_follow(s->core.store, ez_writer_hint, s->core.writer, error);
 }
 
 // What was not delivered is in the log before the store closes. The appender, whose thread writes it, has ended.

@@ -11,6 +11,10 @@ const ez_setting ez_server_settings[] = {
      "sqlite:EZ_HOME/ezplane.db.",
      "URL"},
     {"EZ_STORE_READERS", EZ_SETTING_INT, "4", 1, 64, "Connections to the store for queries.", "N"},
+    {"EZ_LEASE_SECONDS", EZ_SETTING_INT, "10", 2, 300,
+     "Of several servers on one PostgreSQL one does the background work; when it dies another takes over after so "
+     "long.",
+     "N"},
     {"EZ_RPC_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7350", 0, 0, "Where calls are answered.", "URL"},
     {"EZ_CONFIG_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7351", 0, 0, "Where configuration is pushed to data planes.",
      "URL"},

@@ -17,19 +17,21 @@
 struct ez_bans {
     ez_writer *writer;
     ez_routing *routing;
+    ez_holder holder;
     atomic_bool is_out; // the writer has it
     ez_write write;
     ez_call *call;
     Ez__V1__Empty request;
 };
 
-ez_status ez_bans_create(ez_writer *writer, ez_routing *routing, ez_bans **out, ez_error *error) {
+ez_status ez_bans_create(ez_writer *writer, ez_routing *routing, ez_holder holder, ez_bans **out, ez_error *error) {
     ez_bans *bans = calloc(1, sizeof *bans);
     if (bans == NULL) {
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory to start");
     }
     bans->writer = writer;
     bans->routing = routing;
+    bans->holder = holder;
     ez__v1__empty__init(&bans->request);
     *out = bans;
     return EZ_OK;
@@ -52,7 +54,9 @@ static void on_written(ez_write *write) {
 }
 
 void ez_bans_tick(ez_bans *bans) {
-    if (atomic_load(&bans->is_out) || ez_routing_passed_bans(bans->routing, ez_clock_wall_ns()) == 0) {
+    uint64_t fence;
+    if (!ez_holder_may(&bans->holder, &fence) || atomic_load(&bans->is_out) ||
+        ez_routing_passed_bans(bans->routing, ez_clock_wall_ns()) == 0) {
         return;
     }
     ez_call_destroy_system(bans->call);
@@ -67,6 +71,7 @@ void ez_bans_tick(ez_bans *bans) {
                              .self = bans->routing,
                              .request = &bans->request.base,
                              .done = on_written,
+                             .fence = fence,
                              .started_ns = ez_clock_mono_ns()};
     atomic_store(&bans->is_out, true);
     if (ez_writer_submit(bans->writer, &bans->write, NULL) != EZ_OK) {

@@ -8,8 +8,9 @@
 
 typedef struct ez_bans ez_bans;
 
-// Both must outlive it.
-ez_status ez_bans_create(ez_writer *writer, ez_routing *routing, ez_bans **out, ez_error *error) EZ_MUST_CHECK;
+// All must outlive it. holder: only while it says so.
+ez_status ez_bans_create(ez_writer *writer, ez_routing *routing, ez_holder holder, ez_bans **out,
+                         ez_error *error) EZ_MUST_CHECK;
 // After the writer ended: nothing of this job may be out with it.
 void ez_bans_destroy(ez_bans *bans);
 

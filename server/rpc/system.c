@@ -4,6 +4,7 @@
 #include "server/rpc/system.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "ez/v1/system.pb-c.h"
 #include "proto/runtime/clock.h"
@@ -44,7 +45,24 @@ static int64_t count(const ez_system *system, int kind) {
 #define SHOW(name, NAME, value)                                                                                        \
     (status->opt_##name##_case = EZ__V1__STATUS__OPT_##NAME##_##NAME, status->name = (int64_t)(value))
 
-static void add_detail(struct ez_system *self, Ez__V1__Status *status) {
+static const char *const follows[] = {
+    [EZ_FOLLOWS_NOBODY] = "", [EZ_FOLLOWS_BY_POLL] = "poll", [EZ_FOLLOWS_BY_NOTIFY] = "notify"};
+
+static void add_lease(struct ez_system *self, ez_call *call, Ez__V1__Status *status) {
+    char holder[EZ_LEASE_HOLDER_MAX] = "";
+    uint64_t token = 0;
+    if (self->options.look_at_lease != NULL) {
+        self->options.look_at_lease(self->options.lease, holder, &token);
+    }
+    if (holder[0] == '\0') {
+        return;
+    }
+    status->lease_holder = ez_arena_strndup(&call->arena, holder, strlen(holder));
+    status->opt_lease_token_case = EZ__V1__STATUS__OPT_LEASE_TOKEN_LEASE_TOKEN;
+    status->lease_token = token;
+}
+
+static void add_detail(struct ez_system *self, ez_call *call, Ez__V1__Status *status) {
     uint32_t enrolled, live;
     ez_fleet_counts(self->options.fleet, &enrolled, &live);
     status->server_id = (char *)self->options.server_id;
@@ -57,6 +75,8 @@ static void add_detail(struct ez_system *self, Ez__V1__Status *status) {
     SHOW(bindings, BINDINGS, count(self, EZ__V1__KIND__KIND_BINDING));
     SHOW(data_planes, DATA_PLANES, enrolled);
     SHOW(data_planes_live, DATA_PLANES_LIVE, live);
+    status->follows_by = (char *)follows[ez_store_follows(self->options.store)];
+    add_lease(self, call, status);
 }
 
 ez_status ez_handle_system_get_status(struct ez_system *self, ez_call *call, Ez__V1__GetStatusRequest *request) {
@@ -76,7 +96,7 @@ ez_status ez_handle_system_get_status(struct ez_system *self, ez_call *call, Ez_
     status.revision = &revision;
     status.insecure_listen = self->options.insecure_listen;
     if (call->principal.scope == EZ_SCOPE_ADMIN) {
-        add_detail(self, &status);
+        add_detail(self, call, &status);
     }
     return ez_call_reply(call, &status.base);
 }

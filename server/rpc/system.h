@@ -12,8 +12,11 @@ typedef struct ez_system_options {
     const ez_directory *directory;
     const ez_feed *feed;
     ez_fleet *fleet;
-    const ez_store *store;
+    ez_store *store;
     const char *server_id;
+    // Who does the background work, and under which token: ez_lease_look of server/jobs/lease.h. NULL: not told.
+    void (*look_at_lease)(void *user, char holder[EZ_LEASE_HOLDER_MAX], uint64_t *token);
+    void *lease;
     ez_publish *events;     // which events were published; NULL: none
     const char *events_url; // where events are pushed
     bool insecure_listen;

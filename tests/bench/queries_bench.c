@@ -104,7 +104,7 @@ static void fold(int64_t now_ns) {
     bool more = true;
     ez_error error = EZ_ERROR_INIT;
     while (more && !stopping) {
-        if (ez_store_fold_rollups(store, now_ns, &more, &error) != EZ_OK)
+        if (ez_store_fold_rollups(store, EZ_NO_FENCE, now_ns, &more, &error) != EZ_OK)
             die("folding", &error);
     }
 }

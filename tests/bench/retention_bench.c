@@ -93,7 +93,7 @@ static void take(times *to, bool *trims) {
     ez_error error = EZ_ERROR_INIT;
     make(BATCH, now_ns += NS_PER_S / 10, NS_PER_S / 10 / BATCH);
     uint64_t start = ez_clock_mono_ns();
-    if (trims && ez_store_trim_logs(store, &limits, now_ns, STEP_ROWS, trims, &error) != EZ_OK)
+    if (trims && ez_store_trim_logs(store, EZ_NO_FENCE, &limits, now_ns, STEP_ROWS, trims, &error) != EZ_OK)
         die("trim", error.message);
     add(BATCH);
     if (to->count == TIMES_MAX)

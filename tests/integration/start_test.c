@@ -3,6 +3,7 @@
 // The first start and the starts that must not happen: each refusal is one line on stderr that says what to do, exit
 // status 1 (2 for what was asked wrongly), and nothing of it in the store.
 #include <criterion/criterion.h>
+#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,46 @@ Test(start, a_second_server_in_the_same_home_is_refused) {
     expect_no_start(&w.server, NULL, 1, "already running");
     ask(&w.admin, "Masters/List", "{}");
     given_master(&w.admin, "globex");
+    end_world(&w);
+}
+
+// fault_43: a home of its own is not a store of its own.
+Test(start, a_second_server_on_the_same_sqlite_file_is_refused) {
+    given_world(&w, NULL);
+    if (w.server.is_postgres) {
+        end_world(&w);
+        cr_skip_test("PostgreSQL takes several servers");
+    }
+    char home[EZ_TEST_PATH_MAX + 16], key[EZ_TEST_PATH_MAX + 48];
+    snprintf(home, sizeof home, "EZ_HOME=%s/new", folder);
+    snprintf(key, sizeof key, "EZ_SECRET_KEY_FILE=%s/secret.key", w.server.home);
+    const char *const other[] = {
+        home, key, "EZ_RPC_URL=tcp://127.0.0.1:0", "EZ_CONFIG_URL=tcp://127.0.0.1:0", "EZ_EVENTS_URL=tcp://127.0.0.1:0",
+        NULL};
+    expect_no_start(&w.server, other, 1, "another ezplaned has");
+    given_master(&w.admin, "unhurt");
+    end_world(&w);
+}
+
+// An older program on a newer store: here the store says that it is of a version that nobody knows yet.
+Test(start, a_newer_schema_is_refused) {
+    given_world(&w, NULL);
+    if (!w.server.is_postgres) {
+        end_world(&w);
+        cr_skip_test("SQLite's is a unit test: only the store opens the file");
+    }
+    stop_server(&w.server);
+    PGconn *conn = PQconnectdb(w.server.database);
+    PGresult *known = PQexec(conn, "SELECT version FROM ez_schema");
+    char was[64];
+    snprintf(was, sizeof was, "UPDATE ez_schema SET version = %s", PQgetvalue(known, 0, 0));
+    PQclear(known);
+    PQclear(PQexec(conn, "UPDATE ez_schema SET version = 4711"));
+    expect_no_start(&w.server, NULL, 1, "has schema version 4711 and this program knows up to");
+    PQclear(PQexec(conn, was));
+    PQfinish(conn);
+    start_server(&w.server);
+    await_answers(&w);
     end_world(&w);
 }
 

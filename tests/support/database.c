@@ -26,7 +26,8 @@ static void execute(const char *sql) {
     PGconn *connection = PQconnectdb(base_url());
     bool is_connected = PQstatus(connection) == CONNECTION_OK;
     PGresult *result = is_connected ? PQexec(connection, sql) : NULL;
-    bool is_done = result && PQresultStatus(result) == PGRES_COMMAND_OK;
+    ExecStatusType got = PQresultStatus(result);
+    bool is_done = got == PGRES_COMMAND_OK || got == PGRES_TUPLES_OK;
     char message[256];
     snprintf(message, sizeof message, "%s", PQerrorMessage(connection));
     PQclear(result);
@@ -60,5 +61,13 @@ void drop_database(const char *url) {
     size_t at = name_at(url);
     char sql[160];
     snprintf(sql, sizeof sql, "DROP DATABASE IF EXISTS \"%.*s\" WITH (FORCE)", (int)strcspn(url + at, "?"), url + at);
+    execute(sql);
+}
+
+void end_connections(const char *url) {
+    size_t at = name_at(url);
+    char sql[256];
+    snprintf(sql, sizeof sql, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '%.*s'",
+             (int)strcspn(url + at, "?"), url + at);
     execute(sql);
 }

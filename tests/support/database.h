@@ -16,3 +16,6 @@ void given_database(char *url);
 
 // Drops it, ending what is still connected. Does nothing where url is empty.
 void drop_database(const char *url);
+
+// Ends every connection to it.
+void end_connections(const char *url);

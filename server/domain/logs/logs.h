@@ -19,6 +19,7 @@ typedef struct ez_logs_options {
     const ez_directory *directory;
     const ez_feed *feed; // says whether something changed
     ez_store *store;
+    ez_holder holder;               // who folds and forgets
     const ez_sealer *sealer;        // for the webhook's secret
     const ez_outbound_allow *allow; // what the webhook's URL may be
     ez_publish *events;             // topic "logs"; NULL: none

@@ -4,6 +4,8 @@
 // setting "log_purge"; its rows, and those that are too old or too many, go in bounded steps on the appender's thread
 // between its commits, so that ingest waits for one step at most. Folding of rollups takes turns with it.
 //
+// Of several servers the one that holds the lease folds and forgets.
+//
 // Forgetting begins each hour, at once when what is allowed changed, and when there are a tenth more records than there
 // should be: an hour of heavy traffic is more than a disk may have room for.
 #include "proto/runtime/clock.h"
@@ -84,11 +86,11 @@ static void follow(ez_logs *logs, const ez_log_features *features, int64_t now_n
     r->is_trimming = true;
 }
 
-static void trim(ez_logs *logs, int64_t now_ns, uint64_t now_ms) {
+static void trim(ez_logs *logs, uint64_t fence, int64_t now_ns, uint64_t now_ms) {
     ez_retention *r = &logs->retention;
     ez_error error = EZ_ERROR_INIT;
     bool more = false;
-    ez_status status = ez_store_trim_logs(logs->options.store, &r->limits, now_ns, STEP_ROWS, &more, &error);
+    ez_status status = ez_store_trim_logs(logs->options.store, fence, &r->limits, now_ns, STEP_ROWS, &more, &error);
     r->is_trimming = status == EZ_OK && more;
     if (status != EZ_OK) {
         warn("old log records could not be forgotten; trying again", &error);
@@ -96,11 +98,11 @@ static void trim(ez_logs *logs, int64_t now_ns, uint64_t now_ms) {
     }
 }
 
-static void fold(ez_logs *logs, int64_t now_ns, uint64_t now_ms) {
+static void fold(ez_logs *logs, uint64_t fence, int64_t now_ns, uint64_t now_ms) {
     ez_retention *r = &logs->retention;
     ez_error error = EZ_ERROR_INIT;
     bool more = false;
-    ez_status status = ez_store_fold_rollups(logs->options.store, now_ns, &more, &error);
+    ez_status status = ez_store_fold_rollups(logs->options.store, fence, now_ns, &more, &error);
     r->is_folding = status == EZ_OK && more;
     r->fold_ms = now_ms + (status == EZ_OK ? FOLD_EVERY_MS : RETRY_MS);
     if (status != EZ_OK)
@@ -110,6 +112,11 @@ static void fold(ez_logs *logs, int64_t now_ns, uint64_t now_ms) {
 void ez_logs_chore(void *user, bool *more) {
     ez_logs *logs = user;
     ez_retention *r = &logs->retention;
+    uint64_t fence;
+    if (!ez_holder_may(&logs->options.holder, &fence)) {
+        r->is_trimming = r->is_folding = *more = false;
+        return;
+    }
     int64_t now_ns = ez_clock_wall_ns();
     uint64_t now_ms = ez_clock_mono_ms();
     ez_log_features features;
@@ -119,10 +126,10 @@ void ez_logs_chore(void *user, bool *more) {
     bool wants_fold = r->is_folding || now_ms >= r->fold_ms;
     if (wants_fold && (!r->is_trimming || r->folds_next)) {
         r->folds_next = false;
-        fold(logs, now_ns, now_ms);
+        fold(logs, fence, now_ns, now_ms);
     } else if (r->is_trimming) {
         r->folds_next = true;
-        trim(logs, now_ns, now_ms);
+        trim(logs, fence, now_ns, now_ms);
     }
     *more = r->is_trimming || r->is_folding;
 }

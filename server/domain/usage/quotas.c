@@ -148,7 +148,7 @@ static void on_written(ez_write *write) {
     start(j);
 }
 
-static bool submit(job *j, ez_error *error) {
+static bool submit(job *j, uint64_t fence, ez_error *error) {
     ez_call_destroy_system(j->call);
     j->call = NULL;
     if (ez_call_create_system("quotas", &j->call) != EZ_OK) {
@@ -163,6 +163,7 @@ static bool submit(job *j, ez_error *error) {
                           .self = &j->batch,
                           .request = &j->request.base,
                           .done = on_written,
+                          .fence = fence,
                           .started_ns = ez_clock_mono_ns()};
     return ez_writer_submit(j->quotas->options.writer, &j->write, error) == EZ_OK;
 }
@@ -170,6 +171,9 @@ static bool submit(job *j, ez_error *error) {
 static void start(job *j) {
     ez_quotas *q = j->quotas;
     ez_error error = EZ_ERROR_INIT;
+    uint64_t fence = EZ_NO_FENCE;
+    if (j->is_reset && !ez_holder_may(&q->options.holder, &fence))
+        return;
     pthread_mutex_lock(&q->lock);
     bool is_mine = !j->is_out && ez_clock_mono_ms() >= j->retry_ms;
     if (is_mine)
@@ -177,7 +181,7 @@ static void start(job *j) {
     is_mine = is_mine && j->batch.count > 0;
     j->is_out = j->is_out || is_mine;
     pthread_mutex_unlock(&q->lock);
-    if (is_mine && !submit(j, &error))
+    if (is_mine && !submit(j, fence, &error))
         give_up(j, &error);
 }
 

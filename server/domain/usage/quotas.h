@@ -23,6 +23,7 @@ typedef struct ez_quotas_options {
     const ez_directory *directory;
     ez_feed *feed;
     ez_writer *writer;
+    ez_holder holder; // who begins periods; keys are exhausted by whoever counted
     const ez_counters *counters;
 } ez_quotas_options;
 

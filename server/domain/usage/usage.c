@@ -25,6 +25,7 @@ ez_status ez_usage_create(const ez_usage_options *options, ez_usage **out, ez_er
     ez_quotas_options quotas = {.directory = options->directory,
                                 .feed = options->feed,
                                 .writer = options->writer,
+                                .holder = options->holder,
                                 .counters = options->counters};
     ez_status status = ez_quotas_create(&quotas, &usage->quotas, error);
     if (status != EZ_OK) {

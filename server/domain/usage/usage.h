@@ -17,6 +17,7 @@ typedef struct ez_usage_options {
     const ez_directory *directory;
     ez_feed *feed;
     ez_writer *writer;
+    ez_holder holder;      // who begins periods
     ez_counters *counters; // loaded
     ez_realtime *realtime;
     ez_publish *events; // NULL: nobody is told

@@ -182,6 +182,12 @@ static void set_expired(ez_group_item *item) {
     item->is_settled = true;
 }
 
+static void set_lost(ez_group_item *item) {
+    item->write->status = ez_call_fail(item->write->call, EZ_ABORTED, "LEASE_LOST",
+                                       "another server has taken over the background work; nothing was changed");
+    item->is_settled = true;
+}
+
 // What can be decided before any handler runs: deadlines, and answers that were given before.
 static void prepare(ez_writer *writer, ez_group_item *item, bool is_first_run) {
     ez_write *write = item->write;
@@ -191,6 +197,10 @@ static void prepare(ez_writer *writer, ez_group_item *item, bool is_first_run) {
     write->status = EZ_OK;
     if (write->call->deadline_ns != 0 && ez_clock_mono_ns() > write->call->deadline_ns) {
         set_expired(item);
+        return;
+    }
+    if (item->has_lost) {
+        set_lost(item);
         return;
     }
     if (is_first_run) {
@@ -281,6 +291,17 @@ static void add_item(outgoing *commit, const ez_group_item *item) {
     memcpy(kept->request_hash, item->request_hash, EZ_SHA256_LEN);
 }
 
+// Of the writes that are still in it.
+static uint64_t fence_of(const ez_writer *writer) {
+    uint64_t fence = EZ_NO_FENCE;
+    for (size_t i = 0; i < writer->item_count; i++) {
+        const ez_group_item *item = &writer->items[i];
+        if (!item->has_lost && item->write->fence > fence)
+            fence = item->write->fence;
+    }
+    return fence;
+}
+
 static ez_status commit_init(outgoing *commit, ez_writer *writer, const group_pass *run, ez_error *error) {
     size_t count = ez_overlay_count(writer->overlay);
     *commit = (outgoing){.entries = calloc(count + 1, sizeof *commit->entries),
@@ -297,6 +318,7 @@ static ez_status commit_init(outgoing *commit, ez_writer *writer, const group_pa
     }
     for (size_t i = 0; i < writer->item_count; i++)
         add_item(commit, &writer->items[i]);
+    commit->group.fence = fence_of(writer);
     commit->group.epoch = writer->head.epoch;
     commit->group.from = writer->head.n;
     commit->group.to = run->n;
@@ -409,14 +431,53 @@ static bool is_overtaken(ez_status status, const ez_error *error) {
     return status == EZ_ABORTED && strcmp(error->reason, "HEAD_MOVED") == 0;
 }
 
+// Takes writes with a fence older than this out of the group: the others run without them.
+static void drop_fenced(ez_writer *writer, uint64_t below) {
+    for (size_t i = 0; i < writer->item_count; i++) {
+        ez_group_item *item = &writer->items[i];
+        item->has_lost = item->has_lost || (item->write->fence != EZ_NO_FENCE && item->write->fence < below);
+    }
+}
+
+static bool is_fenced_off(ez_status status, const ez_error *error) {
+    return status == EZ_ABORTED && strcmp(error->reason, "LEASE_LOST") == 0;
+}
+
+static bool depends_on_state(ez_status status) {
+    return status == EZ_NOT_FOUND || status == EZ_ALREADY_EXISTS || status == EZ_FAILED_PRECONDITION ||
+           status == EZ_ABORTED || status == EZ_PERMISSION_DENIED || status == EZ_OUT_OF_RANGE;
+}
+
+// A refusal may be wrong where another server has just made what is missing here: whoever made it there expects to find
+// it here. A group with a commit was built on the newest state; one without asks. Where the store does not say, the
+// refusal stands.
+static ez_status check_refusals(ez_writer *writer, ez_error *error) {
+    bool is_refused = false;
+    for (size_t i = 0; i < writer->item_count; i++)
+        is_refused = is_refused || depends_on_state(writer->items[i].write->status);
+    ez_store_head head;
+    if (!is_refused || !ez_writer_has_others(writer) ||
+        ez_store_read_head(writer->options.store, &head, NULL) != EZ_OK || head.n == writer->head.n)
+        return EZ_OK;
+    return ez_error_set(error, EZ_ABORTED, "HEAD_MOVED", "another server committed first");
+}
+
 // One run and, where there is something to keep, one commit.
 static ez_status run_and_commit(ez_writer *writer, bool is_first_run, ez_error *error) {
     for (size_t i = 0; i < writer->item_count; i++)
         prepare(writer, &writer->items[i], is_first_run);
     group_pass run = run_items(writer);
     if (!run.has_changes && run.records == 0)
-        return EZ_OK;
+        return check_refusals(writer, error);
     return commit_once(writer, &run, error);
+}
+
+// A server that is busy commits again before one that was overtaken has read what it did; so the latter makes it wait.
+// That is a courtesy: where the store can't, the group is as likely to be overtaken as before.
+static ez_status catch_up(ez_writer *writer, int overtaken, ez_error *error) {
+    if (overtaken >= EZ_GROUP_HOLDS)
+        (void)!ez_store_hold_head(writer->options.store, NULL);
+    return ez_writer_catch_up(writer, error);
 }
 
 void ez_group_run(ez_writer *writer, size_t *used) {
@@ -424,17 +485,23 @@ void ez_group_run(ez_writer *writer, size_t *used) {
     ez_status status = EZ_OK;
     for (size_t i = 0; i < writer->item_count; i++)
         ez_buf_init(&writer->items[i].sealed, EZ_CALL_MAX + EZ_SEAL_OVERHEAD);
+    drop_fenced(writer, fence_of(writer));
     for (int tries = 0; tries < EZ_GROUP_RETRIES; tries++) {
         status = run_and_commit(writer, tries == 0, &error);
         ez_overlay_clear(writer->overlay);
+        if (is_fenced_off(status, &error)) {
+            drop_fenced(writer, UINT64_MAX);
+            continue;
+        }
         if (!is_overtaken(status, &error))
             break;
-        status = ez_writer_catch_up(writer, &error);
+        status = catch_up(writer, tries + 1, &error);
         if (status != EZ_OK)
             break;
         status =
             ez_error_set(&error, EZ_ABORTED, "CONTENTION", "other servers kept changing the configuration: try again");
     }
+    ez_store_release_head(writer->options.store); // where nothing was left to commit
     if (status != EZ_OK)
         fail_unsettled(writer, &error);
     *used = writer->item_count;

@@ -13,6 +13,7 @@
 #define EZ_GROUP_WRITES  256        // most writes of one group
 #define EZ_GROUP_BYTES   (1u << 20) // changes past this close the group
 #define EZ_GROUP_RETRIES 10         // runs of a group that other servers keep overtaking
+#define EZ_GROUP_HOLDS   2          // after so many of them others are made to wait
 
 // One write within its group.
 typedef struct ez_group_item {
@@ -23,6 +24,7 @@ typedef struct ez_group_item {
     bool is_recorded; // its answer goes to the store under the key
     bool is_changing; // it has a revision of its own
     bool is_settled;  // it does not depend on this group's commit
+    bool has_lost;    // its fence is stale
     uint8_t key[EZ_SHA256_LEN];
     uint8_t request_hash[EZ_SHA256_LEN];
     struct ez_group_item *same; // the earlier write of the group whose answer is also this one's

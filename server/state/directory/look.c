@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Looks for other servers' commits that somebody waits for. Each is numbered; one that the thread begins stands for all
-// that were asked for until then.
+// Looks for other servers' commits that somebody waits for, or that there is a hint of. Each is numbered; one that the
+// thread begins stands for all that were asked for until then.
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -48,4 +48,14 @@ bool ez_writer_look(ez_writer *writer, uint64_t timeout_ms) {
     bool is_done = writer->looks.ended >= mine && writer->looks.failed < mine;
     pthread_mutex_unlock(&writer->lock);
     return is_done;
+}
+
+void ez_writer_hint(void *user, uint64_t n) {
+    ez_writer *writer = user;
+    if (n > 0 && ez_feed_head(writer->options.feed).n >= n)
+        return;
+    pthread_mutex_lock(&writer->lock);
+    writer->looks.asked++; // also where one is under way: it may have read the head already
+    pthread_cond_signal(&writer->wake);
+    pthread_mutex_unlock(&writer->lock);
 }

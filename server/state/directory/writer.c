@@ -115,11 +115,14 @@ static uint64_t find_trim_from(ez_writer *writer) {
 }
 
 static void trim(ez_writer *writer) {
+    uint64_t fence;
+    if (!ez_holder_may(&writer->options.holder, &fence))
+        return;
     uint64_t keep_from = writer->options.feed_keep ? find_trim_from(writer) : 0;
     int64_t before = ez_clock_wall_ns() - writer->options.idempotency_ns;
     ez_error error = EZ_ERROR_INIT;
     bool has_more = false;
-    if (ez_store_trim(writer->options.store, keep_from, before, TRIM_ROWS, &has_more, &error) != EZ_OK)
+    if (ez_store_trim(writer->options.store, fence, keep_from, before, TRIM_ROWS, &has_more, &error) != EZ_OK)
         ez_log_warn("old changes were not forgotten", "error", error.message);
     if (has_more)
         owe_chores(writer);

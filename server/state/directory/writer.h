@@ -23,6 +23,8 @@ struct ez_write {
     ProtobufCMessage *request;
     void (*done)(ez_write *write); // on the writer's thread, outside the read section: reply there, never block.
                                    // call->error and status are set
+    uint64_t fence;                // the lease's token under which it is made; EZ_NO_FENCE. A stale one: ABORTED,
+                                   // LEASE_LOST
     ez_status status;              // result
     ez_revision revision;          // the one it made, or the head where it made none
     uint64_t started_ns;
@@ -39,6 +41,7 @@ typedef struct ez_writer_options {
     int64_t idempotency_ns;    // how long a key is remembered (24 h)
     size_t
         feed_keep; // as the feed's keep: what falls out of the feed is forgotten by the store; 0: the store keeps all
+    ez_holder holder; // who forgets
 } ez_writer_options;
 
 ez_status ez_writer_create(const ez_writer_options *options, ez_writer **out, ez_error *error) EZ_MUST_CHECK;
@@ -59,6 +62,10 @@ ez_status ez_writer_run(ez_writer *writer, ez_call *call, ez_handler *run, void 
 // once, between two groups, and waits for it, timeout_ms at most. True at once on a store that is one server's. False
 // also where a later look than this one failed. Any thread but the writer's.
 bool ez_writer_look(ez_writer *writer, uint64_t timeout_ms) EZ_MUST_CHECK;
+
+// Another server has committed revision n, or may have (0): has the writer's thread look soon, and returns at once. As
+// an ez_store_changed_fn; writer: an ez_writer.
+void ez_writer_hint(void *writer, uint64_t n);
 
 // A call made by the server itself: actor "system:<what>". Free with ez_call_destroy_system.
 ez_status ez_call_create_system(const char *what, ez_call **out) EZ_MUST_CHECK;

@@ -20,9 +20,9 @@ typedef struct ez_meter_ops {
     ez_status (*usage_since)(void *db, ez_usage_table table, int64_t since_ns, int64_t after, int64_t until,
                              ez_usage_total_fn *each, void *user, ez_error *error);
     ez_status (*add_logs)(void *db, ez_log_batch *batches, size_t count, int64_t now_ns, ez_error *error);
-    ez_status (*fold_rollups)(void *db, int64_t now_ns, bool *more, ez_error *error);
-    ez_status (*trim_logs)(void *db, const ez_log_limits *limits, int64_t now_ns, size_t max_rows, bool *more,
-                           ez_error *error);
+    ez_status (*fold_rollups)(void *db, uint64_t fence, int64_t now_ns, bool *more, ez_error *error);
+    ez_status (*trim_logs)(void *db, uint64_t fence, const ez_log_limits *limits, int64_t now_ns, size_t max_rows,
+                           bool *more, ez_error *error);
     ez_status (*count_logs)(void *db, int64_t *records, int64_t *oldest_ns, ez_error *error);
     ez_status (*put_delivery)(void *db, const ez_delivery *delivery, ez_error *error);
     ez_status (*reader_each_log)(void *reader, const ez_log_filter *filter, ez_log_fn *each, void *user, bool *more,
@@ -52,7 +52,20 @@ typedef struct ez_backend {
                         ez_error *error);
     ez_status (*find_idempotent)(void *db, const uint8_t key[EZ_SHA256_LEN], ez_arena *arena, ez_store_idempotent *out,
                                  bool *found, ez_error *error);
-    ez_status (*trim)(void *db, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more, ez_error *error);
+    ez_status (*trim)(void *db, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
+                      ez_error *error);
+
+    // Beside the rest, from one thread, unless meter->has_one_writer.
+    ez_status (*take_lease)(void *db, const char *holder, uint32_t ttl_ms, uint32_t timeout_ms, ez_store_lease *out,
+                            ez_error *error);
+    ez_status (*drop_lease)(void *db, const char *holder, uint32_t timeout_ms, ez_error *error);
+
+    // NULL where meter->has_one_writer. store.c's lock is held for follow and unfollow.
+    ez_status (*follow)(void *db, ez_store_changed_fn *changed, void *user, ez_error *error);
+    void (*unfollow)(void *db);
+    bool (*hears)(void *db);
+    ez_status (*hold_head)(void *db, ez_error *error);
+    void (*release_head)(void *db);
 
     // From the thread that opens the store; used and closed by one thread afterwards. May share nothing mutable with
     // db.

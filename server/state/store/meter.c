@@ -55,13 +55,13 @@ ez_status ez_store_add_logs(ez_store *store, ez_log_batch *batches, size_t count
     LOCKED(logs_lock, add_logs(store->db, batches, count, now_ns, error));
 }
 
-ez_status ez_store_fold_rollups(ez_store *store, int64_t now_ns, bool *more, ez_error *error) {
-    LOCKED(logs_lock, fold_rollups(store->db, now_ns, more, error));
+ez_status ez_store_fold_rollups(ez_store *store, uint64_t fence, int64_t now_ns, bool *more, ez_error *error) {
+    LOCKED(logs_lock, fold_rollups(store->db, fence, now_ns, more, error));
 }
 
-ez_status ez_store_trim_logs(ez_store *store, const ez_log_limits *limits, int64_t now_ns, size_t max_rows, bool *more,
-                             ez_error *error) {
-    LOCKED(logs_lock, trim_logs(store->db, limits, now_ns, max_rows, more, error));
+ez_status ez_store_trim_logs(ez_store *store, uint64_t fence, const ez_log_limits *limits, int64_t now_ns,
+                             size_t max_rows, bool *more, ez_error *error) {
+    LOCKED(logs_lock, trim_logs(store->db, fence, limits, now_ns, max_rows, more, error));
 }
 
 ez_status ez_store_count_logs(ez_store *store, int64_t *records, int64_t *oldest_ns, ez_error *error) {

@@ -104,8 +104,10 @@ typedef struct ez_log_batch {
 ez_status ez_store_add_logs(ez_store *store, ez_log_batch *batches, size_t count, int64_t now_ns,
                             ez_error *error) EZ_MUST_CHECK;
 
-// One bounded step of folding minutes into hours, and hours into days. *more: call again.
-ez_status ez_store_fold_rollups(ez_store *store, int64_t now_ns, bool *more, ez_error *error) EZ_MUST_CHECK;
+// One bounded step of folding minutes into hours, and hours into days. *more: call again. ABORTED (LEASE_LOST), here
+// and in the next: the fence is stale, nothing was written.
+ez_status ez_store_fold_rollups(ez_store *store, uint64_t fence, int64_t now_ns, bool *more,
+                                ez_error *error) EZ_MUST_CHECK;
 
 typedef struct ez_log_limits {
     int64_t before_ns;   // records with a time before it are forgotten
@@ -113,8 +115,8 @@ typedef struct ez_log_limits {
 } ez_log_limits;
 // One bounded step of forgetting: whole partitions where there are any, else at most max_rows rows; and what rollups
 // and marks (30 days; of Idempotency-Keys 24 hours) have outlived. *more: call again.
-ez_status ez_store_trim_logs(ez_store *store, const ez_log_limits *limits, int64_t now_ns, size_t max_rows, bool *more,
-                             ez_error *error) EZ_MUST_CHECK;
+ez_status ez_store_trim_logs(ez_store *store, uint64_t fence, const ez_log_limits *limits, int64_t now_ns,
+                             size_t max_rows, bool *more, ez_error *error) EZ_MUST_CHECK;
 // How many records there are, and the time of the oldest (0: none).
 ez_status ez_store_count_logs(ez_store *store, int64_t *records, int64_t *oldest_ns, ez_error *error) EZ_MUST_CHECK;
 

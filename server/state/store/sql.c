@@ -56,3 +56,8 @@ void ez_sql_audit_build(const ez_audit_filter *filter, ez_sql_audit *out) {
     }
     snprintf(out->text + len, sizeof out->text - len, " ORDER BY id DESC LIMIT $%u", out->text_count + 4);
 }
+
+ez_status ez_sql_lease_lost(ez_error *error) {
+    return ez_error_set(error, EZ_ABORTED, "LEASE_LOST",
+                        "another server has taken over the background work since: nothing was written");
+}

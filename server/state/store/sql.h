@@ -17,6 +17,9 @@ static inline int64_t ez_sql_n(uint64_t n) {
     return n > INT64_MAX ? INT64_MAX : (int64_t)n;
 }
 
+// A fence was stale: ABORTED (LEASE_LOST).
+ez_status ez_sql_lease_lost(ez_error *error);
+
 extern const char ez_sql_read_head[];     // epoch, n, next_audit_id, audit_hash
 extern const char ez_sql_read_counters[]; // kind, next_id
 extern const char ez_sql_oldest_change[]; // oldest

@@ -53,6 +53,7 @@ ez_status ez_store_open(const ez_store_options *options, ez_store **out, ez_erro
     pthread_mutex_init(&store->lock, NULL);
     pthread_mutex_init(&store->usage_lock, NULL);
     pthread_mutex_init(&store->logs_lock, NULL);
+    pthread_mutex_init(&store->lease_lock, NULL);
     const char *location = options->url + (scheme->cut ? strlen(scheme->prefix) : 0);
     ez_status status = store->backend->open(options, location, &store->db, error);
     if (!status)
@@ -77,6 +78,7 @@ void ez_store_close(ez_store *store) {
     pthread_mutex_destroy(&store->lock);
     pthread_mutex_destroy(&store->usage_lock);
     pthread_mutex_destroy(&store->logs_lock);
+    pthread_mutex_destroy(&store->lease_lock);
     free(store);
 }
 
@@ -173,6 +175,23 @@ ez_status ez_store_commit(ez_store *store, const ez_store_commit_group *group, e
     return status;
 }
 
+ez_status ez_store_hold_head(ez_store *store, ez_error *error) {
+    if (!ez_store_is_shared(store))
+        return EZ_OK;
+    pthread_mutex_lock(&store->lock);
+    ez_status status = store->backend->hold_head(store->db, error);
+    pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
+void ez_store_release_head(ez_store *store) {
+    if (!ez_store_is_shared(store))
+        return;
+    pthread_mutex_lock(&store->lock);
+    store->backend->release_head(store->db);
+    pthread_mutex_unlock(&store->lock);
+}
+
 ez_status ez_store_find_idempotent(ez_store *store, const uint8_t key[EZ_SHA256_LEN], ez_arena *arena,
                                    ez_store_idempotent *out, bool *found, ez_error *error) {
     pthread_mutex_lock(&store->lock);
@@ -181,13 +200,57 @@ ez_status ez_store_find_idempotent(ez_store *store, const uint8_t key[EZ_SHA256_
     return status;
 }
 
-ez_status ez_store_trim(ez_store *store, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
-                        ez_error *error) {
+ez_status ez_store_trim(ez_store *store, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows,
+                        bool *more, ez_error *error) {
     assert(max_rows);
     pthread_mutex_lock(&store->lock);
-    ez_status status = store->backend->trim(store->db, keep_from, before_ns, max_rows, more, error);
+    ez_status status = store->backend->trim(store->db, fence, keep_from, before_ns, max_rows, more, error);
     pthread_mutex_unlock(&store->lock);
     return status;
+}
+
+bool ez_store_is_shared(const ez_store *store) {
+    return !store->backend->meter->has_one_writer;
+}
+
+static pthread_mutex_t *lease_lock(ez_store *store) {
+    return ez_store_is_shared(store) ? &store->lease_lock : &store->lock;
+}
+
+ez_status ez_store_take_lease(ez_store *store, const char *holder, uint32_t ttl_ms, uint32_t timeout_ms,
+                              ez_store_lease *out, ez_error *error) {
+    assert(holder[0] && strlen(holder) < EZ_LEASE_HOLDER_MAX);
+    pthread_mutex_lock(lease_lock(store));
+    ez_status status = store->backend->take_lease(store->db, holder, ttl_ms, timeout_ms, out, error);
+    pthread_mutex_unlock(lease_lock(store));
+    return status;
+}
+
+ez_status ez_store_drop_lease(ez_store *store, const char *holder, uint32_t timeout_ms, ez_error *error) {
+    pthread_mutex_lock(lease_lock(store));
+    ez_status status = store->backend->drop_lease(store->db, holder, timeout_ms, error);
+    pthread_mutex_unlock(lease_lock(store));
+    return status;
+}
+
+ez_status ez_store_follow(ez_store *store, ez_store_changed_fn *changed, void *user, ez_error *error) {
+    if (!ez_store_is_shared(store))
+        return EZ_OK;
+    pthread_mutex_lock(&store->lock);
+    ez_status status = store->backend->follow(store->db, changed, user, error);
+    pthread_mutex_unlock(&store->lock);
+    return status;
+}
+
+void ez_store_unfollow(ez_store *store) {
+    if (ez_store_is_shared(store))
+        store->backend->unfollow(store->db);
+}
+
+ez_follows ez_store_follows(ez_store *store) {
+    if (!ez_store_is_shared(store))
+        return EZ_FOLLOWS_NOBODY;
+    return store->backend->hears(store->db) ? EZ_FOLLOWS_BY_NOTIFY : EZ_FOLLOWS_BY_POLL;
 }
 
 ez_status ez_store_submit(ez_store *store, ez_query *query, ez_error *error) {

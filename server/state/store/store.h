@@ -17,6 +17,7 @@
 #include "proto/runtime/arena.h"
 #include "proto/runtime/error.h"
 #include "proto/runtime/frame.h"
+#include "server/state/store/fence.h"
 
 #define EZ_KIND_COUNT 10 // Ez__V1__Kind's numbers are 1 … 9
 
@@ -92,6 +93,7 @@ typedef struct ez_store_commit_group {
     const ez_store_idempotent *idempotents;
     size_t idempotent_count;
     const int64_t *next_id; // EZ_KIND_COUNT of them
+    uint64_t fence;         // under which lease; EZ_NO_FENCE
 } ez_store_commit_group;
 
 // Opens, or makes, the store and brings its schema up to date under a lock. FAILED_PRECONDITION: a newer schema,
@@ -121,9 +123,15 @@ ez_status ez_store_each_change(ez_store *store, uint64_t after, uint64_t until, 
 ez_status ez_store_oldest_change(ez_store *store, uint64_t *out, ez_error *error) EZ_MUST_CHECK;
 
 // Makes the group durable, all of it or nothing. OK means it is on disk. ABORTED (HEAD_MOVED): another server committed
-// first; nothing was written. UNAVAILABLE (COMMIT_UNKNOWN): the connection broke while committing; the caller reads the
-// head to learn which. RESOURCE_EXHAUSTED: disk full; nothing was written.
+// first; ABORTED (LEASE_LOST): the fence is stale; nothing was written. UNAVAILABLE (COMMIT_UNKNOWN): the connection
+// broke while committing; the caller reads the head to learn which. RESOURCE_EXHAUSTED: disk full; nothing was written.
 ez_status ez_store_commit(ez_store *store, const ez_store_commit_group *group, ez_error *error) EZ_MUST_CHECK;
+
+// Makes every other server's commit wait until this one's next ez_store_commit has ended, or ez_store_release_head:
+// what is read meanwhile stays the newest. For one that was overtaken again and again. UNAVAILABLE: it does not hold.
+// Nothing to do where the store is not shared. The writer's thread, and for a few milliseconds.
+ez_status ez_store_hold_head(ez_store *store, ez_error *error) EZ_MUST_CHECK;
+void ez_store_release_head(ez_store *store); // does nothing where it is not held
 
 // *found false where there is none. The reply is copied into arena.
 ez_status ez_store_find_idempotent(ez_store *store, const uint8_t key[EZ_SHA256_LEN], ez_arena *arena,
@@ -131,8 +139,40 @@ ez_status ez_store_find_idempotent(ez_store *store, const uint8_t key[EZ_SHA256_
 
 // One bounded step of forgetting: changes of revisions < keep_from and idempotency records older than before_ns, at
 // most max_rows of each. *more: call again.
-ez_status ez_store_trim(ez_store *store, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
-                        ez_error *error) EZ_MUST_CHECK;
+ez_status ez_store_trim(ez_store *store, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows,
+                        bool *more, ez_error *error) EZ_MUST_CHECK;
+
+// ---- The lease (fence.h); one thread, beside all others
+
+// Whether other servers may be on the same store: SQLite admits one.
+bool ez_store_is_shared(const ez_store *store);
+
+typedef struct ez_store_lease {
+    char holder[EZ_LEASE_HOLDER_MAX]; // "": nobody
+    uint64_t token;
+} ez_store_lease;
+// Takes the lease for ttl_ms from now on where nobody has it, or has had it for too long; extends it where holder has
+// it. *out: who has it now. On a store that is not shared it is taken for good. Blocks for twice timeout_ms at most.
+ez_status ez_store_take_lease(ez_store *store, const char *holder, uint32_t ttl_ms, uint32_t timeout_ms,
+                              ez_store_lease *out, ez_error *error) EZ_MUST_CHECK;
+// Gives it up, where holder has it.
+ez_status ez_store_drop_lease(ez_store *store, const char *holder, uint32_t timeout_ms, ez_error *error) EZ_MUST_CHECK;
+
+// ---- Following other servers
+
+// Another server has committed revision n, or may have (0). On a thread of the store's; must not block, nor call the
+// store. A hint: some are lost.
+typedef void ez_store_changed_fn(void *user, uint64_t n);
+typedef enum ez_follows {
+    EZ_FOLLOWS_NOBODY,    // the store is not shared
+    EZ_FOLLOWS_BY_POLL,   // nobody tells: whoever wants to know looks
+    EZ_FOLLOWS_BY_NOTIFY, // changed is called
+} ez_follows;
+// Has changed called, and others told of this server's commits, until ez_store_unfollow. Does nothing on
+// a store that is not shared. Once.
+ez_status ez_store_follow(ez_store *store, ez_store_changed_fn *changed, void *user, ez_error *error) EZ_MUST_CHECK;
+void ez_store_unfollow(ez_store *store); // no call comes after it; a second time is fine
+ez_follows ez_store_follows(ez_store *store);
 
 // ---- Queries, on the store's reader threads
 

@@ -141,7 +141,7 @@ Test(changes, what_was_forgotten_is_out_of_range) {
     w->writer = NULL;
     bool more = true;
     while (more)
-        cr_assert_eq(ez_store_trim(w->store, 5, 0, 100, &more, &w->error), EZ_OK, "%s", w->error.message);
+        cr_assert_eq(ez_store_trim(w->store, EZ_NO_FENCE, 5, 0, 100, &more, &w->error), EZ_OK, "%s", w->error.message);
     expect_error(w, EZ_OUT_OF_RANGE, "REVISION_TOO_OLD", "from revision 5", "Changes/List", "{'since':3}");
     expect_error(w, EZ_OUT_OF_RANGE, "REVISION_TOO_OLD", "since 4", "Changes/List", "{'page_token':'%s'}",
                  first->next_page_token);

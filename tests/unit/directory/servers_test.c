@@ -2,6 +2,7 @@
 //
 // Two servers on one PostgreSQL: each makes changes, each ends with the same directory, digest and feed; the
 // idempotency keys of one count for the other. SQLite admits one server, so there these are skipped.
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -178,4 +179,113 @@ Test(servers, a_large_change_comes_over_whole, .init = open_both, .fini = close_
     ez_call_destroy_system(call);
     expect_equal(1);
     cr_assert_eq(ez_directory_member_count(two.directory, EZ_INDEX_KEY_BY_MASTER, ez_index_id(1)), 715);
+}
+
+// What another server has just made is not refused for want of it: nobody ticked, and the change that is asked for
+// would not have been committed.
+Test(servers, a_refusal_is_judged_on_what_others_have_made, .init = open_both, .fini = close_both) {
+    ez_error error = EZ_ERROR_INIT;
+    for (int64_t id = 1; id <= 3; id++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%d", (int)id);
+        cr_assert_eq(given_master(&one, name), id);
+        Ez__V1__Master master = EZ__V1__MASTER__INIT;
+        Ez__V1__UpdateMasterRequest request = EZ__V1__UPDATE_MASTER_REQUEST__INIT;
+        ez_call *call = given_call("test");
+        snprintf(name, sizeof name, "n%d", (int)id);
+        master.name = name;
+        request.id = id;
+        request.master = &master;
+        expect_ok(ez_writer_run(two.writer, call, rename_master, NULL, &request.base, &error), &error);
+        request.id = 99;
+        expect_code(EZ_NOT_FOUND, ez_writer_run(one.writer, call, rename_master, NULL, &request.base, &error), &error);
+        ez_call_destroy_system(call);
+    }
+}
+
+// ---- Hints: nobody ticks here, so that what is followed is followed because it was told
+
+static void follow(whole_state *state) {
+    ez_error error = EZ_ERROR_INIT;
+    expect_ok(ez_store_follow(state->store, ez_writer_hint, state->writer, &error), &error);
+}
+
+static bool hears(whole_state *state) {
+    return ez_store_follows(state->store) == EZ_FOLLOWS_BY_NOTIFY;
+}
+
+static void open_both_hearing(void) {
+    open_both();
+    follow(&one);
+    follow(&two);
+    expect_soon(hears(&one) && hears(&two));
+}
+
+static void close_both_hearing(void) {
+    ez_store_unfollow(one.store);
+    ez_store_unfollow(two.store);
+    close_both();
+}
+
+Test(servers, a_commit_is_told_of, .init = open_both_hearing, .fini = close_both_hearing) {
+    char name[16];
+    for (uint64_t i = 1; i <= 20; i++) {
+        snprintf(name, sizeof name, "m%d", (int)i);
+        given_master(i % 2 ? &one : &two, name);
+        expect_soon(ez_feed_head((i % 2 ? &two : &one)->feed).n == i);
+    }
+}
+
+Test(servers, one_whose_connection_was_ended_hears_again, .init = open_both_hearing, .fini = close_both_hearing) {
+    given_master(&one, "before");
+    expect_soon(ez_feed_head(two.feed).n == 1);
+    end_connections(one.database);
+    given_master(&one, "meanwhile");
+    expect_soon(ez_feed_head(two.feed).n == 2); // what came while it was deaf it looks for by itself
+    expect_soon(hears(&one) && hears(&two));
+    given_master(&two, "after");
+    expect_soon(ez_feed_head(one.feed).n == 3);
+}
+
+// ---- Both at once
+
+typedef struct racer {
+    pthread_t thread;
+    whole_state *state;
+    char letter;
+    unsigned refused;
+} racer;
+
+enum { RACE = 150 };
+
+static void *race(void *user) {
+    racer *me = user;
+    for (int i = 0; i < RACE; i++) {
+        char name[16];
+        ez_error error = EZ_ERROR_INIT;
+        ez_call *call = given_call("race");
+        Ez__V1__Master master = EZ__V1__MASTER__INIT;
+        Ez__V1__CreateMasterRequest request = EZ__V1__CREATE_MASTER_REQUEST__INIT;
+        snprintf(name, sizeof name, "%c%d", me->letter, i);
+        master.name = name;
+        request.master = &master;
+        me->refused += ez_writer_run(me->state->writer, call, create_master, NULL, &request.base, &error) != EZ_OK;
+        ez_call_destroy_system(call);
+    }
+    return NULL;
+}
+
+// One that was overtaken makes the others wait, so that nobody is overtaken for ever.
+Test(servers, nobody_is_refused_because_others_are_faster, .init = open_both, .fini = close_both, .timeout = 60) {
+    whole_state three;
+    given_second_state(&three, &one);
+    racer racers[] = {{.state = &one, .letter = 'a'}, {.state = &two, .letter = 'b'}, {.state = &three, .letter = 'c'}};
+    for (int i = 0; i < 3; i++)
+        pthread_create(&racers[i].thread, NULL, race, &racers[i]);
+    for (int i = 0; i < 3; i++)
+        pthread_join(racers[i].thread, NULL);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(racers[i].refused, 0, "%u changes of server %c were refused", racers[i].refused, racers[i].letter);
+    expect_equal(3 * RACE);
+    close_state(&three);
 }

@@ -51,7 +51,7 @@ unsigned fold_all(ez_store *store, int64_t now_ns) {
     ez_error error = EZ_ERROR_INIT;
     unsigned steps = 0;
     for (bool more = true; more; steps++) {
-        cr_assert_eq(ez_store_fold_rollups(store, now_ns, &more, &error), EZ_OK, "%s", error.message);
+        cr_assert_eq(ez_store_fold_rollups(store, EZ_NO_FENCE, now_ns, &more, &error), EZ_OK, "%s", error.message);
         cr_assert_lt(steps, 100000u);
     }
     return steps - 1;

@@ -131,7 +131,8 @@ static unsigned trim_all(int64_t before_ns, int64_t max_records, size_t max_rows
     ez_error error = EZ_ERROR_INIT;
     unsigned steps = 0;
     for (bool more = true; more; steps++) {
-        cr_assert_eq(ez_store_trim_logs(store, &limits, NOW, max_rows, &more, &error), EZ_OK, "%s", error.message);
+        cr_assert_eq(ez_store_trim_logs(store, EZ_NO_FENCE, &limits, NOW, max_rows, &more, &error), EZ_OK, "%s",
+                     error.message);
         cr_assert_lt(steps, 1000u);
     }
     return steps;
@@ -188,7 +189,7 @@ Test(store_logs, a_step_is_bounded) {
     given_days();
     ez_log_limits limits = {.before_ns = 19995 * DAY_NS + 8 * HOUR_NS};
     bool more = false;
-    cr_assert_eq(ez_store_trim_logs(store, &limits, NOW, 3, &more, NULL), EZ_OK);
+    cr_assert_eq(ez_store_trim_logs(store, EZ_NO_FENCE, &limits, NOW, 3, &more, NULL), EZ_OK);
     cr_assert(more);
     expect_left(57, 19995 * DAY_NS + 3 * HOUR_NS, 29);
 }

@@ -178,7 +178,8 @@ static void race_once(racer *me, uint64_t sequence) {
     cr_assert_eq(ez_store_add_logs(me->store, &log_batch, 1, NOW, &error), EZ_OK, "%s", error.message);
     bool more = false;
     if (sequence % 3 == 0)
-        cr_assert_eq(ez_store_fold_rollups(me->store, NOW + 8 * DAY_NS, &more, &error), EZ_OK, "%s", error.message);
+        cr_assert_eq(ez_store_fold_rollups(me->store, EZ_NO_FENCE, NOW + 8 * DAY_NS, &more, &error), EZ_OK, "%s",
+                     error.message);
 }
 
 static void *race(void *user) {
@@ -226,11 +227,11 @@ Test(store_postgres_meter, a_day_that_is_read_is_dropped_later) {
     cr_assert_eq(PQtransactionStatus(reader), PQTRANS_INTRANS);
     ez_log_limits limits = {.before_ns = NOW + 2 * DAY_NS};
     bool more = false;
-    ez_status status = ez_store_trim_logs(store, &limits, NOW, 100, &more, &error);
+    ez_status status = ez_store_trim_logs(store, EZ_NO_FENCE, &limits, NOW, 100, &more, &error);
     expect_error(status, &error, EZ_UNAVAILABLE, "STORE_BUSY", "lock");
     cr_assert_eq(number_of(&at, "SELECT records FROM log_days"), 1);
     PQfinish(reader);
-    cr_assert_eq(ez_store_trim_logs(store, &limits, NOW, 100, &more, &error), EZ_OK, "%s", error.message);
+    cr_assert_eq(ez_store_trim_logs(store, EZ_NO_FENCE, &limits, NOW, 100, &more, &error), EZ_OK, "%s", error.message);
     cr_assert(more);
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'log_records'::regclass"), 0);
 }

@@ -47,7 +47,7 @@ Test(store_postgres, connection_lost_between_commits_is_survived) {
         cr_assert_geq(end_connections(), 1);
         bool more = true;
         ez_error error = EZ_ERROR_INIT;
-        cr_assert_eq(ez_store_trim(store, 1, 0, 10, &more, &error), EZ_OK, "%s", error.message);
+        cr_assert_eq(ez_store_trim(store, EZ_NO_FENCE, 1, 0, 10, &more, &error), EZ_OK, "%s", error.message);
         cr_assert_geq(end_connections(), 1);
     }
     cr_assert_str_eq(rows_text(store, KIND_MASTER, out, sizeof out), "1:1:1 2:2:2 3:3:3 4:4:4 5:5:5");

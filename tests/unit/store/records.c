@@ -86,8 +86,8 @@ void fold(ez_store *store, int steps) {
     bool more = true;
     ez_error error = EZ_ERROR_INIT;
     while (more && steps-- > 0)
-        cr_assert_eq(ez_store_fold_rollups(store, NOW_NS + 300 * INT64_C(1000000000), &more, &error), EZ_OK, "%s",
-                     error.message);
+        cr_assert_eq(ez_store_fold_rollups(store, EZ_NO_FENCE, NOW_NS + 300 * INT64_C(1000000000), &more, &error),
+                     EZ_OK, "%s", error.message);
 }
 
 ez_rollup_edges edges_of(const place *at) {

@@ -54,13 +54,14 @@ static void trim(int64_t now_ns) {
     ez_log_limits limits = {0};
     ez_error error = EZ_ERROR_INIT;
     for (bool more = true; more;)
-        cr_assert_eq(ez_store_trim_logs(store, &limits, now_ns, 1000, &more, &error), EZ_OK, "%s", error.message);
+        cr_assert_eq(ez_store_trim_logs(store, EZ_NO_FENCE, &limits, now_ns, 1000, &more, &error), EZ_OK, "%s",
+                     error.message);
 }
 
 static void fold_some(int steps, int64_t now_ns) {
     ez_error error = EZ_ERROR_INIT;
     for (bool more = true; steps > 0 && more; steps--)
-        cr_assert_eq(ez_store_fold_rollups(store, now_ns, &more, &error), EZ_OK, "%s", error.message);
+        cr_assert_eq(ez_store_fold_rollups(store, EZ_NO_FENCE, now_ns, &more, &error), EZ_OK, "%s", error.message);
 }
 
 static long long marks(void) {

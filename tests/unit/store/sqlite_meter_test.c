@@ -105,8 +105,8 @@ static void work_until_killed(int tell, uint64_t sequence) {
     for (;; sequence++) {
         ez_log_limits limits = {0};
         if (add_logs(store, sequence, NULL) != EZ_OK || add_usage(store, sequence, NULL) != EZ_OK ||
-            ez_store_fold_rollups(store, NOW + 3 * HOUR_NS, &more, NULL) != EZ_OK ||
-            ez_store_trim_logs(store, &limits, NOW, 100, &more, NULL) != EZ_OK ||
+            ez_store_fold_rollups(store, EZ_NO_FENCE, NOW + 3 * HOUR_NS, &more, NULL) != EZ_OK ||
+            ez_store_trim_logs(store, EZ_NO_FENCE, &limits, NOW, 100, &more, NULL) != EZ_OK ||
             write(tell, &sequence, sizeof sequence) != sizeof sequence)
             _exit(1);
     }

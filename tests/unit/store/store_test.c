@@ -178,7 +178,8 @@ static uint64_t oldest(void) {
 static bool trim(uint64_t keep_from, int64_t before_ns, size_t max_rows) {
     bool more = false;
     ez_error error = EZ_ERROR_INIT;
-    cr_assert_eq(ez_store_trim(store, keep_from, before_ns, max_rows, &more, &error), EZ_OK, "%s", error.message);
+    cr_assert_eq(ez_store_trim(store, EZ_NO_FENCE, keep_from, before_ns, max_rows, &more, &error), EZ_OK, "%s",
+                 error.message);
     return more;
 }
 

@@ -61,7 +61,8 @@ static void end(void) {
 TestSuite(quotas, .init = begin, .fini = end);
 
 static void given_quotas(void) {
-    ez_quotas_options options = {w->directory, w->feed, w->writer, w->counters};
+    ez_quotas_options options = {
+        .directory = w->directory, .feed = w->feed, .writer = w->writer, .counters = w->counters};
     ez_error error = EZ_ERROR_INIT;
     cr_assert_eq(ez_quotas_create(&options, &quotas, &error), EZ_OK);
 }

@@ -44,8 +44,9 @@ ez_status ez_pg_resume(ez_pg_attempt *try, ez_error *error) {
 ez_status ez_pg_begin(ez_pg_attempt *try, ez_error *error) {
     ez_pg_params none = {0};
     ez_status status = ez_pg_resume(try, error);
-    if (!status)
-        status = ez_pg_push(try, "BEGIN", &none, error);
+    if (status || try->conn->is_held)
+        return status;
+    status = ez_pg_push(try, "BEGIN", &none, error);
     return status ? status : ez_pg_push(try, ez_pg_settings, &none, error);
 }
 
@@ -97,8 +98,9 @@ static ez_status unknown(ez_pg_attempt *try, const char *lost, bool *is_unknown,
 static ez_status commit(ez_pg_attempt *try, const char *lost, bool *is_unknown, ez_error *error) {
     ez_pg_conn *conn = try->conn;
     ez_pg_autoclear PGresult *result = NULL;
+    conn->is_held = false;
     // From here on a lost connection no longer means that nothing happened. The commit has its own time.
-    uint64_t deadline = ez_clock_mono_ms() + EZ_PG_COMMIT_MS;
+    uint64_t deadline = ez_clock_mono_ms() + try->limit_ms;
     if (ez_pg_send(conn, "COMMIT", NULL, NULL) != EZ_OK || ez_pg_next(conn, deadline, &result, NULL) != EZ_OK ||
         !result)
         return unknown(try, lost, is_unknown, error);
@@ -120,13 +122,18 @@ static ez_status commit(ez_pg_attempt *try, const char *lost, bool *is_unknown, 
 
 ez_status ez_pg_transact(ez_pg_conn *conn, ez_pg_work_fn *work, void *user, const char *lost, bool *is_unknown,
                          ez_error *error) {
-    uint64_t deadline = ez_clock_mono_ms() + EZ_PG_COMMIT_MS;
+    return ez_pg_transact_within(conn, EZ_PG_COMMIT_MS, work, user, lost, is_unknown, error);
+}
+
+ez_status ez_pg_transact_within(ez_pg_conn *conn, uint64_t limit_ms, ez_pg_work_fn *work, void *user, const char *lost,
+                                bool *is_unknown, ez_error *error) {
+    uint64_t deadline = ez_clock_mono_ms() + limit_ms;
     *is_unknown = false;
     for (unsigned tries = 1;; tries++) {
         ez_status status = ez_pg_ready(conn, true, deadline, error);
         if (status)
             return status;
-        ez_pg_attempt try = {.conn = conn, .deadline = deadline};
+        ez_pg_attempt try = {.conn = conn, .deadline = deadline, .limit_ms = limit_ms, .fence_at = EZ_PG_NO_STATEMENT};
         status = work(user, &try, error);
         if (!status) {
             status = commit(&try, lost, is_unknown, error);

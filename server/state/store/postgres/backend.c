@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/runtime/clock.h"
+#include "server/state/store/postgres/listen.h"
 #include "server/state/store/postgres/partitions.h"
 #include "server/state/store/rollup.h"
 
@@ -18,9 +19,11 @@ static void backend_close(void *db) {
     ez_pg *store = db;
     if (!store)
         return;
+    ez_pg_listener_destroy(store->listener);
     ez_pg_drop(&store->conn);
     ez_pg_drop(&store->usage);
     ez_pg_drop(&store->logs);
+    ez_pg_drop(&store->lease);
     ez_rollup_destroy(store->rollup);
     ez_pg_known_fini(&store->known);
     if (store->partitions)
@@ -37,6 +40,7 @@ static ez_status start(ez_pg *store, const ez_store_options *options, ez_error *
     ez_pg_init(&store->conn, store->url, store->where);
     ez_pg_init(&store->usage, store->url, store->where);
     ez_pg_init(&store->logs, store->url, store->where);
+    ez_pg_init(&store->lease, store->url, store->where);
     ez_status status = ez_pg_ready(&store->conn, true, deadline, error);
     // A server that was just reached gets its time for the schema, whatever connecting took.
     return status ? status : ez_pg_migrate(&store->conn, options, ez_clock_mono_ms() + EZ_PG_IDLE_MS, error);
@@ -56,6 +60,22 @@ static ez_status backend_open(const ez_store_options *options, const char *url, 
     else
         *out = store;
     return status;
+}
+
+static ez_status follow(void *db, ez_store_changed_fn *changed, void *user, ez_error *error) {
+    ez_pg *store = db;
+    ez_pg_listener *listener = NULL;
+    ez_status status = ez_pg_listener_create(store->url, store->where, changed, user, &listener, error);
+    store->listener = listener;
+    return status;
+}
+
+static void unfollow(void *db) {
+    ez_pg_listener_stop(((ez_pg *)db)->listener);
+}
+
+static bool hears(void *db) {
+    return ez_pg_listener_hears(((ez_pg *)db)->listener);
 }
 
 static ez_status open_reader(void *db, void **out, ez_error *error) {
@@ -86,6 +106,13 @@ const ez_backend ez_backend_postgres = {
     .commit = ez_pg_commit,
     .find_idempotent = ez_pg_find_idempotent,
     .trim = ez_pg_trim,
+    .take_lease = ez_pg_take_lease,
+    .drop_lease = ez_pg_drop_lease,
+    .follow = follow,
+    .unfollow = unfollow,
+    .hears = hears,
+    .hold_head = ez_pg_hold_head,
+    .release_head = ez_pg_release_head,
     .open_reader = open_reader,
     .close_reader = close_reader,
     .reader_each_audit = ez_pg_reader_each_audit,

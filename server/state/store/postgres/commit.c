@@ -11,7 +11,9 @@
 
 #include "ez/v1/common.pb-c.h"
 #include "proto/runtime/cleanup.h"
+#include "proto/runtime/clock.h"
 #include "server/state/store/postgres/attempt.h"
+#include "server/state/store/postgres/listen.h"
 
 typedef struct commit {
     ez_pg_attempt *try;
@@ -175,6 +177,9 @@ static ez_status moved(const commit *work, ez_error *error) {
 
 static ez_status look(void *user, unsigned at, const PGresult *result, ez_error *error) {
     const commit *work = user;
+    ez_status status = ez_pg_check_fence(work->try, at, result, error);
+    if (status)
+        return status;
     return at == work->head && strcmp(PQcmdTuples((PGresult *)(uintptr_t)result), "1") != 0 ? moved(work, error)
                                                                                             : EZ_OK;
 }
@@ -186,6 +191,8 @@ static ez_status write_all(void *user, ez_pg_attempt *try, ez_error *error) {
     commit *work = user;
     work->try = try;
     ez_status status = ez_pg_begin(try, error);
+    if (!status)
+        status = ez_pg_push_fence(try, work->group->fence, error);
     for (size_t i = 0; !status && i < sizeof parts / sizeof parts[0]; i++)
         status = parts[i](work, error);
     return status ? status : ez_pg_collect(try, look, work, error);
@@ -201,7 +208,45 @@ ez_status ez_pg_commit(void *db, const ez_store_commit_group *group, const uint3
              (unsigned long long)group->to);
     ez_status status = ez_pg_transact(&store->conn, write_all, &work, lost, &is_unknown, error);
     store->is_unsettled = store->is_unsettled || is_unknown;
+    if ((!status || is_unknown) && group->to > group->from)
+        ez_pg_listener_tell(store->listener, group->to);
     if (!status && group->next_id)
         memcpy(store->next_id, group->next_id, sizeof store->next_id);
     return status;
+}
+
+// ---- Holding the head over reads and a commit
+
+static ez_status lock_head(ez_pg_attempt *try, ez_error *error) {
+    ez_pg_params none = {0};
+    ez_status status = ez_pg_resume(try, error);
+    // What is read under the lock must be what is committed by then, whatever the database's default is.
+    if (!status)
+        status = ez_pg_push(try, "BEGIN ISOLATION LEVEL READ COMMITTED", &none, error);
+    if (!status)
+        status = ez_pg_push(try, ez_pg_settings, &none, error);
+    if (!status)
+        status = ez_pg_push(try, "SELECT n FROM feed_head WHERE one = 1 FOR UPDATE", &none, error);
+    return status ? status : ez_pg_collect(try, NULL, NULL, error);
+}
+
+ez_status ez_pg_hold_head(void *db, ez_error *error) {
+    ez_pg_conn *conn = &((ez_pg *)db)->conn;
+    ez_pg_attempt try = {.conn = conn, .deadline = ez_clock_mono_ms() + EZ_PG_COMMIT_MS};
+    if (conn->is_held)
+        return EZ_OK;
+    ez_status status = ez_pg_ready(conn, true, try.deadline, error);
+    if (!status)
+        status = lock_head(&try, error);
+    if (status)
+        ez_pg_rollback(conn);
+    else
+        conn->is_held = true;
+    return status;
+}
+
+void ez_pg_release_head(void *db) {
+    ez_pg_conn *conn = &((ez_pg *)db)->conn;
+    if (conn->is_held)
+        ez_pg_rollback(conn);
 }

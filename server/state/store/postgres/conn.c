@@ -16,7 +16,7 @@
 
 const char ez_pg_settings[] =
     "SELECT set_config('statement_timeout', '20s', true), set_config('lock_timeout', '15s', true), "
-    "set_config('idle_in_transaction_session_timeout', '20s', true), "
+    "set_config('idle_in_transaction_session_timeout', '5s', true), "
     "CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END";
 
 void ez_pg_init(ez_pg_conn *conn, const char *url, const char *where) {
@@ -26,6 +26,7 @@ void ez_pg_init(ez_pg_conn *conn, const char *url, const char *where) {
 void ez_pg_drop(ez_pg_conn *conn) {
     PQfinish(conn->pg);
     conn->pg = NULL;
+    conn->is_held = false;
 }
 
 static void notice(void *user, const char *text) {
@@ -82,10 +83,15 @@ static ez_status connect_once(ez_pg_conn *conn, uint64_t deadline, ez_error *err
     return EZ_OK;
 }
 
-// Idle and, as far as can be known, alive.
+// Idle, or in the transaction that is to be gone on with, and, as far as can be known, alive. Behind a pooler somebody
+// else's notices may come (listen.c): nobody wants them.
 static bool is_usable(ez_pg_conn *conn) {
-    return conn->pg && PQconsumeInput(conn->pg) && PQstatus(conn->pg) == CONNECTION_OK &&
-           PQtransactionStatus(conn->pg) == PQTRANS_IDLE && PQpipelineStatus(conn->pg) == PQ_PIPELINE_OFF;
+    bool is_alive = conn->pg && PQconsumeInput(conn->pg) && PQstatus(conn->pg) == CONNECTION_OK &&
+                    PQtransactionStatus(conn->pg) == (conn->is_held ? PQTRANS_INTRANS : PQTRANS_IDLE) &&
+                    PQpipelineStatus(conn->pg) == PQ_PIPELINE_OFF;
+    for (PGnotify *notice; is_alive && (notice = PQnotifies(conn->pg));)
+        PQfreemem(notice);
+    return is_alive;
 }
 
 ez_status ez_pg_ready(ez_pg_conn *conn, bool patient, uint64_t deadline, ez_error *error) {
@@ -194,6 +200,7 @@ ez_status ez_pg_exec(ez_pg_conn *conn, const char *text, const ez_pg_params *par
 }
 
 void ez_pg_rollback(ez_pg_conn *conn) {
+    conn->is_held = false;
     if (!conn->pg)
         return;
     if (PQtransactionStatus(conn->pg) == PQTRANS_IDLE && PQpipelineStatus(conn->pg) == PQ_PIPELINE_OFF)

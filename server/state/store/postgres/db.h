@@ -39,16 +39,19 @@ typedef struct ez_pg_conn {
     const char *where; // the ez_pg's: "host:port/database", for people
     unsigned failures; // to connect, in a row
     uint64_t retry_at; // not before
+    bool is_held;      // in a transaction that has locked the head (commit.c), and is to be gone on with
 } ez_pg_conn;
 
 typedef struct ez_pg {
     ez_pg_conn conn;  // the writer's
     ez_pg_conn usage; // what adds to counters; made when first used, as the next
     ez_pg_conn logs;  // what adds, folds and forgets log records
+    ez_pg_conn lease; // what takes the lease
     char *url;
     char where[EZ_PG_WHERE_MAX];
     int64_t next_id[EZ_KIND_COUNT]; // as last committed by us; 0: not known
-    struct ez_rollup *rollup;       // that of a batch of log records, made when first needed
+    struct ez_pg_listener *_Atomic listener;
+    struct ez_rollup *rollup; // that of a batch of log records, made when first needed
     struct ez_pg_partitions *partitions;
     ez_pg_known known; // rows of rollups
     bool is_unsettled; // a COMMIT was sent and its answer lost: the server may still be at it
@@ -131,7 +134,15 @@ ez_status ez_pg_reader_oldest_change(void *reader, uint64_t *out, ez_error *erro
 ez_status ez_pg_reader_ping(void *reader, ez_error *error);
 ez_status ez_pg_commit(void *db, const ez_store_commit_group *group, const uint32_t *latest, size_t latest_count,
                        ez_error *error);
-ez_status ez_pg_trim(void *db, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more, ez_error *error);
+ez_status ez_pg_hold_head(void *db, ez_error *error);
+void ez_pg_release_head(void *db);
+ez_status ez_pg_trim(void *db, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
+                     ez_error *error);
+
+// ---- lease.c: operations of backend.h
+ez_status ez_pg_take_lease(void *db, const char *holder, uint32_t ttl_ms, uint32_t timeout_ms, ez_store_lease *out,
+                           ez_error *error);
+ez_status ez_pg_drop_lease(void *db, const char *holder, uint32_t timeout_ms, ez_error *error);
 
 // What every writing transaction sets for itself: bounds on the server's side, so that a server of ours that was
 // stopped half-way does not keep the head locked, and no acknowledgement before the disk.

@@ -34,11 +34,11 @@ ez_status ez_pg_count_logs(void *db, int64_t *records, int64_t *oldest_ns, ez_er
 // *updates goes up by the rows that the pipeline's UPDATEs must find: what was known was wrong where they find fewer.
 ez_status ez_pg_push_rollups(ez_pg_attempt *try, ez_rollup *rollup, int64_t now_ns, ez_pg_known *known, size_t *updates,
                              ez_error *error) EZ_MUST_CHECK;
-ez_status ez_pg_fold_rollups(void *db, int64_t now_ns, bool *more, ez_error *error);
+ez_status ez_pg_fold_rollups(void *db, uint64_t fence, int64_t now_ns, bool *more, ez_error *error);
 
 // ---- retention.c
-ez_status ez_pg_trim_logs(void *db, const ez_log_limits *limits, int64_t now_ns, size_t max_rows, bool *more,
-                          ez_error *error);
+ez_status ez_pg_trim_logs(void *db, uint64_t fence, const ez_log_limits *limits, int64_t now_ns, size_t max_rows,
+                          bool *more, ez_error *error);
 
 // ---- deliveries.c
 ez_status ez_pg_put_delivery(void *db, const ez_delivery *delivery, ez_error *error);

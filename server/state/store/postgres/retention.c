@@ -20,10 +20,12 @@
 
 typedef struct trim {
     ez_pg *store;
+    uint64_t fence;
     const ez_log_limits *limits;
     int64_t now_ns, max_rows;
     bool more;
     // Of an attempt.
+    ez_pg_attempt *try;
     ez_log_day *days;
     size_t day_count;
     bool is_drop;
@@ -32,7 +34,7 @@ typedef struct trim {
 static ez_status take_days(void *user, unsigned at, const PGresult *result, ez_error *error) {
     trim *work = user;
     if (at != 3)
-        return EZ_OK;
+        return ez_pg_check_fence(work->try, at, result, error);
     size_t count = (size_t)PQntuples(result);
     free(work->days);
     work->days = malloc((count + 1) * sizeof *work->days);
@@ -51,6 +53,8 @@ static ez_status start(trim *work, ez_pg_attempt *try, ez_error *error) {
         status = ez_pg_push(try, ez_pg_lock_log_head, &none, error);
     if (!status)
         status = ez_pg_push(try, ez_sql_each_log_day, &none, error);
+    if (!status)
+        status = ez_pg_push_fence(try, work->fence, error);
     return status ? status : ez_pg_collect(try, take_days, work, error);
 }
 
@@ -196,6 +200,7 @@ static ez_status trim_marks(trim *work, ez_pg_attempt *try, ez_error *error) {
 
 static ez_status trim_all(void *user, ez_pg_attempt *try, ez_error *error) {
     trim *work = user;
+    work->try = try;
     work->more = work->is_drop = false;
     ez_status status = start(work, try, error);
     if (!status)
@@ -208,10 +213,10 @@ static ez_status trim_all(void *user, ez_pg_attempt *try, ez_error *error) {
 }
 
 // Forgetting twice does no harm, so that a COMMIT whose outcome is not known needs no care.
-ez_status ez_pg_trim_logs(void *db, const ez_log_limits *limits, int64_t now_ns, size_t max_rows, bool *more,
-                          ez_error *error) {
+ez_status ez_pg_trim_logs(void *db, uint64_t fence, const ez_log_limits *limits, int64_t now_ns, size_t max_rows,
+                          bool *more, ez_error *error) {
     ez_pg *store = db;
-    trim work = {.store = store, .limits = limits, .now_ns = now_ns, .max_rows = ez_sql_n(max_rows)};
+    trim work = {.store = store, .fence = fence, .limits = limits, .now_ns = now_ns, .max_rows = ez_sql_n(max_rows)};
     bool is_unknown = false;
     ez_status status = EZ_OK;
     for (int tries = 1; tries <= DROP_TRIES; tries++) {

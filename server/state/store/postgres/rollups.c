@@ -200,6 +200,8 @@ ez_status ez_pg_push_rollups(ez_pg_attempt *try, ez_rollup *rollup, int64_t now_
 // ---- Folding
 
 typedef struct fold {
+    uint64_t fence;
+    ez_pg_attempt *try;
     int64_t now_s;
     bool found;
     ez_rollup_mark mark;
@@ -222,9 +224,10 @@ static const char insert_coarse[] =
     "time_s < $3 + $1 GROUP BY 4, 5, 6 ORDER BY 6, 4, 5";
 
 static ez_status take_stale(void *user, unsigned at, const PGresult *result, ez_error *error) {
-    (void)error;
     fold *work = user;
-    work->found = at == 2 && PQntuples(result) == 1;
+    if (at != 2)
+        return ez_pg_check_fence(work->try, at, result, error);
+    work->found = PQntuples(result) == 1;
     if (work->found) {
         work->mark = (ez_rollup_mark){(int)ez_pg_int(result, 0, 0), ez_pg_int(result, 0, 1)};
         work->level = (int)ez_pg_int(result, 0, 2) + 1;
@@ -273,12 +276,15 @@ static ez_status push_fold(const fold *work, ez_pg_attempt *try, ez_error *error
 
 static ez_status fold_one(void *user, ez_pg_attempt *try, ez_error *error) {
     fold *work = user;
+    work->try = try;
     work->found = work->is_early = false;
     ez_pg_params params = {0};
     ez_pg_put_int(&params, work->now_s - EZ_ROLLUP_QUIET_S);
     ez_status status = ez_pg_begin(try, error);
     if (!status)
         status = ez_pg_push(try, find_stale, &params, error);
+    if (!status)
+        status = ez_pg_push_fence(try, work->fence, error);
     if (!status)
         status = ez_pg_collect(try, take_stale, work, error);
     if (status || !work->found)
@@ -290,8 +296,8 @@ static ez_status fold_one(void *user, ez_pg_attempt *try, ez_error *error) {
 }
 
 // Folding twice does no harm, so that a COMMIT whose outcome is not known needs no care.
-ez_status ez_pg_fold_rollups(void *db, int64_t now_ns, bool *more, ez_error *error) {
-    fold work = {.now_s = now_ns / 1000000000};
+ez_status ez_pg_fold_rollups(void *db, uint64_t fence, int64_t now_ns, bool *more, ez_error *error) {
+    fold work = {.fence = fence, .now_s = now_ns / 1000000000};
     bool is_unknown = false;
     ez_status status =
         ez_pg_transact(&((ez_pg *)db)->logs, fold_one, &work, "a rollup: it is folded again", &is_unknown, error);

@@ -5,8 +5,7 @@
 // time waits, and then finds less to do.
 #include <stdlib.h>
 
-#include "proto/runtime/clock.h"
-#include "server/state/store/postgres/db.h"
+#include "server/state/store/postgres/attempt.h"
 
 static const char lock_head[] = "SELECT oldest FROM feed_head WHERE one = 1 FOR UPDATE";
 static const char trim_changes[] =
@@ -16,42 +15,56 @@ static const char trim_changes[] =
     "moved AS (UPDATE feed_head SET oldest = greatest(oldest, last + 1) FROM seen WHERE one = 1 AND count > 0) "
     "SELECT count FROM seen";
 
-static ez_status forget(ez_pg_conn *conn, uint64_t keep_from, int64_t before_ns, int64_t max_rows, bool *more,
-                        uint64_t deadline, ez_error *error) {
-    ez_pg_params none = {0}, changes = {0}, records = {0};
-    ez_pg_put_int(&changes, ez_sql_n(keep_from));
-    ez_pg_put_int(&changes, max_rows);
-    ez_pg_put_int(&records, before_ns);
-    ez_pg_put_int(&records, max_rows);
-    ez_pg_autoclear PGresult *changed = NULL, *forgotten = NULL;
-    ez_status status = ez_pg_exec(conn, "BEGIN", NULL, deadline, error);
-    if (!status)
-        status = ez_pg_exec(conn, ez_pg_settings, &none, deadline, error);
-    if (!status)
-        status = ez_pg_exec(conn, lock_head, &none, deadline, error);
-    if (!status)
-        status = ez_pg_run(conn, trim_changes, &changes, deadline, &changed, error);
-    if (!status)
-        status = ez_pg_run(conn, ez_sql_trim_idempotent, &records, deadline, &forgotten, error);
-    if (!status)
-        status = ez_pg_exec(conn, "COMMIT", NULL, deadline, error);
-    if (status)
-        ez_pg_rollback(conn);
-    else
-        *more = ez_pg_int(changed, 0, 0) == max_rows || strtoll(PQcmdTuples(forgotten), NULL, 10) == max_rows;
-    return status;
+typedef struct trim {
+    uint64_t fence;
+    int64_t keep_from, before_ns, max_rows;
+    ez_pg_attempt *try;
+    unsigned changes_at, records_at;
+    bool more;
+} trim;
+
+static ez_status take_counts(void *user, unsigned at, const PGresult *result, ez_error *error) {
+    trim *work = user;
+    PGresult *answer = (PGresult *)(uintptr_t)result; // which is only read
+    if (at == work->changes_at)
+        work->more = work->more || ez_pg_int(result, 0, 0) == work->max_rows;
+    if (at == work->records_at)
+        work->more = work->more || strtoll(PQcmdTuples(answer), NULL, 10) == work->max_rows;
+    return ez_pg_check_fence(work->try, at, result, error);
 }
 
-// Forgetting twice does no harm, so a lost connection needs no care about when it was lost.
-ez_status ez_pg_trim(void *db, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more, ez_error *error) {
-    ez_pg_conn *conn = &((ez_pg *)db)->conn;
-    uint64_t deadline = ez_clock_mono_ms() + EZ_PG_COMMIT_MS;
-    for (int tries = 1;; tries++) {
-        ez_status status = ez_pg_ready(conn, true, deadline, error);
-        if (status)
-            return status;
-        status = forget(conn, keep_from, before_ns, ez_sql_n(max_rows), more, deadline, error);
-        if (status != EZ_UNAVAILABLE || tries == 3)
-            return status;
-    }
+static ez_status forget(void *user, ez_pg_attempt *try, ez_error *error) {
+    trim *work = user;
+    ez_pg_params none = {0}, changes = {0}, records = {0};
+    ez_pg_put_int(&changes, work->keep_from);
+    ez_pg_put_int(&changes, work->max_rows);
+    ez_pg_put_int(&records, work->before_ns);
+    ez_pg_put_int(&records, work->max_rows);
+    work->try = try;
+    work->more = false;
+    ez_status status = ez_pg_begin(try, error);
+    if (!status)
+        status = ez_pg_push_fence(try, work->fence, error);
+    if (!status)
+        status = ez_pg_push(try, lock_head, &none, error);
+    work->changes_at = try->sent;
+    if (!status)
+        status = ez_pg_push(try, trim_changes, &changes, error);
+    work->records_at = try->sent;
+    if (!status)
+        status = ez_pg_push(try, ez_sql_trim_idempotent, &records, error);
+    return status ? status : ez_pg_collect(try, take_counts, work, error);
+}
+
+// Forgetting twice does no harm, so that a COMMIT whose outcome is not known needs no care.
+ez_status ez_pg_trim(void *db, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
+                     ez_error *error) {
+    trim work = {
+        .fence = fence, .keep_from = ez_sql_n(keep_from), .before_ns = before_ns, .max_rows = ez_sql_n(max_rows)};
+    bool is_unknown = false;
+    ez_status status = ez_pg_transact(&((ez_pg *)db)->conn, forget, &work, "what forgets old changes: it is done again",
+                                      &is_unknown, error);
+    if (!status)
+        *more = work.more;
+    return status;
 }

@@ -121,6 +121,8 @@ ez_status ez_sqlite_commit(void *db, const ez_store_commit_group *group, const u
     ez_sqlite_conn *conn = &store->conn;
     ez_status status = ez_sqlite_run_kept(conn, EZ_SQLITE_BEGIN, error);
     if (!status)
+        status = ez_sqlite_check_fence(conn, group->fence, error);
+    if (!status)
         status = move_head(conn, group, error);
     if (!status)
         status = put_changes(conn, group, error);
@@ -183,11 +185,13 @@ static ez_status trim_idempotent(ez_sqlite_conn *conn, int64_t before_ns, int64_
     return status;
 }
 
-ez_status ez_sqlite_trim(void *db, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
+ez_status ez_sqlite_trim(void *db, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
                          ez_error *error) {
     ez_sqlite_conn *conn = &((ez_sqlite *)db)->conn;
     bool left = false;
     ez_status status = ez_sqlite_run_kept(conn, EZ_SQLITE_BEGIN, error);
+    if (!status)
+        status = ez_sqlite_check_fence(conn, fence, error);
     if (!status)
         status = trim_changes(conn, keep_from, ez_sql_n(max_rows), &left, error);
     if (!status)

@@ -44,6 +44,7 @@ static const char *const fixed_texts[EZ_SQLITE_PUT_ROW] = {
     [EZ_SQLITE_TRIM_CHANGES] = "DELETE FROM changes WHERE (n, seq) IN (SELECT n, seq FROM changes WHERE n < $1 "
                                "ORDER BY n, seq LIMIT $2)",
     [EZ_SQLITE_TRIM_OLDEST] = "UPDATE feed_head SET oldest = max(oldest, $1) WHERE one = 1",
+    [EZ_SQLITE_CHECK_FENCE] = "SELECT token FROM leases WHERE name = 'jobs' AND token = $1",
     [EZ_SQLITE_PING] = "SELECT 1 FROM feed_head WHERE one = 1",
     [EZ_SQLITE_READ_MARK] = "SELECT sequence FROM marks WHERE data_plane_id = $1 AND stream = $2 AND epoch = $3",
     [EZ_SQLITE_PUT_MARK] = "INSERT OR REPLACE INTO marks (data_plane_id, stream, epoch, sequence, time_ns) "

@@ -36,6 +36,7 @@ typedef enum ez_sqlite_slot {
     EZ_SQLITE_TRIM_CHANGES,
     EZ_SQLITE_TRIM_OLDEST,
     EZ_SQLITE_PING,
+    EZ_SQLITE_CHECK_FENCE,
     EZ_SQLITE_READ_MARK,
     EZ_SQLITE_PUT_MARK,
     EZ_SQLITE_TAKE_LOG_IDS,
@@ -134,4 +135,11 @@ ez_status ez_sqlite_reader_oldest_change(void *reader, uint64_t *out, ez_error *
 ez_status ez_sqlite_reader_ping(void *reader, ez_error *error);
 ez_status ez_sqlite_commit(void *db, const ez_store_commit_group *group, const uint32_t *latest, size_t latest_count,
                            ez_error *error);
-ez_status ez_sqlite_trim(void *db, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more, ez_error *error);
+ez_status ez_sqlite_trim(void *db, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
+                         ez_error *error);
+
+// ---- lease.c: operations of backend.h; and, within a transaction, ABORTED (LEASE_LOST) where the fence is stale
+ez_status ez_sqlite_take_lease(void *db, const char *holder, uint32_t ttl_ms, uint32_t timeout_ms, ez_store_lease *out,
+                               ez_error *error);
+ez_status ez_sqlite_drop_lease(void *db, const char *holder, uint32_t timeout_ms, ez_error *error);
+ez_status ez_sqlite_check_fence(ez_sqlite_conn *conn, uint64_t fence, ez_error *error) EZ_MUST_CHECK;

@@ -27,12 +27,12 @@ ez_status ez_sqlite_count_logs(void *db, int64_t *records, int64_t *oldest_ns, e
 extern const char ez_sqlite_add_rollup[], ez_sqlite_find_stale[], ez_sqlite_read_rollups[];
 // Adds a rollup's rows to the table, counts their records to the days, marks what they make stale, and empties it.
 ez_status ez_sqlite_add_rollups(ez_sqlite_conn *conn, ez_rollup *rollup, int64_t now_ns, ez_error *error) EZ_MUST_CHECK;
-ez_status ez_sqlite_fold_rollups(void *db, int64_t now_ns, bool *more, ez_error *error);
+ez_status ez_sqlite_fold_rollups(void *db, uint64_t fence, int64_t now_ns, bool *more, ez_error *error);
 
 // ---- retention.c
 extern const char ez_sqlite_move_edges[], ez_sqlite_trim_rollups[];
-ez_status ez_sqlite_trim_logs(void *db, const ez_log_limits *limits, int64_t now_ns, size_t max_rows, bool *more,
-                              ez_error *error);
+ez_status ez_sqlite_trim_logs(void *db, uint64_t fence, const ez_log_limits *limits, int64_t now_ns, size_t max_rows,
+                              bool *more, ez_error *error);
 
 // ---- deliveries.c
 ez_status ez_sqlite_put_delivery(void *db, const ez_delivery *delivery, ez_error *error);

@@ -154,11 +154,13 @@ static ez_status trim_marks(trim *work, ez_error *error) {
     return status;
 }
 
-ez_status ez_sqlite_trim_logs(void *db, const ez_log_limits *limits, int64_t now_ns, size_t max_rows, bool *more,
-                              ez_error *error) {
+ez_status ez_sqlite_trim_logs(void *db, uint64_t fence, const ez_log_limits *limits, int64_t now_ns, size_t max_rows,
+                              bool *more, ez_error *error) {
     ez_sqlite_conn *conn = &((ez_sqlite *)db)->conn;
     trim work = {.conn = conn, .now_ns = now_ns, .max_rows = ez_sql_n(max_rows)};
     ez_status status = ez_sqlite_run_kept(conn, EZ_SQLITE_BEGIN, error);
+    if (!status)
+        status = ez_sqlite_check_fence(conn, fence, error);
     if (!status)
         status = trim_records(&work, limits, error);
     if (!status && !work.more)

@@ -208,7 +208,7 @@ static ez_status fold_one(fold *work, int64_t now_ns, bool *found, ez_error *err
     return status ? status : move_mark(work, error);
 }
 
-ez_status ez_sqlite_fold_rollups(void *db, int64_t now_ns, bool *more, ez_error *error) {
+ez_status ez_sqlite_fold_rollups(void *db, uint64_t fence, int64_t now_ns, bool *more, ez_error *error) {
     ez_sqlite *store = db;
     bool found = false;
     ez_status status = store->rollup ? EZ_OK : ez_rollup_create(&store->rollup, error);
@@ -217,7 +217,9 @@ ez_status ez_sqlite_fold_rollups(void *db, int64_t now_ns, bool *more, ez_error 
     if (status)
         return status;
     fold work = {.conn = &store->conn, .rollup = store->rollup};
-    status = fold_one(&work, now_ns, &found, error);
+    status = ez_sqlite_check_fence(&store->conn, fence, error);
+    if (!status)
+        status = fold_one(&work, now_ns, &found, error);
     if (!status)
         status = ez_sqlite_run_kept(&store->conn, EZ_SQLITE_COMMIT, error);
     if (status)
