@@ -49,3 +49,14 @@ bool ez_writer_look(ez_writer *writer, uint64_t timeout_ms) {
     pthread_mutex_unlock(&writer->lock);
     return is_done;
 }
+
+void ez_writer_nudge(ez_writer *writer) {
+    if (!ez_writer_has_others(writer))
+        return;
+    pthread_mutex_lock(&writer->lock);
+    if (!writer->is_stopping) {
+        ++writer->looks.asked;
+        pthread_cond_signal(&writer->wake);
+    }
+    pthread_mutex_unlock(&writer->lock);
+}

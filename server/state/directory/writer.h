@@ -57,6 +57,9 @@ ez_status ez_writer_run(ez_writer *writer, ez_call *call, ez_handler *run, void 
 // also where a later look than this one failed. Any thread but the writer's.
 bool ez_writer_look(ez_writer *writer, uint64_t timeout_ms) EZ_MUST_CHECK;
 
+// Has the writer's thread look at once, and waits for nothing. Any thread, nng's too.
+void ez_writer_nudge(ez_writer *writer);
+
 // A call made by the server itself: actor "system:<what>". Free with ez_call_destroy_system.
 ez_status ez_call_create_system(const char *what, ez_call **out) EZ_MUST_CHECK;
 void ez_call_destroy_system(ez_call *call);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "server/state/store/meter.h"
+#include "server/state/store/servers.h"
 #include "server/state/store/store.h"
 
 // What stands behind meter.h. db as in ez_backend.
@@ -53,6 +54,11 @@ typedef struct ez_backend {
     ez_status (*find_idempotent)(void *db, const uint8_t key[EZ_SHA256_LEN], ez_arena *arena, ez_store_idempotent *out,
                                  bool *found, ez_error *error);
     ez_status (*trim)(void *db, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more, ez_error *error);
+
+    // Servers of the store; NULL where there is one.
+    ez_status (*beat_server)(void *db, const ez_store_server *self, int64_t forget_ns, ez_store_server_fn *each,
+                             void *user, ez_error *error);
+    ez_status (*remove_server)(void *db, const char *id, ez_error *error);
 
     // From the thread that opens the store; used and closed by one thread afterwards. May share nothing mutable with
     // db.

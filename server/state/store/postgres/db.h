@@ -45,6 +45,7 @@ typedef struct ez_pg {
     ez_pg_conn conn;  // the writer's
     ez_pg_conn usage; // what adds to counters; made when first used, as the next
     ez_pg_conn logs;  // what adds, folds and forgets log records
+    ez_pg_conn servers;
     char *url;
     char where[EZ_PG_WHERE_MAX];
     int64_t next_id[EZ_KIND_COUNT]; // as last committed by us; 0: not known
@@ -132,6 +133,10 @@ ez_status ez_pg_reader_ping(void *reader, ez_error *error);
 ez_status ez_pg_commit(void *db, const ez_store_commit_group *group, const uint32_t *latest, size_t latest_count,
                        ez_error *error);
 ez_status ez_pg_trim(void *db, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more, ez_error *error);
+// servers.c: as in servers.h
+ez_status ez_pg_beat_server(void *db, const ez_store_server *self, int64_t forget_ns, ez_store_server_fn *each,
+                            void *user, ez_error *error);
+ez_status ez_pg_remove_server(void *db, const char *id, ez_error *error);
 
 // What every writing transaction sets for itself: bounds on the server's side, so that a server of ours that was
 // stopped half-way does not keep the head locked, and no acknowledgement before the disk.
