@@ -14,6 +14,7 @@
 #include "proto/runtime/log.h"
 
 #define REPORT_TIMEOUT_MS       3000
+#define REPORT_ELSE_MS          700 // … where there is another server to go to: with a heartbeat's second less than two
 #define DRIFT_PAUSE_NS          (30 * EZ_S)
 #define DRIFT_PAUSE_REJECTED_NS (600 * EZ_S)
 #define TRY_AGAIN_NS            (20 * EZ_MS)
@@ -51,7 +52,10 @@ static void fill(ez_session *session, report_parts *report) {
 
 static bool send(ez_session *session, const char *name, const ProtobufCMessage *request) {
     const ez_call_options options = {
-        .timeout_ms = REPORT_TIMEOUT_MS, .max_retries = -1, .authorization = session->token};
+        .timeout_ms = ez_client_server_count(session->client) > 1 ? REPORT_ELSE_MS : REPORT_TIMEOUT_MS,
+        .max_retries = -1,
+        .authorization = session->token,
+    };
     return ez_session_call_start(session->report_call, session->client, ez_method_find(name, strlen(name)), request,
                                  &options);
 }
@@ -132,12 +136,20 @@ static void take(ez_session *session, uint64_t now) {
     if (!ez_session_call_take(session->report_call, &status, &error, &reply)) {
         return;
     }
+    uint32_t server = ez_session_call_server(session->report_call);
+    if (server != 0 && server != session->server) {
+        session->needs_hello = true; // the client has moved on: so do we
+    }
     if (status == EZ_OK) {
         session->failed_reports = 0;
         take_reply(session, reply, now);
         return;
     }
     session->failed_reports++;
+    bool is_away = status == EZ_UNAVAILABLE || status == EZ_DEADLINE_EXCEEDED;
+    if (is_away && ez_client_server_count(session->client) > 1) {
+        session->needs_hello = true;
+    }
     if (status == EZ_FAILED_PRECONDITION || status == EZ_UNAUTHENTICATED || status == EZ_PERMISSION_DENIED) {
         session->needs_hello = true;
     }

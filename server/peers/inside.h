@@ -84,8 +84,8 @@ struct ez_servers {
     int wake_fd;
     pthread_t talker, blocker;
     bool has_talker, has_blocker;
-    pthread_mutex_t lock; // guards what follows
-    pthread_cond_t work;  // for the blocker: something to open, close or look for
+    pthread_mutex_t lock;  // guards what follows
+    pthread_cond_t work;   // for the blocker: something to open, close or look for
     pthread_cond_t unused; // a peer has no users any more
     bool is_stopping;
     bool looks_now;

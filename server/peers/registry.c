@@ -11,11 +11,11 @@
 #include "server/peers/inside.h"
 #include "server/state/store/servers.h"
 
-#define FORGET_NS      60000000000ll // silent for so long, a row goes
-#define CONNECT_MS     500
-#define CALLS_MAX      1024
-#define NS_PER_MS      1000000
-#define REPEAT_LOG     60 // beats between two complaints about the same thing
+#define FORGET_NS  60000000000ll // silent for so long, a row goes
+#define CONNECT_MS 500
+#define CALLS_MAX  1024
+#define NS_PER_MS  1000000
+#define REPEAT_LOG 60 // beats between two complaints about the same thing
 
 // ---- What the store says
 
@@ -180,8 +180,8 @@ static void close_peer(ez_peer *peer) {
     ez_client_close(client); // its calls end, and with them who waits
     ez_subscriber_close(subscriber);
     pthread_mutex_lock(&servers->lock);
-    *peer = (ez_peer){
-        .servers = servers, .slot = (unsigned)(peer - servers->peers), .generation = peer->generation + 1};
+    *peer =
+        (ez_peer){.servers = servers, .slot = (unsigned)(peer - servers->peers), .generation = peer->generation + 1};
     pthread_mutex_unlock(&servers->lock);
 }
 

@@ -13,8 +13,7 @@
 #define HEADER_MAX     (64u << 10)
 
 static void pass_on(ez_servers *servers, const char *topic, const Ez__V1__EventHeader *header, ez_slice message) {
-    ez_publish_event event = {
-        .topic = topic, .origin = header->server_id, .message = message.data, .len = message.len};
+    ez_publish_event event = {.topic = topic, .origin = header->server_id, .message = message.data, .len = message.len};
     if (header->time != NULL) {
         event.time_ns = header->time->seconds * 1000000000 + header->time->nanos;
     }

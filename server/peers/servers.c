@@ -356,8 +356,8 @@ ez_status ez_handle_peers_sync(struct ez_servers *self, ez_call *call, Ez__V1__S
     }
     show_self(self, call->time_ns, own);
     Ez__V1__SyncPeerResponse reply = EZ__V1__SYNC_PEER_RESPONSE__INIT;
-    ez_status status = ez_fleet_list_sessions(self->options.fleet, request->since, request->page, &call->arena, &reply,
-                                              &call->error);
+    ez_status status =
+        ez_fleet_list_sessions(self->options.fleet, request->since, request->page, &call->arena, &reply, &call->error);
     if (status != EZ_OK) {
         return status;
     }

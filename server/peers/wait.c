@@ -103,8 +103,7 @@ static void on_local(ez_waiter *waiter) {
 
 // Holds the wait until the fleet is done.
 static void wait_here(ez_wait *wait) {
-    wait->local = (ez_waiter){
-        .revision = wait->revision, .deadline_ns = wait->deadline_ns, .done = on_local};
+    wait->local = (ez_waiter){.revision = wait->revision, .deadline_ns = wait->deadline_ns, .done = on_local};
     if (ez_fleet_wait(wait->servers->options.fleet, &wait->local, NULL) != EZ_OK) {
         uint32_t enrolled;
         wait->local.planes = 0;

@@ -166,3 +166,218 @@ Test(servers, a_killed_server_takes_its_silent_data_planes_with_it) {
     start_server(&b.server);
     expect_soon(reaches(&a) == 2);
 }
+
+// ---- Moving
+
+// A data plane that follows, counts and shares one client for both, which knows server A alone.
+typedef struct mover {
+    ez_client *client;
+    ez_reporter *reporter;
+    ez_plane plane;
+    int64_t key_id;
+    int64_t counted;
+} mover;
+
+static void given_mover(mover *m, const Ez__V1__DataPlane *enrolled, int64_t key_id) {
+    *m = (mover){.key_id = key_id};
+    ez_error error = EZ_ERROR_INIT;
+    const ez_client_options client = {
+        .servers = {a.server.rpc_url}, .server_count = 1, .token = enrolled->token, .name = "tests/1"};
+    expect_ok(ez_client_open(&client, &m->client, &error), &error);
+    ez_reporter_options reporter;
+    ez_reporter_options_init(&reporter);
+    reporter.client = m->client;
+    reporter.token = enrolled->token;
+    reporter.flush_ms = 20;
+    expect_ok(ez_reporter_open(&reporter, &m->reporter, &error), &error);
+    given_roamer_with(&m->plane, m->client, enrolled->token);
+}
+
+static void count_some(mover *m) {
+    const ez_usage_delta delta = {.of = EZ_USAGE_OF_KEY, .id = m->key_id, .requests = 3};
+    ez_error error = EZ_ERROR_INIT;
+    expect_ok(ez_usage_add(m->reporter, &delta, 1, &error), &error);
+    m->counted += 3;
+}
+
+static bool counts_until(mover *m, bool is_there) {
+    count_some(m);
+    return is_there;
+}
+
+static void end_mover(mover *m) {
+    end_follower(&m->plane);
+    ez_reporter_close(m->reporter);
+    ez_client_close(m->client);
+}
+
+static int64_t requests_of(ez_world *by, int64_t key_id) {
+    const Ez__V1__Key *key = ask(&by->admin, "Keys/Get", "{'id':%" PRId64 "}", key_id);
+    return key->request_count;
+}
+
+// It was told of B in its Hello, goes there without a word of ours, follows on from where it stands, and counts once.
+static void move_from(void (*end_of_a)(void)) {
+    mover m;
+    const Ez__V1__Key *key = given_key(&a.admin, given_master(&a.admin, "acme")->id, "web");
+    expect_soon(revision_of(&b) == revision_of(&a));
+    given_mover(&m, near, key->id);
+    expect_soon(counts_until(&m, is_seen(&b, near, LIVE, id_of(&a)) && plane_reached(&m.plane, revision_of(&b))));
+    uint64_t snapshots = plane_info(&m.plane).snapshots;
+    end_of_a();
+    expect_soon(counts_until(&m, is_seen(&b, near, LIVE, id_of(&b))));
+    create_and_wait(&b, "moved", 10000);
+    cr_assert(plane_was_given(&m.plane, b.admin.info.revision));
+    cr_assert_eq(plane_info(&m.plane).snapshots, snapshots, "it goes on from where it stands");
+    ez_error error = EZ_ERROR_INIT;
+    expect_ok(ez_reporter_drain(m.reporter, ez_test_patience_ms(), &error), &error);
+    cr_assert_eq(requests_of(&b, m.key_id), m.counted, "%" PRId64 " instead of %" PRId64, requests_of(&b, m.key_id),
+                 m.counted);
+    end_mover(&m);
+}
+
+static void kill_a(void) {
+    kill_server(&a.server);
+}
+
+static void pause_a(void) {
+    signal_process(&a.server.process, SIGSTOP);
+}
+
+Test(servers, a_data_plane_moves_from_a_killed_server) {
+    need_postgres();
+    move_from(kill_a);
+}
+
+Test(servers, a_data_plane_moves_from_a_silent_server) {
+    need_postgres();
+    move_from(pause_a);
+    signal_process(&a.server.process, SIGCONT);
+    expect_soon(is_seen(&a, near, EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_STOPPED, id_of(&b)));
+}
+
+// ---- What subscribers and dashboards see
+
+typedef struct watcher {
+    ez_subscriber *subscriber;
+    ez_buf event;
+} watcher;
+
+static void given_watcher(watcher *out, ez_world *at, const char *topic) {
+    ez_error error = EZ_ERROR_INIT;
+    expect_ok(ez_subscriber_open(at->server.events_url, topic, NULL, &out->subscriber, &error), &error);
+    ez_buf_init(&out->event, EZ_EVENT_MAX);
+    expect_soon(ez_subscriber_is_connected(out->subscriber));
+}
+
+static void end_watcher(watcher *w) {
+    ez_subscriber_close(w->subscriber);
+    ez_buf_fini(&w->event);
+}
+
+typedef struct heard {
+    Ez__V1__EventHeader *header;
+    ProtobufCMessage *message;
+} heard;
+
+// The next event, in arena. False where none is there.
+static bool hear(watcher *w, const ProtobufCMessageDescriptor *type, ez_arena *arena, heard *out) {
+    const char *topic;
+    ez_slice message;
+    ez_error error = EZ_ERROR_INIT;
+    if (!ez_subscriber_take(w->subscriber, &w->event))
+        return false;
+    expect_ok(ez_frame_read_event(w->event.data, w->event.len, arena, &topic, &out->header, &message, &error), &error);
+    out->message = protobuf_c_message_unpack(type, ez_arena_allocator(arena), message.len, message.data);
+    cr_assert_not_null(out->message);
+    return true;
+}
+
+static bool hears_joined(watcher *w, int64_t id, const char *origin, ez_arena *arena) {
+    heard h;
+    while (hear(w, &ez__v1__data_plane_event__descriptor, arena, &h)) {
+        const Ez__V1__DataPlaneEvent *event = (const Ez__V1__DataPlaneEvent *)h.message;
+        if (event->id == id && event->type == EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_JOINED) {
+            cr_assert_str_eq(h.header->origin, origin);
+            return true;
+        }
+    }
+    return false;
+}
+
+// What happens on B is told on A, in B's name, once; and B does not hear of it again.
+Test(servers, events_of_one_reach_the_subscribers_of_all) {
+    need_postgres();
+    watcher at_a, at_b;
+    ez_arena arena;
+    ez_arena_init(&arena, 1u << 20);
+    given_watcher(&at_a, &a, "dataplanes");
+    given_watcher(&at_b, &b, "dataplanes");
+    expect_soon(revision_of(&b) == revision_of(&a));
+    const char *b_id = id_of(&b);
+    ez_caller first = caller_with(&b, near->token), second = caller_with(&b, far->token);
+    ask(&first, "DataPlanes/Hello", "{'process_epoch':3}");
+    expect_soon(hears_joined(&at_a, near->id, b_id, &arena));
+    expect_soon(hears_joined(&at_b, near->id, "", &arena));
+    // Whatever had come of the first one twice would be there before the second one's.
+    ask(&second, "DataPlanes/Hello", "{'process_epoch':3}");
+    heard h;
+    int joined = 0;
+    uint64_t deadline = ez_test_deadline();
+    while (joined == 0 && ez_test_before(deadline)) {
+        while (hear(&at_a, &ez__v1__data_plane_event__descriptor, &arena, &h)) {
+            const Ez__V1__DataPlaneEvent *event = (const Ez__V1__DataPlaneEvent *)h.message;
+            bool is_joined = event->type == EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_JOINED;
+            cr_assert(!is_joined || event->id == far->id, "the first one is told of twice");
+            joined += is_joined;
+        }
+    }
+    cr_assert_eq(joined, 1);
+    end_watcher(&at_a);
+    end_watcher(&at_b);
+    ez_arena_fini(&arena);
+}
+
+static int64_t realtime_of(ez_world *by) {
+    const Ez__V1__RealtimeReport *report = ask(&by->admin, "Realtime/Get", "{}");
+    return report->system->requests;
+}
+
+static int64_t published(watcher *w, ez_arena *arena) {
+    heard h;
+    int64_t last = -1;
+    while (hear(w, &ez__v1__realtime_report__descriptor, arena, &h))
+        last = ((const Ez__V1__RealtimeReport *)h.message)->system->requests;
+    return last;
+}
+
+// Both servers count what came to either, in calls and in what they publish, and nothing twice.
+Test(servers, live_numbers_are_those_of_all) {
+    need_postgres();
+    watcher at_a, at_b;
+    ez_arena arena;
+    ez_arena_init(&arena, 1u << 20);
+    const Ez__V1__Master *acme = given_master(&a.admin, "acme");
+    const Ez__V1__Key *key = given_key(&a.admin, acme->id, "web");
+    expect_soon(revision_of(&b) == revision_of(&a));
+    ez_caller at[] = {caller_with(&a, near->token), caller_with(&b, far->token)};
+    const int requests[] = {3, 40};
+    for (int sequence = 1; sequence <= 2; sequence++) {
+        for (int i = 0; i < 2; i++)
+            ask(&at[i], "Usage/Flush", "{'epoch':7,'sequence':%d,'keys':[{'id':%" PRId64 ",'requests':%d}]}", sequence,
+                key->id, requests[i]);
+    }
+    given_watcher(&at_a, &a, "stats.realtime");
+    given_watcher(&at_b, &b, "stats.realtime");
+    expect_soon(realtime_of(&a) == 86 && realtime_of(&b) == 86);
+    expect_soon(published(&at_a, &arena) == 86);
+    expect_soon(published(&at_b, &arena) == 86);
+    for (int i = 0; i < 2; i++) {
+        ez_world *by = i == 0 ? &a : &b;
+        const Ez__V1__RealtimeStats *stats = ask(&by->admin, "Realtime/GetMaster", "{'id':%" PRId64 "}", acme->id);
+        cr_assert_eq(stats->requests, 86);
+    }
+    end_watcher(&at_a);
+    end_watcher(&at_b);
+    ez_arena_fini(&arena);
+}

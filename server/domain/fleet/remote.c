@@ -13,8 +13,8 @@
 #include "proto/runtime/clock.h"
 #include "server/domain/fleet/session.h"
 
-#define NS_PER_MS     1000000ull
-#define PAGE_BYTES    (1u << 20)
+#define NS_PER_MS      1000000ull
+#define PAGE_BYTES     (1u << 20)
 #define PURGE_AFTER_NS 60000000000ull // a data plane that was enrolled elsewhere may not be known here at once
 
 #define STATE_LOST EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_LOST

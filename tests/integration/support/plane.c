@@ -63,6 +63,20 @@ void given_roamer(ez_plane *plane, ez_world *world, const char *token) {
     follow_at(plane, world, token, NULL, 0, NULL);
 }
 
+void given_roamer_with(ez_plane *plane, ez_client *client, const char *token) {
+    *plane = (ez_plane){.session = NULL};
+    pthread_mutex_init(&plane->mutex, NULL);
+    ez_session_options options;
+    ez_session_options_init(&options);
+    options.client = client;
+    options.token = token;
+    options.user = plane;
+    options.on_put = on_put;
+    options.on_revision = on_revision;
+    ez_error error = EZ_ERROR_INIT;
+    expect_ok(ez_session_open(&options, &plane->session, &error), &error);
+}
+
 void given_follower(ez_plane *plane, ez_world *world, const char *token, const char *cache_dir) {
     *plane = (ez_plane){.session = NULL};
     follow(plane, world, token, cache_dir, 0);

@@ -13,7 +13,8 @@ static const char beat[] =
     "WITH self AS (INSERT INTO servers (id, rpc_url, config_url, events_url, version, started_ns, seen_ns) VALUES ($1, "
     "$2, $3, $4, $5, $6, " NOW ") ON CONFLICT (id) DO UPDATE SET seen_ns = excluded.seen_ns), "
     "gone AS (DELETE FROM servers WHERE id <> $1 AND seen_ns < " NOW " - $7) "
-    "SELECT id, rpc_url, config_url, events_url, version, started_ns, greatest(0, " NOW " - seen_ns) FROM servers WHERE "
+    "SELECT id, rpc_url, config_url, events_url, version, started_ns, greatest(0, " NOW
+    " - seen_ns) FROM servers WHERE "
     "id <> $1 AND seen_ns >= " NOW " - $7 ORDER BY seen_ns DESC LIMIT $8";
 
 ez_status ez_pg_beat_server(void *db, const ez_store_server *self, int64_t forget_ns, ez_store_server_fn *each,
