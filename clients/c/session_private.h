@@ -134,6 +134,7 @@ struct ez_session {
     uint64_t next_report;
     uint64_t next_drift;
     unsigned failed_reports;
+    uint64_t patient_until; // a server that is silent is given more time until then
 
     bool is_mute;      // closing: Goodbye is said, or can't be
     uint64_t quiet_by; // closing: connections are not waited for any longer

@@ -92,8 +92,9 @@ static bool serves(const char *server_id) {
 static bool streams(const char *server_id) {
     char head[512], got[4096];
     int fd = connect_http();
-    int len = snprintf(head, sizeof head, "GET /admin/events?topics=stats.realtime HTTP/1.1\r\nHost: x\r\n"
-                                          "Authorization: Bearer %s\r\n\r\n",
+    int len = snprintf(head, sizeof head,
+                       "GET /admin/events?topics=stats.realtime HTTP/1.1\r\nHost: x\r\n"
+                       "Authorization: Bearer %s\r\n\r\n",
                        a.server.admin_token);
     cr_assert_eq(write(fd, head, (size_t)len), len);
     struct timeval patience = {.tv_sec = 5};

@@ -13,9 +13,11 @@
 #include "proto/runtime/clock.h"
 #include "server/domain/fleet/session.h"
 
-#define NS_PER_MS      1000000ull
-#define PAGE_BYTES     (1u << 20)
-#define PURGE_AFTER_NS 60000000000ull // a data plane that was enrolled elsewhere may not be known here at once
+#define NS_PER_MS        1000000ull
+#define BUCKETS_AT_ONCE  16
+#define SESSIONS_AT_ONCE 64
+#define PAGE_BYTES       (1u << 20)
+#define PURGE_AFTER_NS   60000000000ull // a data plane that was enrolled elsewhere may not be known here at once
 
 #define STATE_LOST EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_LOST
 
@@ -177,12 +179,15 @@ ez_status ez_fleet_list_sessions(ez_fleet *fleet, uint64_t since, uint32_t page,
                                  Ez__V1__SyncPeerResponse *out, ez_error *error) {
     size_t room = 0, bytes = 0;
     bool has_memory = true;
-    pthread_mutex_lock(&fleet->lock);
-    out->version = fleet->version;
-    while (has_memory && page < EZ_FLEET_BUCKETS && bytes < PAGE_BYTES) {
-        has_memory = tell_bucket(fleet, page++, since, arena, out, &room, &bytes);
+    // What changes while we walk is after the version that is told, and comes again: acknowledgements get in between.
+    for (bool is_first = true; has_memory && page < EZ_FLEET_BUCKETS && bytes < PAGE_BYTES; is_first = false) {
+        pthread_mutex_lock(&fleet->lock);
+        out->version = is_first ? fleet->version : out->version;
+        for (unsigned i = 0; i < BUCKETS_AT_ONCE && has_memory && page < EZ_FLEET_BUCKETS && bytes < PAGE_BYTES; i++) {
+            has_memory = tell_bucket(fleet, page++, since, arena, out, &room, &bytes);
+        }
+        pthread_mutex_unlock(&fleet->lock);
     }
-    pthread_mutex_unlock(&fleet->lock);
     out->next_page = page < EZ_FLEET_BUCKETS ? page : 0;
     return has_memory ? EZ_OK
                       : ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory to tell of sessions");
@@ -243,16 +248,19 @@ void ez_fleet_note_sessions(ez_fleet *fleet, unsigned server, Ez__V1__PeerSessio
     uint64_t epoch = ez_feed_head(fleet->options.feed).epoch;
     ez_outcome outcome;
     ez_outcome_init(&outcome);
-    pthread_mutex_lock(&fleet->lock);
-    uint64_t now = ez_clock_mono_ns(); // under the lock: never before the time at which a session was heard
-    fleet->synced_ns[server] = now;
-    for (size_t i = 0; i < count; i++) {
-        ez_remote_session *told = sessions[i]->plane != NULL ? make(sessions[i], server, epoch, now) : NULL;
-        if (told != NULL) {
-            note(fleet, told, &outcome);
+    size_t at = 0;
+    do {
+        pthread_mutex_lock(&fleet->lock);
+        uint64_t now = ez_clock_mono_ns(); // under the lock: never before the time at which a session was heard
+        fleet->synced_ns[server] = now;
+        for (size_t end = at + SESSIONS_AT_ONCE; at < count && at < end; at++) {
+            ez_remote_session *told = sessions[at]->plane != NULL ? make(sessions[at], server, epoch, now) : NULL;
+            if (told != NULL) {
+                note(fleet, told, &outcome);
+            }
         }
-    }
-    pthread_mutex_unlock(&fleet->lock);
+        pthread_mutex_unlock(&fleet->lock);
+    } while (at < count);
     ez_outcome_finish(&outcome, fleet);
 }
 
