@@ -10,15 +10,23 @@
 #include <event2/event.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/link.h"
 #include "proto/runtime/clock.h"
+#include "proto/runtime/frame.h"
 
 #define QUEUE_MAX_MS 2000 // waiting to be sent
 #define LOST_MAX_MS  1000 // after a loss, new calls wait for the reconnect so long
 #define SLACK_MS     250  // the core answers DEADLINE_EXCEEDED itself: give that time to arrive
 #define TICK_MS      50
 #define ATTEMPTS_MAX 3
+// Where there is another core to go to:
+#define WATCH_MS    200
+#define QUIET_MS    300  // nothing came for so long: ask something
+#define SILENT_MS   1200 // … and still nothing
+#define PING_MAX    256
+#define REFUSAL_MAX 512 // bytes of a refusal
 
 typedef enum outcome {
     OUTCOME_REPLY,
@@ -56,6 +64,13 @@ struct ez_backend {
     uint32_t slots;           // a power of two, at least max_calls: what an id is counted up by
     call_list free, waiting, sent;
     uint64_t lost_ms; // when the last connection ended, or dialling began
+    struct event *watch;
+    uint64_t heard_ms; // when something came, or the connection was made
+    bool has_ping, drops;
+    ez_buf ping;
+    void (*moved)(void *arg, unsigned core);
+    void *moved_arg;
+    unsigned core;
     atomic_bool is_connected;
     atomic_ullong count_calls, count_retries, count_failures;
     atomic_uint in_flight;
@@ -125,7 +140,7 @@ static void finish_all(ez_backend *backend, const call_list *list) {
 
 static void send_waiting(ez_backend *backend) {
     call *one;
-    while ((one = backend->waiting.first) != NULL && ez_link_has_room(backend->link)) {
+    while ((one = backend->waiting.first) != NULL && !backend->drops && ez_link_has_room(backend->link)) {
         if (!ez_link_send(backend->link, one->id, one->frame, one->len, &one->offset))
             return;
         if (one->attempts++ > 0)
@@ -139,6 +154,13 @@ static void send_waiting(ez_backend *backend) {
 static void on_up(void *arg) {
     ez_backend *backend = arg;
     atomic_store(&backend->is_connected, true);
+    backend->heard_ms = ez_clock_mono_ms();
+    backend->drops = false;
+    if (backend->core != ez_link_core(backend->link)) {
+        backend->core = ez_link_core(backend->link);
+        if (backend->moved)
+            backend->moved(backend->moved_arg, backend->core);
+    }
     send_waiting(backend);
 }
 
@@ -165,14 +187,44 @@ static void on_down(void *arg) {
     finish_all(backend, &failed);
 }
 
+// A core that stops says so to every new call, of which it did nothing: whatever it is, another core may have it.
+static bool is_refused_by_stop(const void *body, size_t len) {
+    if (len > REFUSAL_MAX || !memmem(body, len, "STOPPING", strlen("STOPPING")))
+        return false;
+    ez_arena arena;
+    ez_arena_init(&arena, REFUSAL_MAX * 16);
+    Ez__V1__ReplyHeader *header;
+    ez_slice message;
+    ez_error error;
+    bool is_refused = ez_frame_read_reply(body, len, &arena, &header, &message, &error) == EZ_OK &&
+                      header->code == EZ__V1__CODE__CODE_UNAVAILABLE && strcmp(header->reason, "STOPPING") == 0;
+    ez_arena_fini(&arena);
+    return is_refused;
+}
+
+// The call waits again, and goes elsewhere once the connection is dropped.
+static void take_back(ez_backend *backend, call *one) {
+    one->is_sent = false;
+    one->has_left = false;
+    one->waiting_ms = ez_clock_mono_ms();
+    append(&backend->waiting, one);
+    backend->drops = true;
+    struct timeval now = {0};
+    (void)event_add(backend->watch, &now);
+}
+
 static void on_message(void *arg, uint32_t id, const void *body, size_t len) {
     ez_backend *backend = arg;
     uint32_t slot = id & (backend->slots - 1);
     call *one = slot < backend->used ? &backend->calls[slot] : NULL;
+    backend->heard_ms = ez_clock_mono_ms();
     if (!one || one->id != id || !one->is_sent)
         return; // ended before
     detach(&backend->sent, one);
-    finish(backend, one, OUTCOME_REPLY, body, len);
+    if (backend->watch && one->attempts < ATTEMPTS_MAX && is_refused_by_stop(body, len))
+        take_back(backend, one);
+    else
+        finish(backend, one, OUTCOME_REPLY, body, len);
 }
 
 static bool is_late(const call *one, uint64_t now) {
@@ -189,6 +241,45 @@ static void take_late(call_list *list, call_list *late, uint64_t now) {
             append(late, one);
         }
     }
+}
+
+static void on_pong(void *arg, const void *frame, size_t len, const ez_error *error) {
+    (void)frame;
+    (void)len;
+    (void)error;
+    ((ez_backend *)arg)->has_ping = false;
+}
+
+static void set_watch(ez_backend *backend) {
+    struct timeval in = {0, WATCH_MS * 1000};
+    (void)event_add(backend->watch, &in);
+}
+
+// A core that is paused, or whose machine is gone, keeps its connection: only an answer shows that it is there.
+static void on_watch(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    ez_backend *backend = arg;
+    uint64_t now = ez_clock_mono_ms(), quiet = now - backend->heard_ms;
+    ez_error error;
+    if (ez_link_is_up(backend->link) && (backend->drops || (backend->has_ping && quiet >= SILENT_MS)))
+        ez_link_drop(backend->link, backend->drops ? "the core stops" : "the core does not answer");
+    else if (ez_link_is_up(backend->link) && !backend->has_ping && quiet >= QUIET_MS)
+        backend->has_ping = ez_backend_start(backend, backend->ping.data, backend->ping.len, true, QUEUE_MAX_MS,
+                                             on_pong, backend, &error) == EZ_OK;
+    backend->drops = false;
+    set_watch(backend);
+}
+
+static ez_status begin_watch(struct event_base *base, ez_backend *backend) {
+    Ez__V1__CallHeader header = EZ__V1__CALL_HEADER__INIT;
+    header.method = (char *)"ez.v1.System/GetAbout";
+    header.client = (char *)"ez-gateway";
+    backend->watch = event_new(base, -1, 0, on_watch, backend);
+    if (!backend->watch)
+        return EZ_RESOURCE_EXHAUSTED;
+    set_watch(backend);
+    return ez_frame_write_call(&backend->ping, &header);
 }
 
 static void set_tick(ez_backend *backend) {
@@ -209,13 +300,14 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
         set_tick(backend);
 }
 
-ez_status ez_backend_open(struct event_base *base, const char *url, unsigned max_calls, ez_backend **out,
+ez_status ez_backend_open(struct event_base *base, const char *urls, unsigned max_calls, ez_backend **out,
                           ez_error *error) {
     static const ez_link_events events = {.up = on_up, .down = on_down, .message = on_message, .drained = on_drained};
     ez_backend *made = calloc(1, sizeof *made);
     if (made) {
         made->calls = calloc(max_calls, sizeof *made->calls);
         made->tick = event_new(base, -1, 0, on_tick, made);
+        ez_buf_init(&made->ping, PING_MAX);
     }
     if (!made || !made->calls || !made->tick) {
         ez_backend_close(made);
@@ -225,7 +317,9 @@ ez_status ez_backend_open(struct event_base *base, const char *url, unsigned max
     for (made->slots = 1; made->slots < max_calls; made->slots *= 2)
         ;
     made->lost_ms = ez_clock_mono_ms(); // the first connection is waited for like one that was lost
-    ez_status status = ez_link_open(base, url, &ez_link_req, &events, made, &made->link, error);
+    ez_status status = ez_link_open(base, urls, &ez_link_req, &events, made, &made->link, error);
+    if (status == EZ_OK && ez_link_cores(made->link) > 1 && begin_watch(base, made) != EZ_OK)
+        status = ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory to watch the core");
     if (status != EZ_OK) {
         ez_backend_close(made);
         return status;
@@ -240,8 +334,16 @@ void ez_backend_close(ez_backend *backend) {
     ez_link_close(backend->link);
     if (backend->tick)
         event_free(backend->tick);
+    if (backend->watch)
+        event_free(backend->watch);
+    ez_buf_fini(&backend->ping);
     free(backend->calls);
     free(backend);
+}
+
+void ez_backend_watch(ez_backend *backend, void (*moved)(void *arg, unsigned core), void *arg) {
+    backend->moved = moved;
+    backend->moved_arg = arg;
 }
 
 bool ez_backend_is_connected(const ez_backend *backend) {

@@ -19,13 +19,17 @@ typedef struct ez_backend ez_backend;
 // return.
 typedef void ez_backend_done(void *arg, const void *frame, size_t len, const ez_error *error);
 
-// Dials in the background and keeps at it: the core need not be there. max_calls: in flight at once, at most 65,536.
-// INVALID_ARGUMENT for a URL that is not tcp://HOST:PORT.
-ez_status ez_backend_open(struct event_base *base, const char *url, unsigned max_calls, ez_backend **out,
+// Dials in the background and keeps at it: the core need not be there. urls: tcp://HOST:PORT, several cores of one
+// store with commas; one of them is used, the next one when it is gone, stops, or is silent for more than a second.
+// max_calls: in flight at once, at most 65,536. INVALID_ARGUMENT for other URLs.
+ez_status ez_backend_open(struct event_base *base, const char *urls, unsigned max_calls, ez_backend **out,
                           ez_error *error) EZ_MUST_CHECK;
 
 // Forgets what is in flight (its done is not called). Before the base is freed.
 void ez_backend_close(ez_backend *backend);
+
+// Calls moved whenever another core is used than before, with which one it is, from 0.
+void ez_backend_watch(ez_backend *backend, void (*moved)(void *arg, unsigned core), void *arg);
 
 // Any thread.
 bool ez_backend_is_connected(const ez_backend *backend);

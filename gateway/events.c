@@ -96,7 +96,7 @@ static void on_message(void *arg, uint32_t id, const void *body, size_t len) {
     ez_arena_reset(&events->arena);
 }
 
-ez_status ez_events_open(struct event_base *base, const char *url, const ez_events_listener *listener, void *arg,
+ez_status ez_events_open(struct event_base *base, const char *urls, const ez_events_listener *listener, void *arg,
                          ez_events **out, ez_error *error) {
     static const ez_link_events link = {.up = on_up, .down = on_down, .message = on_message};
     ez_events *made = calloc(1, sizeof *made);
@@ -107,7 +107,7 @@ ez_status ez_events_open(struct event_base *base, const char *url, const ez_even
     ez_arena_init(&made->arena, HEADER_MAX);
     ez_status status = ez_event_ring_create(RING_EVENTS, RING_BYTES, &made->ring, error);
     if (status == EZ_OK)
-        status = ez_link_open(base, url, &ez_link_sub, &link, made, &made->link, error);
+        status = ez_link_open(base, urls, &ez_link_sub, &link, made, &made->link, error);
     if (status != EZ_OK) {
         ez_events_close(made);
         return status;
@@ -123,6 +123,11 @@ void ez_events_close(ez_events *events) {
     ez_event_ring_destroy(events->ring);
     ez_arena_fini(&events->arena);
     free(events);
+}
+
+void ez_events_use(ez_events *events, unsigned core) {
+    if (core < ez_link_cores(events->link))
+        ez_link_use(events->link, core);
 }
 
 bool ez_events_settle(ez_events *events, const char *server_id) {

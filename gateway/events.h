@@ -17,11 +17,13 @@ typedef struct ez_events_listener {
     void (*returned)(void *arg);  // there is a connection (again)
 } ez_events_listener;
 
-// Dials in the background and keeps at it. INVALID_ARGUMENT for a URL that is not tcp://HOST:PORT. listener must
+// Dials in the background and keeps at it. urls: as in ez_backend_open. INVALID_ARGUMENT for others. listener must
 // outlive it; it is not called from within any function here.
-ez_status ez_events_open(struct event_base *base, const char *url, const ez_events_listener *listener, void *arg,
+ez_status ez_events_open(struct event_base *base, const char *urls, const ez_events_listener *listener, void *arg,
                          ez_events **out, ez_error *error) EZ_MUST_CHECK;
 void ez_events_close(ez_events *events);
+// Follows this core from now on, of those that were named.
+void ez_events_use(ez_events *events, unsigned core);
 
 // The server says of itself that it is this one, by another way, and asked since there is this connection. True: events
 // are of this server. False: there is no connection, or it leads to another server.

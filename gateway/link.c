@@ -22,16 +22,17 @@
 #include "proto/runtime/frame.h"
 #include "proto/runtime/log.h"
 
-#define PAUSE_MIN_MS 100
-#define PAUSE_MAX_MS 1000
-#define GREET_MS     3000 // to connect and greet
-#define UNWRITTEN    (256u << 10)
-#define HOST_MAX     256
-#define GREETING_LEN 8
-#define LENGTH_LEN   8
-#define ID_LEN       4
-#define HEAD_MAX     (LENGTH_LEN + ID_LEN)
-#define EVENT_SLACK  1024
+#define PAUSE_MIN_MS  100
+#define PAUSE_MAX_MS  1000
+#define GREET_MS      3000 // to connect and greet
+#define GREET_ELSE_MS 700  // … where there is another core to go to
+#define UNWRITTEN     (256u << 10)
+#define HOST_MAX      256
+#define GREETING_LEN  8
+#define LENGTH_LEN    8
+#define ID_LEN        4
+#define HEAD_MAX      (LENGTH_LEN + ID_LEN)
+#define EVENT_SLACK   1024
 // A peer that is gone without a word is noticed after 25 s also where nothing is sent to it.
 #define KEEP_IDLE_S     10
 #define KEEP_INTERVAL_S 5
@@ -56,12 +57,15 @@ struct ez_link {
     long pause_ms;
     uint64_t given; // bytes put into this connection's output
     bool has_complained;
-    uint16_t port;
-    char host[HOST_MAX];
+    unsigned core, cores;
+    struct {
+        uint16_t port;
+        char host[HOST_MAX];
+    } targets[EZ_LINK_CORES_MAX];
 };
 
 const ez_link_protocol ez_link_req = {
-    .own = 0x30, .peer = 0x31, .has_id = true, .body_max = EZ_CALL_MAX, .setting = "EZ_RPC_URL"};
+    .own = 0x30, .peer = 0x31, .has_id = true, .moves_on = true, .body_max = EZ_CALL_MAX, .setting = "EZ_RPC_URL"};
 const ez_link_protocol ez_link_sub = {
     .own = 0x21, .peer = 0x20, .body_max = EZ_EVENT_MAX + EVENT_SLACK, .setting = "EZ_EVENTS_URL"};
 
@@ -75,16 +79,20 @@ static void set_timer(ez_link *link, long ms) {
     (void)event_add(link->timer, &in);
 }
 
+// The pause grows with each round that found no core.
 static void pause_link(ez_link *link) {
     link->state = LINK_PAUSED;
     set_timer(link, link->pause_ms);
-    link->pause_ms = link->pause_ms * 2 < PAUSE_MAX_MS ? link->pause_ms * 2 : PAUSE_MAX_MS;
+    if (link->protocol->moves_on)
+        link->core = (link->core + 1) % link->cores;
+    if (link->core == 0 || !link->protocol->moves_on)
+        link->pause_ms = link->pause_ms * 2 < PAUSE_MAX_MS ? link->pause_ms * 2 : PAUSE_MAX_MS;
 }
 
 static void complain(ez_link *link, const char *why) {
     if (!link->has_complained)
         ez_log_warn("there is no connection to the core; trying on", "setting", link->protocol->setting, "host",
-                    link->host, "port", EZ_LOG_INT(link->port), "why", why);
+                    link->targets[link->core].host, "port", EZ_LOG_INT(link->targets[link->core].port), "why", why);
     link->has_complained = true;
 }
 
@@ -106,8 +114,8 @@ static void come_up(ez_link *link) {
     link->state = LINK_UP;
     link->pause_ms = PAUSE_MIN_MS;
     if (link->has_complained)
-        ez_log_info("connected to the core", "setting", link->protocol->setting, "host", link->host, "port",
-                    EZ_LOG_INT(link->port));
+        ez_log_info("connected to the core", "setting", link->protocol->setting, "host", link->targets[link->core].host,
+                    "port", EZ_LOG_INT(link->targets[link->core].port));
     link->has_complained = false;
     link->events->up(link->arg);
 }
@@ -216,17 +224,19 @@ static void dial(ez_link *link) {
         fail(link, "no memory for the connection");
         return;
     }
-    set_timer(link, GREET_MS);
+    set_timer(link, link->cores > 1 ? GREET_ELSE_MS : GREET_MS);
+    const char *host = link->targets[link->core].host;
+    uint16_t port = link->targets[link->core].port;
     bufferevent_setcb(link->bufferevent, on_read, on_write, on_event, link);
     int failed;
-    if (evutil_parse_sockaddr_port(link->host, (struct sockaddr *)&numeric, &len) == 0) {
+    if (evutil_parse_sockaddr_port(host, (struct sockaddr *)&numeric, &len) == 0) {
         if (numeric.ss_family == AF_INET)
-            ((struct sockaddr_in *)&numeric)->sin_port = htons(link->port);
+            ((struct sockaddr_in *)&numeric)->sin_port = htons(port);
         else
-            ((struct sockaddr_in6 *)&numeric)->sin6_port = htons(link->port);
+            ((struct sockaddr_in6 *)&numeric)->sin6_port = htons(port);
         failed = bufferevent_socket_connect(link->bufferevent, (struct sockaddr *)&numeric, len);
     } else {
-        failed = bufferevent_socket_connect_hostname(link->bufferevent, link->dns, AF_UNSPEC, link->host, link->port);
+        failed = bufferevent_socket_connect_hostname(link->bufferevent, link->dns, AF_UNSPEC, host, port);
     }
     if (failed && link->state == LINK_DIALING)
         fail(link, "it can't be dialled");
@@ -242,23 +252,38 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
         fail(link, "it takes too long");
 }
 
-static ez_status parse_url(ez_link *link, const char *url, ez_error *error) {
+// One of the URLs, len bytes of it.
+static ez_status parse_url(ez_link *link, const char *url, size_t url_len, ez_error *error) {
     static const char scheme[] = "tcp://";
-    const char *host = url + sizeof scheme - 1;
-    bool is_tcp = strncmp(url, scheme, sizeof scheme - 1) == 0;
-    const char *colon = is_tcp ? strrchr(host, ':') : NULL;
+    const char *host = url + sizeof scheme - 1, *end = url + url_len;
+    bool is_tcp = url_len > sizeof scheme - 1 && strncmp(url, scheme, sizeof scheme - 1) == 0;
+    const char *colon = is_tcp ? memrchr(host, ':', (size_t)(end - host)) : NULL;
     size_t len = colon ? (size_t)(colon - host) : 0;
     size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
-    unsigned long port = digits > 0 && digits <= 5 && !colon[1 + digits] ? strtoul(colon + 1, NULL, 10) : 0;
+    bool is_number = digits > 0 && digits <= 5 && colon + 1 + digits == end;
+    unsigned long port = is_number ? strtoul(colon + 1, NULL, 10) : 0;
     bool is_bracketed = len > 2 && host[0] == '[' && host[len - 1] == ']';
     bool is_host = len > 0 && len < HOST_MAX && (is_bracketed || !memchr(host, ':', len));
     if (!is_host || port == 0 || port > UINT16_MAX)
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "SETTING_INVALID",
-                            "%s: \"%.200s\" can't be dialled; write tcp://HOST:PORT or tcp://[IPV6]:PORT",
-                            link->protocol->setting, url);
-    memcpy(link->host, host + is_bracketed, len - 2u * is_bracketed);
-    link->port = (uint16_t)port;
+                            "%s: \"%.*s\" can't be dialled; write tcp://HOST:PORT or tcp://[IPV6]:PORT",
+                            link->protocol->setting, (int)(url_len < 200 ? url_len : 200), url);
+    if (link->cores == EZ_LINK_CORES_MAX)
+        return ez_error_set(error, EZ_INVALID_ARGUMENT, "SETTING_INVALID", "%s names more than %d cores",
+                            link->protocol->setting, EZ_LINK_CORES_MAX);
+    memcpy(link->targets[link->cores].host, host + is_bracketed, len - 2u * is_bracketed);
+    link->targets[link->cores++].port = (uint16_t)port;
     return EZ_OK;
+}
+
+static ez_status parse_urls(ez_link *link, const char *urls, ez_error *error) {
+    ez_status status = EZ_OK;
+    do {
+        size_t len = strcspn(urls, ",");
+        status = parse_url(link, urls, len, error);
+        urls += len;
+    } while (status == EZ_OK && *urls++ == ',');
+    return status;
 }
 
 static bool is_numeric(const char *host) {
@@ -267,16 +292,19 @@ static bool is_numeric(const char *host) {
     return evutil_parse_sockaddr_port(host, (struct sockaddr *)&ignored, &len) == 0;
 }
 
-ez_status ez_link_open(struct event_base *base, const char *url, const ez_link_protocol *protocol,
+ez_status ez_link_open(struct event_base *base, const char *urls, const ez_link_protocol *protocol,
                        const ez_link_events *events, void *arg, ez_link **out, ez_error *error) {
     ez_link *made = calloc(1, sizeof *made);
     if (!made)
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a connection to the core");
     *made = (ez_link){.base = base, .protocol = protocol, .events = events, .arg = arg, .pause_ms = PAUSE_MIN_MS};
-    ez_status status = parse_url(made, url, error);
+    ez_status status = parse_urls(made, urls, error);
     if (status == EZ_OK) {
         made->timer = event_new(base, -1, 0, on_timer, made);
-        if (!is_numeric(made->host))
+        bool has_name = false;
+        for (unsigned i = 0; i < made->cores; i++)
+            has_name = has_name || !is_numeric(made->targets[i].host);
+        if (has_name)
             made->dns = evdns_base_new(base, EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
         if (!made->timer)
             status = ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a connection to the core");
@@ -304,6 +332,34 @@ void ez_link_close(ez_link *link) {
 
 bool ez_link_is_up(const ez_link *link) {
     return link->state == LINK_UP;
+}
+
+unsigned ez_link_cores(const ez_link *link) {
+    return link->cores;
+}
+
+unsigned ez_link_core(const ez_link *link) {
+    return link->core;
+}
+
+void ez_link_use(ez_link *link, unsigned core) {
+    if (core == link->core)
+        return;
+    bool was_up = link->state == LINK_UP;
+    link->state = LINK_PAUSED;
+    if (was_up)
+        link->events->down(link->arg);
+    if (link->bufferevent)
+        bufferevent_free(link->bufferevent);
+    link->bufferevent = NULL;
+    link->core = core;
+    link->pause_ms = PAUSE_MIN_MS;
+    set_timer(link, 0);
+}
+
+void ez_link_drop(ez_link *link, const char *why) {
+    if (link->bufferevent)
+        fail(link, why);
 }
 
 static size_t unwritten(const ez_link *link) {

@@ -23,8 +23,12 @@
 static const ez_setting table[] = {
     {"EZ_HTTP_ADDR", EZ_SETTING_TEXT, "127.0.0.1:7380", 0, 0, "Address to listen on for HTTP; port 0 takes a free one.",
      "ADDR"},
-    {"EZ_RPC_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7350", 0, 0, "Calls socket of the core.", "URL"},
-    {"EZ_EVENTS_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7352", 0, 0, "Events socket of the core.", "URL"},
+    {"EZ_RPC_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7350", 0, 0,
+     "Calls socket of the core. Several cores of one store with commas: one is used, the next when it is gone or "
+     "silent.",
+     "URLS"},
+    {"EZ_EVENTS_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7352", 0, 0,
+     "Events socket of the core; of several, in the same order.", "URLS"},
     {"EZ_LOG_LEVEL", EZ_SETTING_TEXT, "info", 0, 0, "debug, info, warn or error; debug logs each request.", "LEVEL"},
     {"EZ_HTTP_LOOPS", EZ_SETTING_INT, "0", 0, 64, "Event loops, each a thread; 0 takes one per core.", "N"},
     {"EZ_HTTP_MAX_CONNECTIONS", EZ_SETTING_INT, "4096", 1, 1000000, "HTTP connections at once; more are refused.", "N"},
@@ -69,9 +73,22 @@ static ez_server_options read_options(const ez_settings *settings) {
     };
 }
 
+static unsigned count_urls(const char *urls) {
+    unsigned count = 1;
+    while ((urls = strchr(urls, ',')) != NULL) {
+        urls++;
+        count++;
+    }
+    return count;
+}
+
 static int serve(const ez_settings *settings) {
     ez_error error = EZ_ERROR_INIT;
     ez_server_options options = read_options(settings);
+    if (count_urls(options.rpc_url) != count_urls(options.events_url)) {
+        ez_log_error("can't start", "why", "EZ_RPC_URL and EZ_EVENTS_URL must name the same cores, in the same order");
+        return 1;
+    }
     ez_server *server;
     char addr[EZ_SERVER_ADDR_MAX];
     sigset_t signals;

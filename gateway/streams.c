@@ -224,6 +224,11 @@ static void on_event(struct bufferevent *bufferevent, short what, void *arg) {
     ez_connection_close(((ez_stream *)arg)->connection);
 }
 
+// Calls go to another core: its events it is then.
+static void on_moved(void *arg, unsigned core) {
+    ez_events_use(((ez_streams *)arg)->events, core);
+}
+
 ez_status ez_streams_open(const ez_streams_options *options, ez_streams **out, ez_error *error) {
     static const ez_events_listener listener = {
         .arrived = on_arrived, .unsettled = on_unsettled, .returned = on_returned};
@@ -239,6 +244,7 @@ ez_status ez_streams_open(const ez_streams_options *options, ez_streams **out, e
         ez_streams_close(made);
         return status;
     }
+    ez_backend_watch(options->backend, on_moved, made);
     *out = made;
     return EZ_OK;
 }

@@ -15,6 +15,8 @@
 
 #include "proto/crypto/hash.h"
 #include "proto/crypto/random.h"
+#include "proto/crypto/seal.h"
+#include "proto/crypto/token.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/exit_guard.h"
 #include "proto/runtime/log.h"
@@ -29,6 +31,7 @@
 #include "server/domain/usage/usage.h"
 #include "server/jobs/bans.h"
 #include "server/jobs/timer.h"
+#include "server/peers/servers.h"
 #include "server/rpc/rpc.h"
 #include "server/rpc/system.h"
 #include "server/state/metering/appender.h"
@@ -53,6 +56,9 @@ typedef struct server {
     ez_fleet *fleet;
     ez_usage *usage;
     ez_appender *usage_appender;
+    char peer_token[EZ_PEER_TOKEN_MAX];
+    uint8_t peer_hash[EZ_TOKEN_HASH_LEN];
+    ez_servers *servers;
     ez_system *system;
     ez_rpc *rpc;
     ez_bans *bans;
@@ -179,6 +185,37 @@ static void look_at_lease(void *user, char *holder, uint64_t *token) {
     ez_lease_look(user, holder, token);
 }
 
+// Where others reach one of our sockets.
+static const char *advertised(const ez_settings *settings, const char *advertise, const char *listen) {
+    const char *url = ez_settings_text(settings, advertise);
+    return url != NULL && url[0] != '\0' ? url : ez_settings_text(settings, listen);
+}
+
+static void note_counted(void *user) {
+    ez_usage_hint(user);
+}
+
+static ez_status open_servers(server *s, const ez_settings *settings, ez_error *error) {
+    ez_peer_token(s->core.sealer, s->core.head.epoch, s->peer_token);
+    ez_token_hash(s->peer_token, strlen(s->peer_token), s->peer_hash);
+    ez_servers_options servers = {
+        .store = s->core.store,
+        .feed = s->core.feed,
+        .writer = s->core.writer,
+        .fleet = s->fleet,
+        .events = s->events,
+        .server_id = s->id,
+        .rpc_url = advertised(settings, "EZ_ADVERTISE_RPC_URL", "EZ_RPC_URL"),
+        .config_url = advertised(settings, "EZ_ADVERTISE_CONFIG_URL", "EZ_CONFIG_URL"),
+        .events_url = advertised(settings, "EZ_ADVERTISE_EVENTS_URL", "EZ_EVENTS_URL"),
+        .peers = ez_settings_text(settings, "EZ_PEERS"),
+        .token = s->peer_token,
+        .counted = note_counted,
+        .counted_user = s->usage,
+    };
+    return ez_servers_create(&servers, &s->servers, error);
+}
+
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
     ez_routing_options routing = {.directory = s->core.directory, .counters = s->core.counters};
     ez_audit_options audit = {.feed = s->core.feed};
@@ -186,8 +223,8 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                               .feed = s->core.feed,
                               .events = s->events,
                               .server_id = s->id,
-                              .config_url = ez_settings_text(settings, "EZ_CONFIG_URL"),
-                              .events_url = ez_settings_text(settings, "EZ_EVENTS_URL")};
+                              .config_url = advertised(settings, "EZ_ADVERTISE_CONFIG_URL", "EZ_CONFIG_URL"),
+                              .events_url = advertised(settings, "EZ_ADVERTISE_EVENTS_URL", "EZ_EVENTS_URL")};
     ez_status status = ez_routing_create(&routing, &s->routing, error);
     status = status != EZ_OK ? status : ez_audit_create(&audit, &s->audit, error);
     ez_import_options import = {.access = s->core.access, .routing = s->routing, .counters = s->core.counters};
@@ -195,6 +232,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     status = status != EZ_OK ? status : open_logs(s, settings, error);
     status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
     status = status != EZ_OK ? status : open_usage(s, settings, error);
+    status = status != EZ_OK ? status : open_servers(s, settings, error);
     if (status != EZ_OK) {
         return status;
     }
@@ -206,7 +244,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                                 .look_at_lease = look_at_lease,
                                 .lease = s->core.lease,
                                 .events = s->events,
-                                .events_url = ez_settings_text(settings, "EZ_EVENTS_URL"),
+                                .events_url = advertised(settings, "EZ_ADVERTISE_EVENTS_URL", "EZ_EVENTS_URL"),
                                 .insecure_listen = ez_settings_bool(settings, "EZ_INSECURE_LISTEN")};
     return ez_system_create(&system, &s->system, error);
 }
@@ -221,6 +259,9 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                           .writer = s->core.writer,
                           .store = s->core.store,
                           .fleet = s->fleet,
+                          .wait = ez_servers_wait,
+                          .wait_user = s->servers,
+                          .peer_hash = s->peer_hash,
                           .selves = {[EZ_SLOT_ACCESS] = s->core.access,
                                      [EZ_SLOT_ROUTING] = s->routing,
                                      [EZ_SLOT_AUDIT] = s->audit,
@@ -228,6 +269,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_FLEET] = s->fleet,
                                      [EZ_SLOT_IMPORT] = s->import,
                                      [EZ_SLOT_USAGE] = s->usage,
+                                     [EZ_SLOT_SERVERS] = s->servers,
                                      [EZ_SLOT_SYSTEM] = s->system},
                           .appenders = {[EZ_SLOT_LOGS] = s->logs_appender, [EZ_SLOT_USAGE] = s->usage_appender}};
     ez_status status = ez_rpc_open(&rpc, &s->rpc, error);
@@ -292,6 +334,7 @@ static ez_status open_server(server *s, const ez_settings *settings, ez_error *e
     status = status != EZ_OK ? status : open_domain(s, settings, error);
     status = status != EZ_OK ? status : open_sockets(s, settings, error);
     status = status != EZ_OK ? status : open_timer(s, error);
+    status = status != EZ_OK ? status : ez_servers_start(s->servers, error);
     // Last, since it has something to say: a start that fails says one line.
     return status != EZ_OK ? status : ez_store_follow(s->core.store, ez_writer_hint, s->core.writer, error);
 }
@@ -310,6 +353,9 @@ static void stop_webhooks(server *s) {
 
 static void close_server(server *s, int exit_status) {
     ez_exit_guard(STOP_MS, exit_status);
+    if (s->servers != NULL) {
+        ez_servers_stop(s->servers);
+    }
     if (s->fleet != NULL) {
         ez_fleet_stop(s->fleet);
     }
@@ -320,6 +366,7 @@ static void close_server(server *s, int exit_status) {
     ez_appender_stop(s->usage_appender);
     ez_appender_stop(s->logs_appender);
     stop_webhooks(s);
+    ez_servers_destroy(s->servers);
     ez_core_stop(&s->core);
     ez_exit_guard(CLOSE_MS, exit_status);
     ez_rpc_close(s->rpc);
@@ -337,6 +384,7 @@ static void close_server(server *s, int exit_status) {
     ez_audit_destroy(s->audit);
     ez_routing_destroy(s->routing);
     ez_publish_close(s->events);
+    ez_wipe(s->peer_token, sizeof s->peer_token);
     ez_core_close(&s->core);
 }
 

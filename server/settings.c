@@ -19,6 +19,17 @@ const ez_setting ez_server_settings[] = {
     {"EZ_CONFIG_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7351", 0, 0, "Where configuration is pushed to data planes.",
      "URL"},
     {"EZ_EVENTS_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7352", 0, 0, "Where events are published.", "URL"},
+    {"EZ_ADVERTISE_RPC_URL", EZ_SETTING_TEXT, NULL, 0, 0,
+     "Where others reach EZ_RPC_URL: other servers of the store, and data planes that move here. Default: EZ_RPC_URL.",
+     "URL"},
+    {"EZ_ADVERTISE_CONFIG_URL", EZ_SETTING_TEXT, NULL, 0, 0,
+     "Where data planes reach EZ_CONFIG_URL. Default: EZ_CONFIG_URL.", "URL"},
+    {"EZ_ADVERTISE_EVENTS_URL", EZ_SETTING_TEXT, NULL, 0, 0,
+     "Where other servers and subscribers reach EZ_EVENTS_URL. Default: EZ_EVENTS_URL.", "URL"},
+    {"EZ_PEERS", EZ_SETTING_TEXT, NULL, 0, 0,
+     "Other servers of the same store, as URLs of their calls sockets with commas in between; this one's may be among "
+     "them. Default: the store says who is there.",
+     "URLS"},
     {"EZ_ADMIN_TOKEN", EZ_SETTING_SECRET, NULL, 0, 0,
      "At the first start: the first admin token, at least 32 characters. Without it one is made and left in "
      "EZ_HOME/admin.token.",

@@ -30,6 +30,7 @@ static void *run(void *user) {
         client->kick = false;
         client->next_due = UINT64_MAX; // whoever starts a call meanwhile makes us look again
         pthread_mutex_unlock(&client->mutex);
+        ez_client_peers_learn(client);
         uint64_t now = ez_clock_mono_ns();
         uint64_t due = ez_client_peers_dial(client, now);
         uint64_t slots = ez_client_slots_run(client, now);
@@ -314,6 +315,7 @@ static ez_status fill_slot(ez_client_slot *slot, const ez_method *method, const 
     slot->try_at = now;
     slot->give_up = now + client->options.connect_timeout_ms * MS;
     slot->attempts = 0;
+    slot->number = 0;
     slot->retries_left = options->max_retries == 0  ? RETRIES_DEFAULT
                          : options->max_retries < 0 ? 0
                                                     : (unsigned)options->max_retries;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ez_client: calls to a control plane, docs/protocol.md section 2. It knows up to 8 servers, talks to one of them and
-// moves to the next when that one fails; it repeats a call only where that can't do a thing twice.
+// moves to the next when that one fails or is silent; it repeats a call only where that can't do a thing twice. A
+// session tells it of further servers, as its server says.
 //
 // Threads: every function may be called from any thread, save ez_client_close, which must be the last. A client has one
 // thread of its own, for deadlines and retries, beside nng's. Never fork after ez_client_open.
@@ -52,6 +53,7 @@ typedef struct ez_call_info {
     uint32_t applied_of;     // live data planes
     uint32_t retry_after_ms;
     uint32_t attempts; // how often it was sent
+    uint32_t server;   // who answered, or was to: a number that a server keeps, never 0; 0: it was not sent
     char request_id[65];
 } ez_call_info;
 
@@ -106,3 +108,10 @@ ez_status ez_client_start(ez_client *client, const ez_method *method, const Prot
 // Whether a server is connected now, and which URL calls go to. The text lives as long as the client.
 bool ez_client_is_connected(ez_client *client);
 const char *ez_client_server(ez_client *client);
+
+// Servers to use beside those it was opened with, in place of what was told before. Returns at once; those that can't
+// be used are left aside, as is one without TLS where the first server has it, and what does not fit.
+void ez_client_learn(ez_client *client, const char *const *urls, size_t count);
+size_t ez_client_server_count(ez_client *client);
+// Whether the server of this number (ez_call_info) is connected now.
+bool ez_client_has_server(ez_client *client, uint32_t server);

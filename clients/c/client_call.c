@@ -17,6 +17,7 @@
 #define BACKOFF_MAX_MS 2000
 // A connection on which nothing came for this long past a deadline is taken for dead and made anew.
 #define SUSPECT_NS       (1000 * MS)
+#define SUSPECT_ELSE_NS  (500 * MS) // … where there is another server to go to
 #define HEADER_MAX       4096
 #define REPLY_HEADER_MAX (256u << 10)
 #define REQUEST_KEEP     (64u << 10)
@@ -56,6 +57,7 @@ void ez_client_slot_recycle(ez_client_slot *slot) {
 void ez_client_slot_finish(ez_client_slot *slot, ez_status status, const ez_error *error, ez_slice reply) {
     ez_client *client = slot->client;
     slot->info.attempts = slot->attempts;
+    slot->info.server = slot->number;
     const ez_call_result result = {.status = status, .error = error, .reply = reply, .info = &slot->info};
     slot->done(slot->user, &result);
     pthread_mutex_lock(&client->mutex);
@@ -347,6 +349,7 @@ void ez_client_slot_begin(ez_client_slot *slot) {
         slot->server = peer;
         slot->sent_at = now;
         slot->attempts++;
+        slot->number = client->peers[peer].number;
         ez_client_note_due(client, slot->deadline);
     } else if (slot->state == SLOT_WAITING) {
         ez_client_note_due(client, slot->give_up < slot->deadline ? slot->give_up : slot->deadline);
@@ -436,7 +439,8 @@ static void end_late(ez_client_slot *slot, uint64_t now, slot_state was) {
         ez_client_peer *peer = &client->peers[slot->server];
         context = slot->contexts[slot->server];
         slot->contexts[slot->server] = (nng_ctx)NNG_CTX_INITIALIZER;
-        if (peer->heard < slot->sent_at && now - slot->sent_at >= SUSPECT_NS && peer->pipes > 0) {
+        uint64_t suspect_ns = client->peer_count > 1 ? SUSPECT_ELSE_NS : SUSPECT_NS;
+        if (peer->heard < slot->sent_at && now - slot->sent_at >= suspect_ns && peer->pipes > 0) {
             suspect = peer->pipe;
             ez_client_peer_failed(client, slot->server);
         }

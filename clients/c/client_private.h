@@ -37,6 +37,7 @@ typedef struct ez_client_slot {
     bool was_sent;     // … and it is a receive: nng has sent the request
     bool in_call;      // its caller has not had its result; the slot is free again when both are false
     unsigned server;   // of the attempt
+    uint32_t number;   // and what it is called; 0: none was made
     uint64_t deadline; // monotonic ns
     uint64_t try_at;   // WAITING: not before
     uint64_t give_up;  // WAITING: no connection by then is a failure
@@ -64,9 +65,11 @@ typedef struct ez_client_peer {
     char url[EZ_URL_MAX];
     nng_socket socket;
     bool is_dialed;
-    unsigned pipes; // connected
-    nng_pipe pipe;  // the last one
-    uint64_t heard; // when anything came from it, monotonic ns
+    bool is_learned;
+    uint32_t number; // ez_call_info's
+    unsigned pipes;  // connected
+    nng_pipe pipe;   // the last one
+    uint64_t heard;  // when anything came from it, monotonic ns
 } ez_client_peer;
 
 struct ez_client {
@@ -75,15 +78,19 @@ struct ez_client {
     char name[EZ_CLIENT_NAME_MAX];
     char *ca_file, *cert_file, *server_name;
     ez_client_peer peers[EZ_CLIENT_SERVERS_MAX];
-    unsigned peer_count;
-    unsigned opened; // peers with a socket
+    unsigned peer_count; // grows by what is learned, under the mutex
+    unsigned opened;     // peers with a socket; the client's thread's, once it runs
     pthread_t thread;
     bool has_thread;
 
     pthread_mutex_t mutex;
-    pthread_cond_t wake;    // the thread: something is due earlier, or a connection came or went
-    pthread_cond_t idle;    // close: a slot became free
-    unsigned current;       // the peer that calls go to
+    pthread_cond_t wake;  // the thread: something is due earlier, or a connection came or went
+    pthread_cond_t idle;  // close: a slot became free
+    unsigned current;     // the peer that calls go to
+    uint32_t last_number; // of a peer
+    char learned[EZ_CLIENT_SERVERS_MAX][EZ_URL_MAX]; // what was told last
+    unsigned learned_count;
+    bool has_news;          // it was not looked at yet
     uint64_t lonely_since;  // since when no peer is connected; 0: one is
     ez_client_slot **slots; // made when they are first needed
     unsigned slot_count;
@@ -103,6 +110,8 @@ bool ez_client_peers_close(ez_client *client);
 bool ez_client_peer_pick(ez_client *client, unsigned *out);
 // This peer failed: calls go to the next one from now on. Locked.
 void ez_client_peer_failed(ez_client *client, unsigned peer);
+// Takes in what was learned. The client's thread, not locked.
+void ez_client_peers_learn(ez_client *client);
 // Dials what should be dialed by now; returns when to look again. Not locked.
 uint64_t ez_client_peers_dial(ez_client *client, uint64_t now);
 

@@ -4,6 +4,7 @@
 // owns the connections and makes them again. Awkward: nng tells of connections through callbacks that run under its
 // lock, so these note what happened and wake the client's thread, nothing else; and a connection that is half dead (the
 // peer's machine is gone) looks alive, so client_call.c closes the pipe of a server that stays silent past a deadline.
+#include <stdio.h>
 #include <string.h>
 
 #include "clients/c/client_private.h"
@@ -65,6 +66,7 @@ ez_status ez_client_peers_open(ez_client *client, ez_error *error) {
     for (; client->opened < client->peer_count; client->opened++) {
         ez_client_peer *peer = &client->peers[client->opened];
         peer->client = client;
+        peer->number = ++client->last_number;
         int rv = open_socket(peer);
         if (rv != 0) {
             return ez_error_set(error, EZ_UNAVAILABLE, "NO_SOCKET", "A socket for calls can't be opened: %s.",
@@ -137,4 +139,124 @@ uint64_t ez_client_peers_dial(ez_client *client, uint64_t now) {
         }
     }
     return again;
+}
+
+// ---- Learning
+
+static bool is_known(const ez_client *client, const char *url) {
+    for (unsigned i = 0; i < client->peer_count; i++) {
+        if (strcmp(client->peers[i].url, url) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_told(const ez_client *client, const char *url) {
+    for (unsigned i = 0; i < client->learned_count; i++) {
+        if (strcmp(client->learned[i], url) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Locked. Whether nothing is under way with it, nor connected.
+static bool is_idle(const ez_client *client, unsigned at) {
+    for (unsigned i = 0; i < client->slot_count; i++) {
+        const ez_client_slot *slot = client->slots[i];
+        if (slot->server == at && (slot->in_nng || slot->in_call)) {
+            return false;
+        }
+    }
+    return client->peers[at].pipes == 0;
+}
+
+// Locked. A peer that was learned, is not told of any more and is not there: its place is free. False: there is none.
+static bool find_stale(const ez_client *client, unsigned *out) {
+    for (unsigned i = 0; i < client->peer_count; i++) {
+        const ez_client_peer *peer = &client->peers[i];
+        if (peer->is_learned && i != client->current && !is_told(client, peer->url) && is_idle(client, i)) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+// Makes a peer of its own, or of one that is gone. False: there is no room.
+static bool add_peer(ez_client *client, const char *url) {
+    unsigned at = 0;
+    pthread_mutex_lock(&client->mutex);
+    bool is_new = client->peer_count < EZ_CLIENT_SERVERS_MAX;
+    bool has_place = is_new || find_stale(client, &at);
+    at = is_new ? client->peer_count : at;
+    for (unsigned i = 0; has_place && i < client->slot_count; i++) {
+        client->slots[i]->contexts[at] = (nng_ctx)NNG_CTX_INITIALIZER; // they end with their socket
+    }
+    pthread_mutex_unlock(&client->mutex);
+    ez_client_peer *peer = &client->peers[at];
+    if (!has_place || (!is_new && !ez_socket_close(peer->socket))) {
+        return false;
+    }
+    peer->client = client;
+    if (open_socket(peer) != 0) {
+        return false;
+    }
+    pthread_mutex_lock(&client->mutex);
+    memcpy(peer->url, url, strlen(url) + 1);
+    peer->number = ++client->last_number;
+    peer->is_dialed = false;
+    peer->is_learned = true;
+    peer->pipes = 0;
+    client->peer_count += is_new;
+    client->opened = client->peer_count;
+    pthread_mutex_unlock(&client->mutex);
+    return true;
+}
+
+void ez_client_peers_learn(ez_client *client) {
+    char urls[EZ_CLIENT_SERVERS_MAX][EZ_URL_MAX];
+    unsigned count = 0;
+    pthread_mutex_lock(&client->mutex);
+    for (unsigned i = 0; client->has_news && i < client->learned_count; i++) {
+        if (!is_known(client, client->learned[i])) {
+            memcpy(urls[count++], client->learned[i], EZ_URL_MAX);
+        }
+    }
+    client->has_news = false;
+    pthread_mutex_unlock(&client->mutex);
+    for (unsigned i = 0; i < count && add_peer(client, urls[i]); i++) {
+    }
+}
+
+void ez_client_learn(ez_client *client, const char *const *urls, size_t count) {
+    pthread_mutex_lock(&client->mutex);
+    bool wants_tls = ez_dial_is_tls(client->peers[0].url);
+    client->learned_count = 0;
+    for (size_t i = 0; i < count && client->learned_count < EZ_CLIENT_SERVERS_MAX; i++) {
+        if (ez_dial_check_url(urls[i], NULL) == EZ_OK && ez_dial_is_tls(urls[i]) == wants_tls) {
+            snprintf(client->learned[client->learned_count++], EZ_URL_MAX, "%s", urls[i]);
+        }
+    }
+    client->has_news = true;
+    ez_client_kick(client);
+    pthread_mutex_unlock(&client->mutex);
+}
+
+size_t ez_client_server_count(ez_client *client) {
+    pthread_mutex_lock(&client->mutex);
+    size_t count = client->peer_count;
+    pthread_mutex_unlock(&client->mutex);
+    return count;
+}
+
+bool ez_client_has_server(ez_client *client, uint32_t server) {
+    bool has = false;
+    pthread_mutex_lock(&client->mutex);
+    for (unsigned i = 0; i < client->peer_count; i++) {
+        has = has || (client->peers[i].number == server && client->peers[i].pipes > 0);
+    }
+    pthread_mutex_unlock(&client->mutex);
+    return has;
 }

@@ -23,6 +23,7 @@ struct ez_session_call {
     ez_status status;
     ez_error error;
     uint32_t retry_after_ms;
+    uint32_t server;
     ez_buf reply;
 };
 
@@ -75,6 +76,7 @@ static void on_done(void *user, const ez_call_result *result) {
     call->status = result->status;
     ez_error_copy(&call->error, result->error);
     call->retry_after_ms = result->info->retry_after_ms;
+    call->server = result->info->server;
     if (result->reply.len > 0 && ez_buf_append(&call->reply, result->reply.data, result->reply.len) != EZ_OK) {
         call->status = ez_error_set(&call->error, EZ_RESOURCE_EXHAUSTED, "REPLY_TOO_LARGE",
                                     "A reply of %zu bytes is more than is kept of one.", result->reply.len);
@@ -133,4 +135,8 @@ bool ez_session_call_take(ez_session_call *call, ez_status *status, const ez_err
 
 uint32_t ez_session_call_retry_after(const ez_session_call *call) {
     return call->retry_after_ms;
+}
+
+uint32_t ez_session_call_server(const ez_session_call *call) {
+    return call->server;
 }

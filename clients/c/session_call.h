@@ -23,3 +23,5 @@ bool ez_session_call_is_busy(const ez_session_call *call);
 bool ez_session_call_take(ez_session_call *call, ez_status *status, const ez_error **error, ez_slice *reply);
 // What the server asked to wait before the next try; 0: it did not. As good as the result.
 uint32_t ez_session_call_retry_after(const ez_session_call *call);
+// Who answered, as in ez_call_info.
+uint32_t ez_session_call_server(const ez_session_call *call);

@@ -14,6 +14,7 @@
 #include "proto/runtime/log.h"
 
 #define HELLO_TIMEOUT_MS   5000
+#define HELLO_ELSE_MS      800 // … where there is another server to say it to
 #define GOODBYE_TIMEOUT_MS 1000
 #define HEARTBEAT_MIN_MS   50
 #define HEARTBEAT_MAX_MS   60000
@@ -21,6 +22,7 @@
 #define PAUSE_MAX_NS       (5 * EZ_S)
 #define PAUSE_REFUSED_NS   (30 * EZ_S)
 #define TRY_AGAIN_NS       (20 * EZ_MS)
+#define LOOK_NS            (100 * EZ_MS) // at the connections, while one is missing
 #define SILENT_HEARTBEATS  3
 #define QUIET_MARGIN_NS    (250 * EZ_MS) // a heartbeat comes at most a tenth late
 #define QUIET_MAX_NS       (2 * EZ_S)
@@ -67,15 +69,23 @@ static void begin_fetch(ez_session *session, int64_t trigger_ns) {
 
 // ---- Hello ----
 
+static bool has_others(ez_session *session) {
+    return ez_client_server_count(session->client) > 1;
+}
+
 static bool send_hello(ez_session *session) {
     Ez__V1__HelloRequest request = EZ__V1__HELLO_REQUEST__INIT;
     request.name = session->name;
     request.version = session->version;
     request.process_epoch = session->process_epoch;
+    request.hellos = ++session->hellos;
     request.n_kinds = session->options.kind_count;
     request.kinds = session->options.kinds;
     const ez_call_options options = {
-        .timeout_ms = HELLO_TIMEOUT_MS, .max_retries = -1, .authorization = session->token};
+        .timeout_ms = has_others(session) ? HELLO_ELSE_MS : HELLO_TIMEOUT_MS,
+        .max_retries = -1,
+        .authorization = session->token,
+    };
     static const char name[] = "ez.v1.DataPlanes/Hello";
     return ez_session_call_start(session->main_call, session->client, ez_method_find(name, sizeof name - 1),
                                  &request.base, &options);
@@ -83,7 +93,9 @@ static bool send_hello(ez_session *session) {
 
 // Changes that came over an encrypted connection are not to be followed by ones that anybody could have sent.
 static void follow_server(ez_session *session, const char *url) {
-    if (session->config_url != NULL || url[0] == '\0') {
+    // A push socket that was given is the first server's; one that we moved to says where its own is.
+    bool is_given = session->config_url != NULL && session->server == session->first_server;
+    if (is_given || url[0] == '\0') {
         return;
     }
     if (ez_dial_is_tls(ez_client_server(session->client)) && !ez_dial_is_tls(url)) {
@@ -109,6 +121,9 @@ static void take_hello(ez_session *session, ez_slice reply, uint64_t now) {
     session->needs_hello = false;
     session->was_refused = false;
     session->heard_ns = now;
+    session->server = ez_session_call_server(session->main_call);
+    session->first_server = session->first_server != 0 ? session->first_server : session->server;
+    ez_client_learn(session->client, (const char *const *)hello->servers, hello->n_servers);
     follow_server(session, hello->config_url);
     ez_report_begin(session, now);
     begin_fetch(session, 0);
@@ -164,6 +179,8 @@ static uint64_t run_fetch(ez_session *session, uint64_t now) {
     const ez_error *error;
     ez_slice reply;
     if (ez_session_call_take(session->main_call, &status, &error, &reply)) {
+        uint32_t server = ez_session_call_server(session->main_call);
+        session->needs_hello = session->needs_hello || (server != 0 && server != session->server);
         switch (ez_fetch_take(session, status, error, reply)) {
         case EZ_FETCH_DONE:
             caught_up(session, now);
@@ -293,7 +310,21 @@ static uint64_t check_silence(ez_session *session, uint64_t now) {
     return now;
 }
 
+// Whether the server that has our session is connected. Where it is not, and there is another one, we go there.
+// *due: when to look again.
+static bool is_server_there(ez_session *session, uint64_t now, uint64_t *due) {
+    if (!has_others(session)) {
+        return true;
+    }
+    if (!ez_push_is_connected(session) && now + LOOK_NS < *due) {
+        *due = now + LOOK_NS; // the other connection may go next
+    }
+    return ez_client_has_server(session->client, session->server);
+}
+
 static uint64_t run_live(ez_session *session, uint64_t now) {
+    uint64_t look = UINT64_MAX;
+    session->needs_hello = session->needs_hello || !is_server_there(session, now, &look);
     if (session->needs_hello) {
         session->retry_at = 0;
         move(session, EZ_FOLLOW_HELLO);
@@ -307,7 +338,8 @@ static uint64_t run_live(ez_session *session, uint64_t now) {
     for (unsigned i = 0; i < EZ_INBOX_EVENTS && session->state == EZ_FOLLOW_LIVE; i++) {
         nng_msg *msg = ez_push_take(session);
         if (msg == NULL) {
-            return check_silence(session, now);
+            uint64_t due = check_silence(session, now);
+            return due < look ? due : look;
         }
         session->heard_ns = now;
         session->silences = 0;

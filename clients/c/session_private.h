@@ -19,10 +19,11 @@
 #include "proto/crypto/seal.h"
 #include "proto/runtime/arena.h"
 
-#define EZ_INBOX_EVENTS  128
-#define EZ_INBOX_BYTES   (1u << 20)
-#define EZ_GROUP_FETCHES 64 // fetches under way at once, of all sessions of a group
-#define EZ_UNPACK_MAX    (64u << 20)
+#define EZ_INBOX_EVENTS     128
+#define EZ_PUSH_SERVERS_MAX 32 // that a session follows in its life
+#define EZ_INBOX_BYTES      (1u << 20)
+#define EZ_GROUP_FETCHES    64 // fetches under way at once, of all sessions of a group
+#define EZ_UNPACK_MAX       (64u << 20)
 
 #define EZ_MS 1000000ull
 #define EZ_S  (1000 * EZ_MS)
@@ -39,8 +40,8 @@ typedef struct ez_session_push {
     nng_socket socket;
     nng_aio *aio;
     bool is_open;
-    nng_dialer dialers[EZ_CLIENT_SERVERS_MAX]; // one for each server that was followed
-    char urls[EZ_CLIENT_SERVERS_MAX][EZ_URL_MAX];
+    nng_dialer dialers[EZ_PUSH_SERVERS_MAX]; // one for each server that was followed
+    char urls[EZ_PUSH_SERVERS_MAX][EZ_URL_MAX];
     unsigned dialed;
     uint64_t armed_ns; // when the receive that is pending began; the callback's
     // Shared:
@@ -96,10 +97,13 @@ struct ez_session {
     bool has_fetch_slot;
     bool is_queued; // for a fetch slot
     ez_session *next_queued;
-    bool was_live;      // the first catching up is over
-    bool is_consistent; // the rows are those of `at`, not halfway to another revision
-    bool needs_hello;   // the server does not know our session
-    bool was_refused;   // said so already
+    bool was_live;         // the first catching up is over
+    bool is_consistent;    // the rows are those of `at`, not halfway to another revision
+    bool needs_hello;      // the server does not know our session
+    bool was_refused;      // said so already
+    uint32_t server;       // that has our session, as the client numbers it; 0: none
+    uint32_t first_server; // the first that had one: config_url is that one's
+    uint64_t hellos;       // said so far
 
     // a fetch under way
     bool wants_snapshot;
@@ -130,6 +134,7 @@ struct ez_session {
     uint64_t next_report;
     uint64_t next_drift;
     unsigned failed_reports;
+    uint64_t patient_until; // a server that is silent is given more time until then
 
     bool is_mute;      // closing: Goodbye is said, or can't be
     uint64_t quiet_by; // closing: connections are not waited for any longer
@@ -184,6 +189,7 @@ nng_msg *ez_push_take(ez_session *session);
 void ez_push_hush(ez_session *session);
 // True once there is none left and none will be made.
 bool ez_push_is_quiet(ez_session *session, bool no_longer_wait);
+bool ez_push_is_connected(ez_session *session);
 // Drops a connection on which nothing comes; nng makes a new one.
 void ez_push_reconnect(ez_session *session);
 

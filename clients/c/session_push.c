@@ -143,10 +143,10 @@ void ez_push_dial(ez_session *session, const char *url) {
     }
     ez_error error;
     ez_error_clear(&error);
-    ez_status status = push->dialed < EZ_CLIENT_SERVERS_MAX
+    ez_status status = push->dialed < EZ_PUSH_SERVERS_MAX
                            ? ez_dial_check_url(url, &error)
                            : ez_error_set(&error, EZ_RESOURCE_EXHAUSTED, "TOO_MANY_SERVERS",
-                                          "more than %d push sockets were named", EZ_CLIENT_SERVERS_MAX);
+                                          "more than %d push sockets were named", EZ_PUSH_SERVERS_MAX);
     const ez_client_tls tls = {
         .ca_file = session->tls_ca, .cert_file = session->tls_cert, .server_name = session->tls_name};
     if (status == EZ_OK) {
@@ -204,4 +204,11 @@ void ez_push_reconnect(ez_session *session) {
     if (is_connected) {
         nng_pipe_close(pipe);
     }
+}
+
+bool ez_push_is_connected(ez_session *session) {
+    pthread_mutex_lock(&session->group->mutex);
+    bool is_connected = session->push.pipes > 0;
+    pthread_mutex_unlock(&session->group->mutex);
+    return is_connected;
 }

@@ -11,12 +11,15 @@
 #include "ez/calls.h"
 #include "ez/v1/config.pb-c.h"
 #include "ez/v1/data_plane.pb-c.h"
+#include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
 
 #define REPORT_TIMEOUT_MS       3000
+#define REPORT_ELSE_MS          700 // … where there is another server to go to: with a heartbeat's second less than two
 #define DRIFT_PAUSE_NS          (30 * EZ_S)
 #define DRIFT_PAUSE_REJECTED_NS (600 * EZ_S)
 #define TRY_AGAIN_NS            (20 * EZ_MS)
+#define PATIENT_NS              (60 * EZ_S)
 #define AHEAD_REPLIES           5 // another server of the same store is behind for a heartbeat or two
 
 // The parts an Ack and a Heartbeat have in common; they live until the call has been packed.
@@ -50,8 +53,14 @@ static void fill(ez_session *session, report_parts *report) {
 }
 
 static bool send(ez_session *session, const char *name, const ProtobufCMessage *request) {
+    // Servers that are slow, not gone, must not be left by everybody again and again.
+    bool is_hasty = ez_client_server_count(session->client) > 1 && ez_clock_mono_ns() >= session->patient_until;
+    uint32_t timeout_ms = is_hasty ? REPORT_ELSE_MS : REPORT_TIMEOUT_MS;
     const ez_call_options options = {
-        .timeout_ms = REPORT_TIMEOUT_MS, .max_retries = -1, .authorization = session->token};
+        .timeout_ms = timeout_ms,
+        .max_retries = -1,
+        .authorization = session->token,
+    };
     return ez_session_call_start(session->report_call, session->client, ez_method_find(name, strlen(name)), request,
                                  &options);
 }
@@ -132,12 +141,21 @@ static void take(ez_session *session, uint64_t now) {
     if (!ez_session_call_take(session->report_call, &status, &error, &reply)) {
         return;
     }
+    uint32_t server = ez_session_call_server(session->report_call);
+    if (server != 0 && server != session->server) {
+        session->needs_hello = true; // the client has moved on: so do we
+    }
     if (status == EZ_OK) {
         session->failed_reports = 0;
         take_reply(session, reply, now);
         return;
     }
     session->failed_reports++;
+    bool is_away = status == EZ_UNAVAILABLE || status == EZ_DEADLINE_EXCEEDED;
+    if (is_away && ez_client_server_count(session->client) > 1) {
+        session->needs_hello = true;
+        session->patient_until = status == EZ_DEADLINE_EXCEEDED ? now + PATIENT_NS : session->patient_until;
+    }
     if (status == EZ_FAILED_PRECONDITION || status == EZ_UNAUTHENTICATED || status == EZ_PERMISSION_DENIED) {
         session->needs_hello = true;
     }

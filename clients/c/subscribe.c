@@ -122,7 +122,7 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *user) {
 static int set_up(ez_subscriber *subscriber, const char *topic) {
     nng_socket socket = subscriber->socket;
     // With its NUL: "config" alone would also take "configuration".
-    int rv = nng_socket_set(socket, NNG_OPT_SUB_SUBSCRIBE, topic, strlen(topic) + 1);
+    int rv = nng_socket_set(socket, NNG_OPT_SUB_SUBSCRIBE, topic ? topic : "", topic ? strlen(topic) + 1 : 0);
     if (rv == 0)
         rv = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, EZ_EVENT_MAX);
     if (rv == 0)
@@ -154,7 +154,7 @@ ez_status ez_subscriber_open(const char *url, const char *topic, const ez_client
     ez_status status = ez_dial_check_url(url, error);
     if (status != EZ_OK)
         return status;
-    if (topic[0] == '\0' || strlen(topic) > EZ_SUBSCRIBER_TOPIC_MAX)
+    if (topic && (topic[0] == '\0' || strlen(topic) > EZ_SUBSCRIBER_TOPIC_MAX))
         return ez_error_set(error, EZ_INVALID_ARGUMENT, "TOPIC_INVALID", "a topic must have 1 to %d bytes",
                             EZ_SUBSCRIBER_TOPIC_MAX);
     ez_subscriber *subscriber = calloc(1, sizeof *subscriber);
@@ -211,6 +211,12 @@ void ez_subscriber_close(ez_subscriber *subscriber) {
     pthread_cond_destroy(&subscriber->gone);
     pthread_mutex_destroy(&subscriber->mutex);
     free(subscriber);
+}
+
+void ez_subscriber_hush(ez_subscriber *subscriber) {
+    pthread_mutex_lock(&subscriber->mutex);
+    subscriber->wants_quiet = true;
+    pthread_mutex_unlock(&subscriber->mutex);
 }
 
 int ez_subscriber_fd(const ez_subscriber *subscriber) {

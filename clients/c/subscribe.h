@@ -17,12 +17,16 @@
 typedef struct ez_subscriber ez_subscriber;
 
 // Connects in the background, and again whenever the connection is lost: a server that is away is no error here.
-// topic: all of it ("config" does not take "configuration"), at most EZ_SUBSCRIBER_TOPIC_MAX bytes. tls may be NULL.
+// topic: all of it ("config" does not take "configuration"), at most EZ_SUBSCRIBER_TOPIC_MAX bytes; NULL: every topic.
+// tls may be NULL.
 // INVALID_ARGUMENT for a topic, URL or TLS file that can't be used, UNAVAILABLE where there is no room for a socket.
 ez_status ez_subscriber_open(const char *url, const char *topic, const ez_client_tls *tls, ez_subscriber **out,
                              ez_error *error) EZ_MUST_CHECK;
 // Blocks for up to 1.5 s where a server is connected: until its next event, so that none is cut in two. NULL is fine.
 void ez_subscriber_close(ez_subscriber *subscriber);
+
+// Begins to close: connections end behind their next events. For closing many at once; then ez_subscriber_close each.
+void ez_subscriber_hush(ez_subscriber *subscriber);
 
 // For poll(2): readable while something is new, which is an event or a connection that came or went. Stays readable
 // until ez_subscriber_take has said that nothing waits. Owned by the subscriber.

@@ -52,6 +52,10 @@ uint32_t ez_sealer_key_id(const ez_sealer *sealer) {
     return sealer->key_id;
 }
 
+void ez_sealer_derive(const ez_sealer *sealer, const void *purpose, size_t len, uint8_t out[EZ_SEAL_KEY_LEN]) {
+    ez_hmac_sha256(sealer->key, sizeof sealer->key, purpose, len, out);
+}
+
 static ez_status broken(ez_error *error) {
     return ez_error_set(error, EZ_INTERNAL, "SEAL_FAILED", "OpenSSL could not run AES-256-GCM");
 }

@@ -26,6 +26,10 @@ void ez_sealer_destroy(ez_sealer *sealer); // wipes the key
 // First 4 bytes of SHA-256 of the key: tells keys apart without telling the key.
 uint32_t ez_sealer_key_id(const ez_sealer *sealer);
 
+// A key of its own for a purpose that is no sealing: HMAC-SHA-256 of the purpose, from which the sealing key can't be
+// found.
+void ez_sealer_derive(const ez_sealer *sealer, const void *purpose, size_t len, uint8_t out[EZ_SEAL_KEY_LEN]);
+
 // Appends to out.
 ez_status ez_seal(const ez_sealer *sealer, const void *plain, size_t len, const void *ad, size_t ad_len, ez_buf *out,
                   ez_error *error) EZ_MUST_CHECK;

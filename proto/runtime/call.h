@@ -31,9 +31,12 @@ typedef struct ez_call {
     uint64_t deadline_ns; // monotonic
     int64_t time_ns;      // wall clock when it arrived: what a handler calls now
     uint64_t peer;        // the pipe it came by
-    ez_arena arena;       // freed with the call
-    ez_error error;       // where the status is not EZ_OK
-    ez_buf reply;         // the packed reply message
+    // A SESSION's handler that sets it, and says OK, has its answer held until this server's live data planes have
+    // acknowledged that revision, or the deadline is near; the reply's header says how many have. 0: answered at once.
+    uint64_t wait_revision;
+    ez_arena arena; // freed with the call
+    ez_error error; // where the status is not EZ_OK
+    ez_buf reply;   // the packed reply message
 } ez_call;
 
 // Packs message as the reply; the last one wins. RESOURCE_EXHAUSTED (REPLY_TOO_LARGE) past

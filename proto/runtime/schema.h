@@ -14,7 +14,8 @@ typedef enum ez_scope {
     EZ_SCOPE_PUBLIC = 1,
     EZ_SCOPE_ADMIN = 2,
     EZ_SCOPE_MASTER = 3,
-    EZ_SCOPE_DATA_PLANE = 4
+    EZ_SCOPE_DATA_PLANE = 4,
+    EZ_SCOPE_PEER = 5
 } ez_scope;
 typedef enum ez_effect {
     EZ_EFFECT_READ = 1,

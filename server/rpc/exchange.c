@@ -236,6 +236,20 @@ static uint64_t wait_until(const ez_exchange *exchange) {
     return exchange->call.deadline_ns - margin;
 }
 
+// on_all: for the data planes of all servers, not ours alone.
+static void wait_for(ez_exchange *exchange, uint64_t revision, bool on_all) {
+    const ez_rpc_options *options = &exchange->rpc->options;
+    ez_waiter *waiter = &exchange->waiter;
+    *waiter = (ez_waiter){.revision = revision, .deadline_ns = wait_until(exchange), .done = on_applied};
+    ez_status status =
+        on_all ? options->wait(options->wait_user, waiter, NULL) : ez_fleet_wait(options->fleet, waiter, NULL);
+    if (status != EZ_OK) {
+        uint32_t enrolled = 0;
+        ez_fleet_counts(options->fleet, &enrolled, &waiter->of);
+        on_applied(waiter); // committed, and nobody was waited for: 0 of how many
+    }
+}
+
 static void on_written(ez_write *write) {
     ez_exchange *exchange = owner_of(write, write);
     exchange->revision = write->revision;
@@ -244,13 +258,7 @@ static void on_written(ez_write *write) {
         answer(exchange, write->status);
         return;
     }
-    ez_waiter *waiter = &exchange->waiter;
-    *waiter = (ez_waiter){.revision = write->revision.n, .deadline_ns = wait_until(exchange), .done = on_applied};
-    if (ez_fleet_wait(exchange->rpc->options.fleet, waiter, NULL) != EZ_OK) {
-        uint32_t enrolled = 0;
-        ez_fleet_counts(exchange->rpc->options.fleet, &enrolled, &waiter->of);
-        on_applied(waiter); // committed, and nobody was waited for: 0 of how many
-    }
+    wait_for(exchange, write->revision.n, exchange->rpc->options.wait != NULL);
 }
 
 static void on_query(ez_query *query, ez_reader *reader) {
@@ -300,7 +308,12 @@ static void run(ez_exchange *exchange) {
                                     &call->error);
         break;
     default:
-        answer(exchange, ez_handlers[method->index](self, call, NULL, exchange->request));
+        status = ez_handlers[method->index](self, call, NULL, exchange->request);
+        if (status == EZ_OK && call->wait_revision != 0) {
+            wait_for(exchange, call->wait_revision, false);
+        } else {
+            answer(exchange, status);
+        }
         return;
     }
     if (status != EZ_OK) {
@@ -390,7 +403,7 @@ static ez_status admit(ez_exchange *exchange, ez_slice *message) {
     if (call->method->effect != EZ_EFFECT_READ) {
         name_remote(exchange);
     }
-    return ez_gate_admit(exchange->rpc->options.directory, call);
+    return ez_gate_admit(exchange->rpc->options.directory, exchange->rpc->options.peer_hash, call);
 }
 
 static ez_status read_message(ez_exchange *exchange, ez_slice message) {
@@ -419,6 +432,7 @@ static void on_received(ez_exchange *exchange) {
     call->time_ns = ez_clock_wall_ns();
     call->peer = (uint64_t)nng_pipe_id(exchange->pipe);
     call->remote[0] = '\0';
+    call->wait_revision = 0;
     ez_error_clear(&call->error);
     ez_buf_clear(&call->reply);
     begin_flight(exchange);

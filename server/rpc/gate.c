@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "ez/v1/master.pb-c.h"
+#include "proto/crypto/hash.h"
 #include "proto/crypto/token.h"
 #include "proto/runtime/wire.h"
 
@@ -94,17 +95,17 @@ static void name_principal(ez_call *call, const scope_row *row, const ez_entry *
              (long long)call->principal.id, len, len > 0 ? (const char *)name.bytes.data : "");
 }
 
-static ez_status refuse(ez_call *call, const ez_directory *directory, const uint8_t *hash, const scope_row *wanted) {
+static ez_status refuse(ez_call *call, const ez_directory *directory, const uint8_t *hash, ez_scope wanted,
+                        const char *what) {
     for (size_t i = 0; i < SCOPE_COUNT; i++) {
-        if (&scopes[i] != wanted && find(directory, &scopes[i], hash, call->time_ns) != NULL) {
+        if (scopes[i].scope != wanted && find(directory, &scopes[i], hash, call->time_ns) != NULL) {
             return ez_call_fail(call, EZ_PERMISSION_DENIED, "WRONG_SCOPE", "%s can't be called with %s: use %s",
-                                call->method->name, scopes[i].what, wanted->what);
+                                call->method->name, scopes[i].what, what);
         }
     }
     return ez_call_fail(
         call, EZ_UNAUTHENTICATED, "TOKEN_UNKNOWN",
-        "this token is not known here, was revoked, or has expired: send \"Authorization: Bearer …\" with %s",
-        wanted->what);
+        "this token is not known here, was revoked, or has expired: send \"Authorization: Bearer …\" with %s", what);
 }
 
 static ez_status admit(const ez_directory *directory, ez_call *call, const uint8_t *hash) {
@@ -122,7 +123,7 @@ static ez_status admit(const ez_directory *directory, ez_call *call, const uint8
         return EZ_OK;
     }
     if (entry == NULL) {
-        return refuse(call, directory, hash, wanted);
+        return refuse(call, directory, hash, wanted->scope, wanted->what);
     }
     if (wanted->scope == EZ_SCOPE_MASTER && is_suspended(entry)) {
         return ez_call_fail(call, EZ_PERMISSION_DENIED, "MASTER_SUSPENDED",
@@ -132,7 +133,17 @@ static ez_status admit(const ez_directory *directory, ez_call *call, const uint8
     return EZ_OK;
 }
 
-ez_status ez_gate_admit(const ez_directory *directory, ez_call *call) {
+// Servers of one store derive one token from the sealing key: there is no entry to look up.
+static ez_status admit_peer(const ez_directory *directory, const uint8_t *peer_hash, ez_call *call,
+                            const uint8_t *hash) {
+    if (peer_hash == NULL || !ez_equal_secret(peer_hash, hash, EZ_TOKEN_HASH_LEN)) {
+        return refuse(call, directory, hash, EZ_SCOPE_PEER, "the credential of a server of this store");
+    }
+    call->principal.scope = EZ_SCOPE_PEER;
+    return EZ_OK;
+}
+
+ez_status ez_gate_admit(const ez_directory *directory, const uint8_t *peer_hash, ez_call *call) {
     ez_slice token;
     call->principal.scope = EZ_SCOPE_PUBLIC;
     call->principal.id = 0;
@@ -147,7 +158,8 @@ ez_status ez_gate_admit(const ez_directory *directory, ez_call *call) {
     uint8_t hash[EZ_TOKEN_HASH_LEN];
     ez_token_hash((const char *)token.data, token.len, hash);
     ez_directory_enter();
-    ez_status status = admit(directory, call, hash);
+    ez_status status = call->method->scope == EZ_SCOPE_PEER ? admit_peer(directory, peer_hash, call, hash)
+                                                            : admit(directory, call, hash);
     ez_directory_leave();
     return status;
 }

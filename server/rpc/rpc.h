@@ -24,6 +24,10 @@ typedef struct ez_rpc_options {
     ez_writer *writer;
     ez_store *store;
     ez_fleet *fleet;
+    // Waits for the data planes of all servers, as ez_fleet_wait does for our own. NULL: ours are all.
+    ez_status (*wait)(void *user, ez_waiter *waiter, ez_error *error);
+    void *wait_user;
+    const uint8_t *peer_hash;              // as in ez_gate_admit; must live as long as the socket
     void *selves[EZ_SLOT_COUNT];           // the handlers' objects
     ez_appender *appenders[EZ_SLOT_COUNT]; // of those that have methods with effect APPEND
 } ez_rpc_options;

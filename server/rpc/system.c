@@ -65,6 +65,7 @@ static void add_lease(struct ez_system *self, ez_call *call, Ez__V1__Status *sta
 static void add_detail(struct ez_system *self, ez_call *call, Ez__V1__Status *status) {
     uint32_t enrolled, live;
     ez_fleet_counts(self->options.fleet, &enrolled, &live);
+    live = ez_fleet_count_all(self->options.fleet);
     status->server_id = (char *)self->options.server_id;
     status->store = (char *)ez_store_name(self->options.store);
     SHOW(masters, MASTERS, count(self, EZ__V1__KIND__KIND_MASTER));
@@ -189,7 +190,7 @@ ez_status ez_handle_system_get_metrics(struct ez_system *self, ez_call *call, Ez
     ez_fleet_counts(self->options.fleet, &enrolled, &live);
     write_gauge(&text, "ezplane_revision", "Newest committed revision.", ez_feed_head(self->options.feed).n);
     write_gauge(&text, "ezplane_data_planes", "Enrolled data planes.", enrolled);
-    write_gauge(&text, "ezplane_data_planes_live", "Data planes heard within three heartbeats.", live);
+    write_gauge(&text, "ezplane_data_planes_live", "Data planes of this server, heard within three heartbeats.", live);
     ez_rpc *rpc = self->rpc;
     if (rpc != NULL) {
         ez_rpc_numbers numbers;

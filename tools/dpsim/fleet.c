@@ -4,6 +4,7 @@
 // socket each. The fleet owns all of it. Awkward: what a plane reads when it joins is no change that anybody waited
 // for, so its first step is not measured; every later one is.
 #include "tools/dpsim/fleet.h"
+#include "tools/dpsim/servers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,14 +65,16 @@ static ez_status open_clients(ez_sim_fleet *fleet, const char *rpc_url, ez_error
     wanted = wanted == 0 ? 1 : wanted > FLEET_CLIENTS_MAX ? FLEET_CLIENTS_MAX : wanted;
     char name[96];
     snprintf(name, sizeof name, "ez-dpsim/%s", ez_version);
-    for (; fleet->client_count < wanted; fleet->client_count++) {
-        const ez_client_options options = {.servers = {rpc_url}, .server_count = 1, .name = name};
-        ez_status status = ez_client_open(&options, &fleet->clients[fleet->client_count], error);
+    char room[EZ_SIM_SERVERS_TEXT];
+    ez_client_options options = {.name = name};
+    ez_status status = ez_sim_servers(rpc_url, room, &options, error);
+    for (; status == EZ_OK && fleet->client_count < wanted; fleet->client_count++) {
+        status = ez_client_open(&options, &fleet->clients[fleet->client_count], error);
         if (status != EZ_OK) {
             return status;
         }
     }
-    return EZ_OK;
+    return status;
 }
 
 static ez_status open_session(ez_sim_fleet *fleet, unsigned at, const char *config_url, const char *token,

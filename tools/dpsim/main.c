@@ -21,6 +21,7 @@
 #include "proto/runtime/version.h"
 #include "tools/dpsim/fleet.h"
 #include "tools/dpsim/roster.h"
+#include "tools/dpsim/servers.h"
 #include "tools/dpsim/usage.h"
 
 #define CONNECT_NS (30 * 1000000000ull)
@@ -45,7 +46,8 @@ static const ez_setting settings_table[] = {
      "them.",
      "DIR"},
     {"EZ_TRUTH", EZ_SETTING_TEXT, NULL, 0, 0, "File to keep books of what was reported in; needs EZ_SPOOL.", "FILE"},
-    {"EZ_RPC_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7350", 0, 0, "Where the control plane answers calls.", "URL"},
+    {"EZ_RPC_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7350", 0, 0,
+     "Where the control plane answers calls; several servers with commas.", "URL"},
     {"EZ_CONFIG_URL", EZ_SETTING_TEXT, "tcp://127.0.0.1:7351", 0, 0, "Where it pushes configuration.", "URL"},
     {"EZ_ADMIN_TOKEN", EZ_SETTING_SECRET, NULL, 0, 0, "An admin token, to enrol the data planes with.", NULL},
     {"EZ_ADMIN_TOKEN_FILE", EZ_SETTING_TEXT, NULL, 0, 0,
@@ -128,12 +130,10 @@ static ez_status open_admin(sim *run, ez_error *error) {
     if (status == EZ_OK) {
         char name[96];
         snprintf(name, sizeof name, "ez-dpsim/%s", ez_version);
-        const ez_client_options options = {.servers = {ez_settings_text(run->settings, "EZ_RPC_URL")},
-                                           .server_count = 1,
-                                           .token = token,
-                                           .name = name,
-                                           .connect_timeout_ms = 5000};
-        status = ez_client_open(&options, &run->admin, error);
+        char room[EZ_SIM_SERVERS_TEXT];
+        ez_client_options options = {.token = token, .name = name, .connect_timeout_ms = 5000};
+        status = ez_sim_servers(ez_settings_text(run->settings, "EZ_RPC_URL"), room, &options, error);
+        status = status != EZ_OK ? status : ez_client_open(&options, &run->admin, error);
     }
     ez_wipe(token, sizeof token);
     return status;

@@ -5,6 +5,7 @@
 // at most one step of each plane is in doubt when the process is killed, and its note tells. For that the reporters
 // make batches on sync only.
 #include "tools/dpsim/usage.h"
+#include "tools/dpsim/servers.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -227,15 +228,16 @@ static ez_status open_clients(ez_sim_usage *usage, ez_error *error) {
     char name[96];
     snprintf(name, sizeof name, "ez-dpsim/%s", ez_version);
     unsigned wanted = (usage->options.count + PLANES_A_CLIENT - 1) / PLANES_A_CLIENT;
-    for (; usage->client_count < wanted; usage->client_count++) {
-        const ez_client_options options = {
-            .servers = {usage->options.rpc_url}, .server_count = 1, .name = name, .max_in_flight = 2 * PLANES_A_CLIENT};
-        ez_status status = ez_client_open(&options, &usage->clients[usage->client_count], error);
+    char room[EZ_SIM_SERVERS_TEXT];
+    ez_client_options options = {.name = name, .max_in_flight = 2 * PLANES_A_CLIENT};
+    ez_status status = ez_sim_servers(usage->options.rpc_url, room, &options, error);
+    for (; status == EZ_OK && usage->client_count < wanted; usage->client_count++) {
+        status = ez_client_open(&options, &usage->clients[usage->client_count], error);
         if (status != EZ_OK) {
             return status;
         }
     }
-    return EZ_OK;
+    return status;
 }
 
 static ez_status build(ez_sim_usage *usage, ez_error *error) {

@@ -72,7 +72,9 @@ static void check_rpc(gen_schema *schema, const gen_rpc *rpc, bool graph_ok) {
         return;
     }
     if (!rpc->rule->scope)
-        gen_refuse(schema, rpc->place, rpc->full, "it has no scope; say PUBLIC, ADMIN, MASTER or DATA_PLANE");
+        gen_refuse(schema, rpc->place, rpc->full, "it has no scope; say PUBLIC, ADMIN, MASTER, DATA_PLANE or PEER");
+    if (rpc->rule->scope == EZ__OPTIONS__SCOPE__PEER && *rpc->rule->http)
+        gen_refuse(schema, rpc->place, rpc->full, "servers alone call it: it has no route in http");
     if (!rpc->rule->effect)
         gen_refuse(schema, rpc->place, rpc->full, "it has no effect; say READ, QUERY, CHANGE, SESSION or APPEND");
     if (rpc->rule->http_status && (rpc->rule->http_status < 200 || rpc->rule->http_status > 299))

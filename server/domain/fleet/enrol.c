@@ -52,10 +52,7 @@ ez_status ez_handle_data_planes_delete(struct ez_fleet *self, ez_call *call, str
     return ez_call_reply(call, &reply.base);
 }
 
-static Ez__V1__DataPlaneState state_of(const ez_session_state *session) {
-    if (session == NULL) {
-        return EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_NEVER_SEEN;
-    }
+Ez__V1__DataPlaneState ez_session_state_of(const ez_session_state *session) {
     if (session->has_stopped) {
         return EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_STOPPED;
     }
@@ -104,31 +101,46 @@ static size_t list_kinds(const ez_session_state *session, Ez__V1__Kind out[EZ_KI
     return count;
 }
 
-// Appends the session's fields. Under the fleet's lock, because they point into the session.
-static ez_status append_session(ez_fleet *fleet, const ez_session_state *session, ez_arena *arena, ez_buf *out) {
-    Ez__V1__DataPlane view = EZ__V1__DATA_PLANE__INIT;
-    view.state = state_of(session);
-    if (session == NULL) {
-        return ez_buf_pack(out, &view.base);
-    }
+void ez_session_view(const ez_fleet *fleet, const ez_session_state *session, ez_arena *arena, Ez__V1__DataPlane *out) {
     ez_revision head = ez_feed_head(fleet->options.feed);
-    Google__Protobuf__Timestamp seen;
-    Ez__V1__Revision applied = EZ__V1__REVISION__INIT;
-    set_time(&seen, session->heard_wall_ns);
-    applied.epoch = session->applied != 0 ? head.epoch : 0;
-    applied.n = session->applied;
-    view.version = (char *)session->version;
-    view.address = (char *)session->address;
-    view.last_seen_at = &seen;
-    view.applied = &applied;
-    view.lag = head.n > session->applied ? head.n - session->applied : 0;
-    view.digest_equal = session->digest_equal;
-    view.digest_known = session->digest_known;
-    Ez__V1__Kind kinds[EZ_KIND_COUNT];
-    view.kinds = kinds;
-    view.n_kinds = list_kinds(session, kinds);
-    view.rejected = copy_rejected(session, arena);
-    view.n_rejected = view.rejected != NULL ? session->rejected_count : 0;
+    Google__Protobuf__Timestamp *seen = ez_arena_alloc(arena, sizeof *seen);
+    Ez__V1__Revision *applied = ez_arena_alloc(arena, sizeof *applied);
+    Ez__V1__Kind *kinds = ez_arena_alloc(arena, EZ_KIND_COUNT * sizeof *kinds);
+    out->state = ez_session_state_of(session);
+    if (seen != NULL) {
+        set_time(seen, session->heard_wall_ns);
+    }
+    if (applied != NULL) {
+        ez__v1__revision__init(applied);
+        applied->epoch = session->applied != 0 ? head.epoch : 0;
+        applied->n = session->applied;
+    }
+    out->version = (char *)(uintptr_t)session->version;
+    out->address = (char *)(uintptr_t)session->address;
+    out->server_id = (char *)(uintptr_t)fleet->options.server_id;
+    out->last_seen_at = seen;
+    out->applied = applied;
+    out->lag = head.n > session->applied ? head.n - session->applied : 0;
+    out->digest_equal = session->digest_equal;
+    out->digest_known = session->digest_known;
+    out->kinds = kinds;
+    out->n_kinds = kinds != NULL ? list_kinds(session, kinds) : 0;
+    out->rejected = copy_rejected(session, arena);
+    out->n_rejected = out->rejected != NULL ? session->rejected_count : 0;
+}
+
+// Appends what is known of its session, here or elsewhere. Under the fleet's lock, because it points into the session.
+static ez_status append_session(ez_fleet *fleet, int64_t id, ez_arena *arena, ez_buf *out) {
+    const ez_session_state *session = ez_session_find(fleet, id);
+    const ez_remote_session *remote = session == NULL ? ez_remote_find(fleet, id) : NULL;
+    if (remote != NULL) {
+        return ez_remote_append(fleet, remote, out);
+    }
+    Ez__V1__DataPlane view = EZ__V1__DATA_PLANE__INIT;
+    view.state = EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_NEVER_SEEN;
+    if (session != NULL) {
+        ez_session_view(fleet, session, arena, &view);
+    }
     return ez_buf_pack(out, &view.base);
 }
 
@@ -140,7 +152,7 @@ static ez_status show(void *user, const ez_entry *entry, ez_call *call, ez_buf *
         return status;
     }
     pthread_mutex_lock(&fleet->lock);
-    status = append_session(fleet, ez_session_find(fleet, ez_entry_id(entry)), &call->arena, out);
+    status = append_session(fleet, ez_entry_id(entry), &call->arena, out);
     pthread_mutex_unlock(&fleet->lock);
     return status;
 }
@@ -162,8 +174,15 @@ typedef struct list_filter {
 
 static bool has_state(void *user, const ez_entry *entry) {
     const list_filter *filter = user;
+    Ez__V1__DataPlaneState state = EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_NEVER_SEEN;
     pthread_mutex_lock(&filter->fleet->lock);
-    Ez__V1__DataPlaneState state = state_of(ez_session_find(filter->fleet, ez_entry_id(entry)));
+    const ez_session_state *session = ez_session_find(filter->fleet, ez_entry_id(entry));
+    const ez_remote_session *remote = session == NULL ? ez_remote_find(filter->fleet, ez_entry_id(entry)) : NULL;
+    if (session != NULL) {
+        state = ez_session_state_of(session);
+    } else if (remote != NULL) {
+        state = remote->state;
+    }
     pthread_mutex_unlock(&filter->fleet->lock);
     return state == filter->state;
 }

@@ -12,6 +12,7 @@
 
 void ez_outcome_init(ez_outcome *outcome) {
     outcome->done = NULL;
+    outcome->origin[0] = '\0';
     ez_buf_init(&outcome->events, EVENTS_MAX);
 }
 
@@ -22,6 +23,31 @@ static void fill_rejected(const ez_session_state *session, Ez__V1__RejectedRow *
         rows[i].id = session->rejected[i].id;
         rows[i].reason = session->rejected[i].reason;
         list[i] = &rows[i];
+    }
+}
+
+static void add_event(const Ez__V1__DataPlaneEvent *event, ez_outcome *outcome) {
+    uint32_t len = (uint32_t)ez__v1__data_plane_event__get_packed_size(event);
+    if (ez_buf_reserve(&outcome->events, sizeof len + len) == EZ_OK) {
+        uint8_t *at = outcome->events.data + outcome->events.len;
+        memcpy(at, &len, sizeof len);
+        ez__v1__data_plane_event__pack(event, at + sizeof len);
+        outcome->events.len += sizeof len + len;
+    }
+}
+
+void ez_session_tell_lost(const ez_fleet *fleet, int64_t id, uint64_t applied, ez_outcome *outcome) {
+    ez_revision head = ez_feed_head(fleet->options.feed);
+    Ez__V1__Revision at = EZ__V1__REVISION__INIT;
+    Ez__V1__DataPlaneEvent event = EZ__V1__DATA_PLANE_EVENT__INIT;
+    at.epoch = applied != 0 ? head.epoch : 0;
+    at.n = applied;
+    event.type = EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_LOST;
+    event.id = id;
+    event.applied = &at;
+    event.lag = head.n > applied ? head.n - applied : 0;
+    if (fleet->options.events != NULL) {
+        add_event(&event, outcome);
     }
 }
 
@@ -44,16 +70,10 @@ void ez_session_tell(const ez_fleet *fleet, const ez_session_state *session, Ez_
     event.lag = head.n > session->applied ? head.n - session->applied : 0;
     event.rejected = list;
     event.n_rejected = session->rejected_count;
-    uint32_t len = (uint32_t)ez__v1__data_plane_event__get_packed_size(&event);
-    if (ez_buf_reserve(&outcome->events, sizeof len + len) == EZ_OK) {
-        uint8_t *at = outcome->events.data + outcome->events.len;
-        memcpy(at, &len, sizeof len);
-        ez__v1__data_plane_event__pack(&event, at + sizeof len);
-        outcome->events.len += sizeof len + len;
-    }
+    add_event(&event, outcome);
 }
 
-static void publish(const ez_fleet *fleet, const ez_buf *events) {
+static void publish(const ez_fleet *fleet, const ez_buf *events, const char *origin) {
     uint32_t len;
     for (size_t at = 0; at + sizeof len <= events->len; at += len) {
         memcpy(&len, events->data + at, sizeof len);
@@ -61,6 +81,7 @@ static void publish(const ez_fleet *fleet, const ez_buf *events) {
         ez_publish_event event = {.topic = "dataplanes",
                                   .epoch = ez_feed_head(fleet->options.feed).epoch,
                                   .time_ns = ez_clock_wall_ns(),
+                                  .origin = origin,
                                   .message = events->data + at,
                                   .len = len};
         ez_error error = EZ_ERROR_INIT;
@@ -76,7 +97,7 @@ void ez_outcome_finish(ez_outcome *outcome, const ez_fleet *fleet) {
         done->done(done);
     }
     if (outcome->events.len > 0) {
-        publish(fleet, &outcome->events);
+        publish(fleet, &outcome->events, outcome->origin[0] != '\0' ? outcome->origin : NULL);
     }
     ez_buf_fini(&outcome->events);
 }

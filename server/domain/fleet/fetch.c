@@ -222,6 +222,13 @@ static void note_kinds(ez_fleet *fleet, int64_t id, const Ez__V1__FetchConfigReq
     pthread_mutex_unlock(&fleet->lock);
 }
 
+static bool has_others(ez_fleet *fleet) {
+    pthread_mutex_lock(&fleet->lock);
+    bool has = fleet->server_count > 0;
+    pthread_mutex_unlock(&fleet->lock);
+    return has;
+}
+
 static ez_status begin(const fetch *f, place *at) {
     const Ez__V1__FetchConfigRequest *request = f->request;
     ez_feed *feed = f->fleet->options.feed;
@@ -238,7 +245,13 @@ static ez_status begin(const fetch *f, place *at) {
     bool can_delta = have != NULL && have->epoch == head.epoch && have->n <= head.n &&
                      have->n >= ez_feed_oldest(feed) && have->n > 0;
     *at = (place){.epoch = head.epoch, .to = head.n};
-    if (can_delta) {
+    // It comes from another server of this store, which is ahead: there is nothing newer here, and a snapshot would
+    // take it back. Where there is no other, the store itself went back.
+    bool is_ahead = have != NULL && have->epoch == head.epoch && have->n > head.n;
+    if (is_ahead && has_others(f->fleet)) {
+        at->mode = EZ__V1__FETCH_MODE__FETCH_MODE_DELTA;
+        at->from = at->to = at->cursor.n = have->n;
+    } else if (can_delta) {
         at->mode = EZ__V1__FETCH_MODE__FETCH_MODE_DELTA;
         at->from = have->n;
         at->cursor.n = have->n;

@@ -45,6 +45,7 @@ void ez_fleet_destroy(ez_fleet *fleet) {
             free_session(gone);
         }
     }
+    ez_remote_fini(fleet);
     pthread_mutex_destroy(&fleet->lock);
     free(fleet);
 }
@@ -68,11 +69,31 @@ static void complete(ez_fleet *fleet, ez_waiter *waiter, ez_outcome *outcome) {
     outcome->done = waiter;
 }
 
+void ez_session_touch(ez_fleet *fleet, ez_session_state *session) {
+    session->changed = ++fleet->version;
+}
+
+// Changes what waiters miss by what a session was before.
+static void recount(ez_fleet *fleet, const ez_session_state *before, const ez_session_state *session,
+                    ez_outcome *outcome) {
+    fleet->live += (session->is_live ? 1u : 0u) - (before->is_live ? 1u : 0u);
+    for (ez_waiter *waiter = fleet->waiters, *next; waiter != NULL; waiter = next) {
+        next = waiter->next;
+        waiter->missing +=
+            (is_missing(session, waiter->revision) ? 1u : 0u) - (is_missing(before, waiter->revision) ? 1u : 0u);
+        if (waiter->missing == 0) {
+            complete(fleet, waiter, outcome);
+        }
+    }
+}
+
 void ez_session_set(ez_fleet *fleet, ez_session_state *session, bool is_live, uint64_t applied, ez_outcome *outcome) {
     ez_session_state before = *session;
     session->is_live = is_live;
     session->applied = applied;
-    fleet->live += (is_live ? 1u : 0u) - (before.is_live ? 1u : 0u);
+    if (is_live != before.is_live || applied != before.applied) {
+        ez_session_touch(fleet, session);
+    }
     if (is_live != before.is_live) {
         ez_session_tell(fleet, session,
                         is_live                ? EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_JOINED
@@ -80,14 +101,19 @@ void ez_session_set(ez_fleet *fleet, ez_session_state *session, bool is_live, ui
                                                : EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_LOST,
                         outcome);
     }
-    for (ez_waiter *waiter = fleet->waiters, *next; waiter != NULL; waiter = next) {
-        next = waiter->next;
-        waiter->missing +=
-            (is_missing(session, waiter->revision) ? 1u : 0u) - (is_missing(&before, waiter->revision) ? 1u : 0u);
-        if (waiter->missing == 0) {
-            complete(fleet, waiter, outcome);
-        }
+    recount(fleet, &before, session, outcome);
+}
+
+void ez_session_drop(ez_fleet *fleet, ez_session_state *session, ez_outcome *outcome) {
+    ez_session_state before = *session;
+    session->is_live = false;
+    recount(fleet, &before, session, outcome);
+    ez_session_state **place = &fleet->buckets[(uint64_t)session->id % EZ_FLEET_BUCKETS];
+    while (*place != session) {
+        place = &(*place)->next;
     }
+    *place = session->next;
+    free_session(session);
 }
 
 static uint32_t count_missing(const ez_fleet *fleet, uint64_t revision) {
@@ -162,15 +188,18 @@ static bool is_enrolled(const ez_fleet *fleet, int64_t id) {
     return ez_directory_get(fleet->options.directory, EZ__V1__KIND__KIND_DATA_PLANE, id) != NULL;
 }
 
-static void note_lag(const ez_fleet *fleet, ez_session_state *session, uint64_t now, uint64_t head,
-                     ez_outcome *outcome) {
+static void note_lag(ez_fleet *fleet, ez_session_state *session, uint64_t now, uint64_t head, ez_outcome *outcome) {
     if (session->applied >= head) {
         session->behind_since_ns = 0;
+        if (session->is_lagging) {
+            ez_session_touch(fleet, session);
+        }
         session->is_lagging = false;
     } else if (session->behind_since_ns == 0) {
         session->behind_since_ns = now;
     } else if (session->is_live && !session->is_lagging && now - session->behind_since_ns > EZ_LOST_AFTER_NS) {
         session->is_lagging = true;
+        ez_session_touch(fleet, session);
         ez_session_tell(fleet, session, EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_LAGGING, outcome);
     }
 }
@@ -218,6 +247,7 @@ void ez_fleet_tick(ez_fleet *fleet) {
     if (now - fleet->checked_ns >= CHECK_ENROLLED_NS) {
         fleet->checked_ns = now;
         look_at_sessions(fleet, now, head, true, &outcome);
+        ez_remote_tick(fleet, now);
     }
     pthread_mutex_unlock(&fleet->lock);
     ez_directory_leave();

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ez_fleet: the data planes: enrolment, sessions, fetch, acknowledgements, and waiting until all live ones have a
-// revision. Sessions live in memory: a data plane says Hello again after the server was restarted.
+// revision. Sessions live in memory: a data plane says Hello again after the server was restarted. A fleet also keeps
+// what other servers say of theirs, so that each data plane is known once, wherever its session is.
 //
 // Locking: one lock over sessions and waiters; completions are collected under it and called outside.
 #pragma once
 
+#include "ez/v1/server.pb-c.h"
 #include "server/state/directory/directory.h"
 #include "server/state/directory/txn.h"
 #include "server/state/feed/feed.h"
@@ -14,6 +16,10 @@ typedef struct ez_fleet ez_fleet;
 
 #define EZ_HEARTBEAT_MS      1000
 #define EZ_FLEET_WAITERS_MAX 1024
+#define EZ_FLEET_SERVERS_MAX 15 // other servers
+#define EZ_FLEET_TOLD_MAX    7  // of them, in Hello
+#define EZ_FLEET_URL_MAX     256
+#define EZ_FLEET_SERVER_ID   33 // an id and its NUL
 
 typedef struct ez_fleet_options {
     const ez_directory *directory;
@@ -49,3 +55,20 @@ ez_status ez_fleet_wait(ez_fleet *fleet, ez_waiter *waiter, ez_error *error) EZ_
 void ez_fleet_tick(ez_fleet *fleet);
 
 void ez_fleet_counts(ez_fleet *fleet, uint32_t *enrolled, uint32_t *live);
+// The same over all servers, as far as is known here.
+uint32_t ez_fleet_count_all(ez_fleet *fleet);
+
+// ---- Other servers' data planes. server: a number below EZ_FLEET_SERVERS_MAX, the caller's to give
+
+// Told in Hello from now on: where other servers answer calls, at most EZ_FLEET_TOLD_MAX. Copied.
+void ez_fleet_tell_servers(ez_fleet *fleet, const char *const *urls, size_t count);
+// Sessions that changed after a version; a page ends where it is large. Texts and messages are in the arena.
+ez_status ez_fleet_list_sessions(ez_fleet *fleet, uint64_t since, uint32_t page, ez_arena *arena,
+                                 Ez__V1__SyncPeerResponse *out, ez_error *error) EZ_MUST_CHECK;
+// What a server said of its sessions, just now. Of two sessions of one data plane the newer one counts; where that is
+// the other server's, ours ends, and its data plane has to say Hello before it is heard again.
+void ez_fleet_note_sessions(ez_fleet *fleet, unsigned server, Ez__V1__PeerSession *const *sessions, size_t count);
+// A server is gone: its data planes that are nowhere else are lost, which is published in its name.
+void ez_fleet_lose_server(ez_fleet *fleet, unsigned server, const char *server_id);
+// How many are live there, as it said last.
+uint32_t ez_fleet_count_server(ez_fleet *fleet, unsigned server);

@@ -45,6 +45,15 @@ static ez_session_state *add_session(ez_fleet *fleet, int64_t id) {
     return session;
 }
 
+// Under the lock. As many as there is memory for.
+static size_t copy_servers(const ez_fleet *fleet, ez_arena *arena, char *out[EZ_FLEET_TOLD_MAX]) {
+    size_t count = 0;
+    while (count < fleet->server_count && (out[count] = ez_arena_strdup(arena, fleet->servers[count])) != NULL) {
+        count++;
+    }
+    return count;
+}
+
 ez_status ez_handle_data_planes_hello(struct ez_fleet *self, ez_call *call, Ez__V1__HelloRequest *request) {
     ez_revision head = ez_feed_head(self->options.feed);
     ez_outcome outcome;
@@ -59,6 +68,7 @@ ez_status ez_handle_data_planes_hello(struct ez_fleet *self, ez_call *call, Ez__
         ez_outcome_finish(&outcome, self);
         return ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for another session");
     }
+    ez_remote_forget(self, session->id);                    // wherever it was, it is here now
     if (session->process_epoch != request->process_epoch) { // another process: what the one before it had is void
         ez_session_set(self, session, session->is_live, 0, &outcome);
         session->digest_known = false;
@@ -71,9 +81,13 @@ ez_status ez_handle_data_planes_hello(struct ez_fleet *self, ez_call *call, Ez__
         ez_session_note_kinds(session, request->kinds, request->n_kinds, request->keys_as_ids);
     }
     session->process_epoch = request->process_epoch;
+    session->hellos = request->hellos;
+    ez_session_touch(self, session);
     snprintf(session->version, sizeof session->version, "%s", request->version);
     snprintf(session->address, sizeof session->address, "%s", call->remote);
     ez_session_heard(self, session, &outcome);
+    char *servers[EZ_FLEET_TOLD_MAX];
+    size_t server_count = copy_servers(self, &call->arena, servers);
     pthread_mutex_unlock(&self->lock);
     ez_outcome_finish(&outcome, self);
 
@@ -88,6 +102,8 @@ ez_status ez_handle_data_planes_hello(struct ez_fleet *self, ez_call *call, Ez__
     reply.server_id = (char *)self->options.server_id;
     reply.config_url = (char *)self->options.config_url;
     reply.events_url = (char *)self->options.events_url;
+    reply.servers = servers;
+    reply.n_servers = server_count;
     return ez_call_reply(call, &reply.base);
 }
 
@@ -132,11 +148,15 @@ static bool keep_rejected(ez_session_state *session, const report *said) {
     return are_others;
 }
 
-static void keep_digest(const ez_fleet *fleet, ez_session_state *session, uint64_t n, const report *said) {
+static void keep_digest(ez_fleet *fleet, ez_session_state *session, uint64_t n, const report *said) {
     uint8_t ours[32];
+    bool was_known = session->digest_known, was_equal = session->digest_equal;
     session->digest_known = ez_session_is_whole(session) && said->digest->len == sizeof ours && n != 0 &&
                             ez_feed_digest(fleet->options.feed, n, ours);
     session->digest_equal = session->digest_known && memcmp(ours, said->digest->data, sizeof ours) == 0;
+    if (session->digest_known != was_known || session->digest_equal != was_equal) {
+        ez_session_touch(fleet, session);
+    }
 }
 
 // Takes a report in. FAILED_PRECONDITION: it never said Hello to this server.
@@ -154,8 +174,12 @@ static ez_status take(ez_fleet *fleet, ez_call *call, const report *said, bool *
         ez_session_heard(fleet, session, &outcome);
         ez_session_set(fleet, session, true, n, &outcome);
         keep_digest(fleet, session, n, said);
+        size_t had_rejected = session->rejected_count;
         if (keep_rejected(session, said)) {
             ez_session_tell(fleet, session, EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_REJECTED, &outcome);
+            ez_session_touch(fleet, session);
+        } else if (session->rejected_count != had_rejected) {
+            ez_session_touch(fleet, session);
         }
         *known = session->digest_known;
         *equal = session->digest_equal;

@@ -3,11 +3,13 @@
 // A look begins where the last one began, less a margin: rows carry the wall clock of whoever added to them, and a
 // commit takes a while. What fails is looked for again in the next look, which begins no later.
 //
-// A look reads a whole table, and most servers are alone. Nothing tells a server that it is, so it finds out: masters
-// and groups are few, and whatever is counted is counted for one of them too. While they say nothing new they are
-// looked at each 5 s, and the large tables each minute; what does come brings back the usual pace.
+// A look reads a whole table, and most servers are alone. Others tell when they count something, but that may be lost,
+// so a server also finds out: masters and groups are few, and whatever is counted is counted for one of them too. While
+// they say nothing new they are looked at each 5 s, and the large tables each minute; what does come, and a hint that
+// something will, brings back the usual pace.
 #include "server/domain/usage/others.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "ez/v1/common.pb-c.h"
@@ -85,8 +87,14 @@ static bool look(ez_others *others, int which) {
     return true;
 }
 
+void ez_others_hint(ez_others *others) {
+    atomic_store(&others->is_hinted, true);
+}
+
 void ez_others_step(ez_others *others, bool *more) {
     *more = false;
+    if (atomic_exchange(&others->is_hinted, false))
+        others->seen_ms = ez_clock_mono_ms();
     for (int t = 0; t < EZ_USAGE_TABLES; t++) {
         struct ez_others_table *table = &others->tables[t];
         if (!table->is_under_way && ez_clock_mono_ms() - table->began_ms >= pace_ms(others, t))

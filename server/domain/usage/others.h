@@ -5,7 +5,7 @@
 // reaches from elsewhere looks at keys and API keys each minute only. It also finds what a commit of our own has left
 // behind whose outcome was not known. Does nothing on a store that is one server's.
 //
-// The appender's thread.
+// The appender's thread, but for the hint.
 #pragma once
 
 #include "server/state/directory/directory.h"
@@ -20,7 +20,8 @@ typedef struct ez_others {
     const ez_counters *counters;
     ez_usage_total_fn *total; // of each row that is not as it was known
     void *user;
-    uint64_t seen_ms; // when something came from elsewhere; monotonic
+    _Atomic bool is_hinted; // something will come
+    uint64_t seen_ms;       // when something came from elsewhere; monotonic
     struct ez_others_table {
         uint64_t began_ms; // its last look; monotonic, 0: none yet
         int64_t since_ns;  // of the look that is under way
@@ -34,3 +35,5 @@ typedef struct ez_others {
 void ez_others_init(ez_others *others);
 // One bounded step. *more: there is more to look at now.
 void ez_others_step(ez_others *others, bool *more);
+// Another server says that it counted something. Any thread.
+void ez_others_hint(ez_others *others);

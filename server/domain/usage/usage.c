@@ -74,6 +74,10 @@ void ez_usage_chore(void *user, bool *more) {
     *more = *more || more_of_others;
 }
 
+void ez_usage_hint(ez_usage *usage) {
+    ez_others_hint(&usage->others);
+}
+
 void ez_usage_publish(ez_usage *usage, const char *topic, const ProtobufCMessage *message, ez_buf *room) {
     if (!usage->options.events)
         return;

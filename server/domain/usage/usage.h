@@ -32,5 +32,8 @@ void ez_usage_destroy(ez_usage *usage);
 void ez_usage_counted(void *user, ez_usage_table table, int64_t id, const ez_usage_sums *total);
 void ez_usage_chore(void *user, bool *more);
 
+// Another server has taken usage in, as it told us: this one is not alone, and looks at the usual pace. Any thread.
+void ez_usage_hint(ez_usage *usage);
+
 // From the timer, each second: publishes "stats.realtime".
 void ez_usage_tick(ez_usage *usage);

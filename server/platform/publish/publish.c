@@ -112,6 +112,8 @@ static ez_status write_head(const ez_publish *publish, const ez_publish_event *e
     }
     header.ack_now = event->ack_now;
     header.fetch = event->fetch;
+    if (event->origin != NULL)
+        header.origin = (char *)(uintptr_t)event->origin;
     return ez_frame_write_event(out, event->topic, &header);
 }
 

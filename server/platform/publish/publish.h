@@ -19,6 +19,7 @@ typedef struct ez_publish_event {
     int64_t time_ns;   // wall clock of what it tells (for config: of the commit)
     bool ack_now;
     bool fetch;
+    const char *origin;  // the server where it happened, where another one publishes it; NULL: this one
     const void *message; // packed
     size_t len;
 } ez_publish_event;

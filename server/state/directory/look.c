@@ -52,10 +52,12 @@ bool ez_writer_look(ez_writer *writer, uint64_t timeout_ms) {
 
 void ez_writer_hint(void *user, uint64_t n) {
     ez_writer *writer = user;
-    if (n > 0 && ez_feed_head(writer->options.feed).n >= n)
+    if (!ez_writer_has_others(writer) || (n > 0 && ez_feed_head(writer->options.feed).n >= n))
         return;
     pthread_mutex_lock(&writer->lock);
-    writer->looks.asked++; // also where one is under way: it may have read the head already
-    pthread_cond_signal(&writer->wake);
+    if (!writer->is_stopping) {
+        writer->looks.asked++; // also where one is under way: it may have read the head already
+        pthread_cond_signal(&writer->wake);
+    }
     pthread_mutex_unlock(&writer->lock);
 }

@@ -63,8 +63,8 @@ ez_status ez_writer_run(ez_writer *writer, ez_call *call, ez_handler *run, void 
 // also where a later look than this one failed. Any thread but the writer's.
 bool ez_writer_look(ez_writer *writer, uint64_t timeout_ms) EZ_MUST_CHECK;
 
-// Another server has committed revision n, or may have (0): has the writer's thread look soon, and returns at once. As
-// an ez_store_changed_fn; writer: an ez_writer.
+// Another server has committed revision n, or may have (0): has the writer's thread look soon, and returns at once. Any
+// thread, nng's too. As an ez_store_changed_fn; writer: an ez_writer.
 void ez_writer_hint(void *writer, uint64_t n);
 
 // A call made by the server itself: actor "system:<what>". Free with ez_call_destroy_system.

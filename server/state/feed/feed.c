@@ -31,6 +31,7 @@ struct ez_feed {
     _Atomic uint64_t n;
     _Atomic uint64_t told;    // the revision that was pushed last: a heartbeat must not overtake an event
     _Atomic uint64_t told_ms; // when; monotonic
+    _Atomic uint64_t wanted;  // the greatest revision that somebody waits for
     _Atomic uint64_t oldest;
     _Atomic uint64_t first; // position of the oldest item kept
     _Atomic uint64_t last;  // position behind the newest
@@ -149,9 +150,23 @@ static void push_items(ez_feed *feed, ez_feed_push *push, uint64_t begin, uint64
     }
 }
 
-static void note_told(ez_feed *feed, uint64_t n) {
+static void beat(ez_feed *feed, int64_t time_ns, bool ack_now) {
     atomic_store_explicit(&feed->told_ms, ez_clock_mono_ms(), memory_order_relaxed);
-    atomic_store_explicit(&feed->told, n, memory_order_release);
+    uint64_t n = atomic_load_explicit(&feed->told, memory_order_acquire);
+    ez_publish_event event = {
+        .topic = "config", .epoch = feed->epoch, .from = n, .to = n, .time_ns = time_ns, .ack_now = ack_now};
+    ez_error error = EZ_ERROR_INIT;
+    if (ez_publish_send(feed->publish, &event, &error) != EZ_OK)
+        ez_log_warn("a heartbeat was not published", "error", error.message);
+}
+
+// The revisions from+1 … to were pushed. Whoever began to wait for one of them meanwhile saw the old "told" and relies
+// on us: of the two stores and loads at least one sees the other.
+static void note_told(ez_feed *feed, uint64_t from, uint64_t to, int64_t time_ns, bool asked) {
+    atomic_store_explicit(&feed->told_ms, ez_clock_mono_ms(), memory_order_relaxed);
+    atomic_store(&feed->told, to);
+    if (!asked && atomic_load(&feed->wanted) > from)
+        beat(feed, time_ns, true);
 }
 
 ez_status ez_feed_append(ez_feed *feed, uint64_t to, const ez_store_change *changes, size_t count,
@@ -168,13 +183,14 @@ ez_status ez_feed_append(ez_feed *feed, uint64_t to, const ez_store_change *chan
     if (!feed->publish || to == from)
         return EZ_OK;
     ez_feed_push push;
+    ack_now = ack_now || atomic_load(&feed->wanted) > from;
     ez_feed_push_begin(&push, feed->publish, feed->epoch, from, to, time_ns, ack_now);
     if (kept)
         push_items(feed, &push, begin, atomic_load_explicit(&feed->last, memory_order_relaxed));
     else
         ez_feed_push_lost(&push);
     ez_feed_push_end(&push);
-    note_told(feed, to);
+    note_told(feed, from, to, time_ns, ack_now);
     return EZ_OK;
 }
 
@@ -192,19 +208,21 @@ void ez_feed_skip(ez_feed *feed, uint64_t to, const uint8_t *digest, int64_t tim
     ez_feed_push_begin(&push, feed->publish, feed->epoch, from, to, time_ns, false);
     ez_feed_push_lost(&push);
     ez_feed_push_end(&push);
-    note_told(feed, to);
+    note_told(feed, from, to, time_ns, false);
 }
 
 void ez_feed_beat(ez_feed *feed, int64_t time_ns, uint64_t quiet_ms) {
-    uint64_t told_ms = atomic_load_explicit(&feed->told_ms, memory_order_relaxed), now_ms = ez_clock_mono_ms();
-    if (!feed->publish || now_ms < told_ms + quiet_ms)
-        return;
-    atomic_store_explicit(&feed->told_ms, now_ms, memory_order_relaxed);
-    uint64_t n = atomic_load_explicit(&feed->told, memory_order_acquire);
-    ez_publish_event event = {.topic = "config", .epoch = feed->epoch, .from = n, .to = n, .time_ns = time_ns};
-    ez_error error = EZ_ERROR_INIT;
-    if (ez_publish_send(feed->publish, &event, &error) != EZ_OK)
-        ez_log_warn("a heartbeat was not published", "error", error.message);
+    uint64_t told_ms = atomic_load_explicit(&feed->told_ms, memory_order_relaxed);
+    if (feed->publish && ez_clock_mono_ms() >= told_ms + quiet_ms)
+        beat(feed, time_ns, false);
+}
+
+void ez_feed_want_ack(ez_feed *feed, uint64_t n, int64_t time_ns) {
+    uint64_t wanted = atomic_load(&feed->wanted);
+    while (wanted < n && !atomic_compare_exchange_weak(&feed->wanted, &wanted, n))
+        ;
+    if (feed->publish && atomic_load(&feed->told) >= n)
+        beat(feed, time_ns, true);
 }
 
 // ---- Loading

@@ -54,6 +54,10 @@ void ez_feed_note_digest(ez_feed *feed, const uint8_t digest[32]);
 // quiet_ms: any event says that the server is there. From the timer's thread.
 void ez_feed_beat(ez_feed *feed, int64_t time_ns, uint64_t quiet_ms);
 
+// Somebody waits until data planes have revision n: the event that leads there, or past it, asks them to acknowledge at
+// once; where it went out already, a heartbeat does. Any thread, nng's too.
+void ez_feed_want_ack(ez_feed *feed, uint64_t n, int64_t time_ns);
+
 ez_revision ez_feed_head(const ez_feed *feed); // any thread, no lock
 
 // The digest as of revision n, for the newest 4,096 revisions. Any thread.

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "server/state/store/meter.h"
+#include "server/state/store/servers.h"
 #include "server/state/store/store.h"
 
 // What stands behind meter.h. db as in ez_backend.
@@ -66,6 +67,11 @@ typedef struct ez_backend {
     bool (*hears)(void *db);
     ez_status (*hold_head)(void *db, ez_error *error);
     void (*release_head)(void *db);
+
+    // Servers of the store; NULL where there is one.
+    ez_status (*beat_server)(void *db, const ez_store_server *self, int64_t forget_ns, ez_store_server_fn *each,
+                             void *user, ez_error *error);
+    ez_status (*remove_server)(void *db, const char *id, ez_error *error);
 
     // From the thread that opens the store; used and closed by one thread afterwards. May share nothing mutable with
     // db.

@@ -16,4 +16,5 @@ struct ez_store {
     pthread_mutex_t usage_lock; // usage, where it has a connection of its own
     pthread_mutex_t logs_lock;  // logs and rollups, likewise
     pthread_mutex_t lease_lock; // the lease, likewise
+    pthread_mutex_t servers_lock;
 };

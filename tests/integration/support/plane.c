@@ -35,7 +35,8 @@ static void on_revision(void *user, ez_session_revision revision, bool from_cach
 }
 
 // kind: the only one that it holds; 0: all.
-static void follow(ez_plane *plane, ez_world *world, const char *token, const char *cache_dir, int kind) {
+static void follow_at(ez_plane *plane, ez_world *world, const char *token, const char *cache_dir, int kind,
+                      const char *config_url) {
     pthread_mutex_init(&plane->mutex, NULL);
     ez_session_options options;
     ez_session_options_init(&options);
@@ -43,12 +44,35 @@ static void follow(ez_plane *plane, ez_world *world, const char *token, const ch
         (ez_client_options){.servers = {world->server.rpc_url}, .server_count = 1, .token = token, .name = "tests/1"};
     options.name = "edge";
     options.cache_dir = cache_dir;
-    options.config_url = world->server.config_url;
+    options.config_url = config_url;
     options.user = plane;
     options.on_put = on_put;
     options.on_revision = on_revision;
     options.kinds[0] = (Ez__V1__Kind)kind;
     options.kind_count = kind != 0;
+    ez_error error = EZ_ERROR_INIT;
+    expect_ok(ez_session_open(&options, &plane->session, &error), &error);
+}
+
+static void follow(ez_plane *plane, ez_world *world, const char *token, const char *cache_dir, int kind) {
+    follow_at(plane, world, token, cache_dir, kind, world->server.config_url);
+}
+
+void given_roamer(ez_plane *plane, ez_world *world, const char *token) {
+    *plane = (ez_plane){.session = NULL};
+    follow_at(plane, world, token, NULL, 0, NULL);
+}
+
+void given_roamer_with(ez_plane *plane, ez_client *client, const char *token) {
+    *plane = (ez_plane){.session = NULL};
+    pthread_mutex_init(&plane->mutex, NULL);
+    ez_session_options options;
+    ez_session_options_init(&options);
+    options.client = client;
+    options.token = token;
+    options.user = plane;
+    options.on_put = on_put;
+    options.on_revision = on_revision;
     ez_error error = EZ_ERROR_INIT;
     expect_ok(ez_session_open(&options, &plane->session, &error), &error);
 }

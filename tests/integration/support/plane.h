@@ -24,6 +24,10 @@ typedef struct ez_plane {
 void given_follower(ez_plane *plane, ez_world *world, const char *token, const char *cache_dir);
 // The same, rejecting keys of a name.
 void given_picky_follower(ez_plane *plane, ez_world *world, const char *token, const char *refused_name);
+// One that follows whatever server it is told of, over a client that knows this one.
+void given_roamer(ez_plane *plane, ez_world *world, const char *token);
+// The same over a client that exists, and outlives it.
+void given_roamer_with(ez_plane *plane, ez_client *client, const char *token);
 // One that holds keys and nothing else.
 void given_key_follower(ez_plane *plane, ez_world *world, const char *token);
 // Goodbye.

@@ -24,6 +24,7 @@ static void backend_close(void *db) {
     ez_pg_drop(&store->usage);
     ez_pg_drop(&store->logs);
     ez_pg_drop(&store->lease);
+    ez_pg_drop(&store->servers);
     ez_rollup_destroy(store->rollup);
     ez_pg_known_fini(&store->known);
     if (store->partitions)
@@ -41,6 +42,7 @@ static ez_status start(ez_pg *store, const ez_store_options *options, ez_error *
     ez_pg_init(&store->usage, store->url, store->where);
     ez_pg_init(&store->logs, store->url, store->where);
     ez_pg_init(&store->lease, store->url, store->where);
+    ez_pg_init(&store->servers, store->url, store->where);
     ez_status status = ez_pg_ready(&store->conn, true, deadline, error);
     // A server that was just reached gets its time for the schema, whatever connecting took.
     return status ? status : ez_pg_migrate(&store->conn, options, ez_clock_mono_ms() + EZ_PG_IDLE_MS, error);
@@ -113,6 +115,8 @@ const ez_backend ez_backend_postgres = {
     .hears = hears,
     .hold_head = ez_pg_hold_head,
     .release_head = ez_pg_release_head,
+    .beat_server = ez_pg_beat_server,
+    .remove_server = ez_pg_remove_server,
     .open_reader = open_reader,
     .close_reader = close_reader,
     .reader_each_audit = ez_pg_reader_each_audit,

@@ -47,6 +47,7 @@ typedef struct ez_pg {
     ez_pg_conn usage; // what adds to counters; made when first used, as the next
     ez_pg_conn logs;  // what adds, folds and forgets log records
     ez_pg_conn lease; // what takes the lease
+    ez_pg_conn servers;
     char *url;
     char where[EZ_PG_WHERE_MAX];
     int64_t next_id[EZ_KIND_COUNT]; // as last committed by us; 0: not known
@@ -143,6 +144,11 @@ ez_status ez_pg_trim(void *db, uint64_t fence, uint64_t keep_from, int64_t befor
 ez_status ez_pg_take_lease(void *db, const char *holder, uint32_t ttl_ms, uint32_t timeout_ms, ez_store_lease *out,
                            ez_error *error);
 ez_status ez_pg_drop_lease(void *db, const char *holder, uint32_t timeout_ms, ez_error *error);
+
+// servers.c: as in servers.h
+ez_status ez_pg_beat_server(void *db, const ez_store_server *self, int64_t forget_ns, ez_store_server_fn *each,
+                            void *user, ez_error *error);
+ez_status ez_pg_remove_server(void *db, const char *id, ez_error *error);
 
 // What every writing transaction sets for itself: bounds on the server's side, so that a server of ours that was
 // stopped half-way does not keep the head locked, and no acknowledgement before the disk.
