@@ -25,6 +25,7 @@
 #include "server/domain/logs/delivery.h"
 #include "server/domain/logs/error_webhook.h"
 #include "server/domain/logs/logs.h"
+#include "server/domain/routing/models/models.h"
 #include "server/domain/routing/routing.h"
 #include "server/domain/usage/usage.h"
 #include "server/jobs/bans.h"
@@ -43,6 +44,7 @@ typedef struct server {
     ez_core core;
     ez_publish *events;
     ez_routing *routing;
+    ez_models *models;
     ez_audit *audit;
     ez_outbound *outbound;
     ez_deliverer *deliverer;
@@ -183,6 +185,8 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                               .config_url = ez_settings_text(settings, "EZ_CONFIG_URL"),
                               .events_url = ez_settings_text(settings, "EZ_EVENTS_URL")};
     ez_status status = ez_routing_create(&routing, &s->routing, error);
+    ez_models_options models = {.directory = s->core.directory};
+    status = status != EZ_OK ? status : ez_models_create(&models, &s->models, error);
     status = status != EZ_OK ? status : ez_audit_create(&audit, &s->audit, error);
     ez_import_options import = {.access = s->core.access, .routing = s->routing, .counters = s->core.counters};
     status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
@@ -215,6 +219,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                           .fleet = s->fleet,
                           .selves = {[EZ_SLOT_ACCESS] = s->core.access,
                                      [EZ_SLOT_ROUTING] = s->routing,
+                                     [EZ_SLOT_MODELS] = s->models,
                                      [EZ_SLOT_AUDIT] = s->audit,
                                      [EZ_SLOT_LOGS] = s->logs,
                                      [EZ_SLOT_FLEET] = s->fleet,
@@ -325,6 +330,7 @@ static void close_server(server *s, int exit_status) {
     ez_deliverer_destroy(s->deliverer);
     ez_outbound_destroy(s->outbound);
     ez_audit_destroy(s->audit);
+    ez_models_destroy(s->models);
     ez_routing_destroy(s->routing);
     ez_publish_close(s->events);
     ez_core_close(&s->core);

@@ -74,7 +74,7 @@ static void check_rpc(gen_schema *schema, const gen_rpc *rpc, bool graph_ok) {
     if (!rpc->rule->scope)
         gen_refuse(schema, rpc->place, rpc->full, "it has no scope; say PUBLIC, ADMIN, MASTER or DATA_PLANE");
     if (!rpc->rule->effect)
-        gen_refuse(schema, rpc->place, rpc->full, "it has no effect; say READ, QUERY, CHANGE, SESSION or APPEND");
+        gen_refuse(schema, rpc->place, rpc->full, "it has no effect; say READ, QUERY, CHANGE, SESSION, APPEND or HELD");
     if (rpc->rule->http_status && (rpc->rule->http_status < 200 || rpc->rule->http_status > 299))
         gen_refuse(schema, rpc->place, rpc->full, "http_status %u is not one of success (200 to 299)",
                    rpc->rule->http_status);

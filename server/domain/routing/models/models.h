@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ez_models: the model registry as it is read. The handlers are in ez/handlers.h. Any thread.
+#pragma once
+
+#include "server/state/directory/directory.h"
+
+typedef struct ez_models ez_models;
+
+typedef struct ez_models_options {
+    const ez_directory *directory; // must outlive it
+} ez_models_options;
+
+ez_status ez_models_create(const ez_models_options *options, ez_models **out, ez_error *error) EZ_MUST_CHECK;
+void ez_models_destroy(ez_models *models);
