@@ -44,6 +44,7 @@ typedef struct server {
     ez_core core;
     ez_publish *events;
     ez_routing *routing;
+    ez_model_sync *model_sync;
     ez_models *models;
     ez_audit *audit;
     ez_outbound *outbound;
@@ -175,6 +176,20 @@ static ez_status open_usage(server *s, const ez_settings *settings, ez_error *er
     return ez_appender_create(&appender, &s->usage_appender, error);
 }
 
+static ez_status open_models(server *s, const ez_settings *settings, ez_error *error) {
+    ez_model_sync_options sync = {.directory = s->core.directory,
+                                  .writer = s->core.writer,
+                                  .deriver = s->core.deriver,
+                                  .outbound = s->outbound,
+                                  .file = ez_settings_text(settings, "EZ_MODELS_FILE"),
+                                  .url = ez_settings_text(settings, "EZ_MODELS_URL"),
+                                  .home = ez_settings_text(settings, "EZ_HOME"),
+                                  .interval_ms = (uint64_t)ez_settings_int(settings, "EZ_MODELS_INTERVAL") * 1000};
+    ez_status status = ez_model_sync_create(&sync, &s->model_sync, error);
+    ez_models_options models = {.directory = s->core.directory, .sync = s->model_sync};
+    return status != EZ_OK ? status : ez_models_create(&models, &s->models, error);
+}
+
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
     ez_routing_options routing = {.directory = s->core.directory, .counters = s->core.counters};
     ez_audit_options audit = {.feed = s->core.feed};
@@ -185,12 +200,11 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                               .config_url = ez_settings_text(settings, "EZ_CONFIG_URL"),
                               .events_url = ez_settings_text(settings, "EZ_EVENTS_URL")};
     ez_status status = ez_routing_create(&routing, &s->routing, error);
-    ez_models_options models = {.directory = s->core.directory};
-    status = status != EZ_OK ? status : ez_models_create(&models, &s->models, error);
     status = status != EZ_OK ? status : ez_audit_create(&audit, &s->audit, error);
     ez_import_options import = {.access = s->core.access, .routing = s->routing, .counters = s->core.counters};
     status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
     status = status != EZ_OK ? status : open_logs(s, settings, error);
+    status = status != EZ_OK ? status : open_models(s, settings, error);
     status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
     status = status != EZ_OK ? status : open_usage(s, settings, error);
     if (status != EZ_OK) {
@@ -250,6 +264,10 @@ static void tick_logs(void *user) {
     ez_logs_tick(user);
 }
 
+static void tick_models(void *user) {
+    ez_model_sync_tick(user);
+}
+
 static void tick_deliveries(void *user) {
     ez_delivery_tick(user, ez_clock_mono_ms());
 }
@@ -273,6 +291,7 @@ static ez_status open_timer(server *s, ez_error *error) {
         {"writer", 1000, tick_writer, s->core.writer},
         {"counts", 50, tick_logs, s->logs},
         {"deliveries", 250, tick_deliveries, s->deliverer},
+        {"models", 250, tick_models, s->model_sync},
         {"bans", 1000, tick_bans, s->bans},
         {"live numbers", 1000, tick_usage, s->usage},
     };
@@ -305,6 +324,7 @@ static void stop_webhooks(server *s) {
 
 static void close_server(server *s, int exit_status) {
     ez_exit_guard(STOP_MS, exit_status);
+    ez_model_sync_stop(s->model_sync);
     if (s->fleet != NULL) {
         ez_fleet_stop(s->fleet);
     }
@@ -315,6 +335,7 @@ static void close_server(server *s, int exit_status) {
     ez_appender_stop(s->usage_appender);
     ez_appender_stop(s->logs_appender);
     stop_webhooks(s);
+    ez_model_sync_join(s->model_sync);
     ez_core_stop(&s->core);
     ez_exit_guard(CLOSE_MS, exit_status);
     ez_rpc_close(s->rpc);
@@ -328,6 +349,7 @@ static void close_server(server *s, int exit_status) {
     ez_logs_destroy(s->logs);
     ez_error_webhook_destroy(s->error_webhook);
     ez_deliverer_destroy(s->deliverer);
+    ez_model_sync_destroy(s->model_sync);
     ez_outbound_destroy(s->outbound);
     ez_audit_destroy(s->audit);
     ez_models_destroy(s->models);

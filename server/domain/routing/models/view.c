@@ -46,8 +46,7 @@ static bool accept_model(void *user, const ez_entry *entry) {
         !(ez_wire_find(data.data, data.len, F_KIND, &field) && field.varint == (uint64_t)request->kind))
         return false;
     return !request->namespace_[0] ||
-           (ez_wire_find(data.data, data.len, F_NAMESPACE, &field) &&
-            field.bytes.len == strlen(request->namespace_) &&
+           (ez_wire_find(data.data, data.len, F_NAMESPACE, &field) && field.bytes.len == strlen(request->namespace_) &&
             memcmp(field.bytes.data, request->namespace_, field.bytes.len) == 0);
 }
 
@@ -69,21 +68,15 @@ ez_status ez_handle_models_list(ez_models *self, ez_call *call, Ez__V1__ListMode
 
 ez_status ez_handle_models_get_meta(ez_models *self, ez_call *call, Ez__V1__GetModelsMetaRequest *request) {
     (void)request;
-    Ez__V1__Setting *setting;
-    ez_status status = ez_setting_read(self->options.directory, SETTING_META, &call->arena, &setting, &call->error);
-    if (status != EZ_OK)
-        return status;
-    Ez__V1__ModelsMeta meta = EZ__V1__MODELS_META__INIT;
-    if (setting->models_meta)
-        meta = *setting->models_meta;
-    else
-        meta.source = (char *)"none";
-    return ez_call_reply(call, &meta.base);
+    Ez__V1__ModelsMeta *meta;
+    ez_status status =
+        ez_model_meta_shown(self->options.directory, self->options.sync, &call->arena, &meta, &call->error);
+    return status == EZ_OK ? ez_call_reply(call, &meta->base) : status;
 }
 
 ez_status ez_handle_models_sync(ez_models *self, ez_call *call, struct ez_hold *hold,
                                 Ez__V1__SyncModelsRequest *request) {
-    (void)self, (void)hold, (void)request;
-    return ez_call_fail(call, EZ_FAILED_PRECONDITION, "MODELS_NOT_SET",
-                        "this server has no catalogue of models to read: set EZ_MODELS_FILE or EZ_MODELS_URL");
+    if (!self->options.sync)
+        return ez_call_fail(call, EZ_FAILED_PRECONDITION, "MODELS_NOT_SET", "this server syncs no models");
+    return ez_model_sync_ask(self->options.sync, hold, request->force, &call->error);
 }
