@@ -113,19 +113,18 @@ ez_status ez_catalogue_open(ez_slice packed, ez_catalogue **out, ez_error *error
     if (!catalogue)
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for the catalogue of models");
     ez_arena_init(&catalogue->arena, ARENA_MAX);
-    catalogue->message =
-        ez__v1__model_catalogue__unpack(ez_arena_allocator(&catalogue->arena), packed.len,
-                                        packed.data ? packed.data : (const uint8_t *)"");
+    catalogue->message = ez__v1__model_catalogue__unpack(ez_arena_allocator(&catalogue->arena), packed.len,
+                                                         packed.data ? packed.data : (const uint8_t *)"");
     if (catalogue->message && index_all(catalogue)) {
         *out = catalogue;
         return EZ_OK;
     }
     bool is_broken = !catalogue->message && !catalogue->arena.refused;
     ez_catalogue_close(catalogue);
-    return is_broken ? ez_error_set(error, EZ_INTERNAL, "CATALOGUE_BROKEN",
-                                    "the catalogue of models in the store can't be read: sync it anew")
-                     : ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY",
-                                    "no memory for the catalogue of models");
+    return is_broken
+               ? ez_error_set(error, EZ_INTERNAL, "CATALOGUE_BROKEN",
+                              "the catalogue of models in the store can't be read: sync it anew")
+               : ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for the catalogue of models");
 }
 
 ez_status ez_catalogue_open_empty(ez_catalogue **out, ez_error *error) {

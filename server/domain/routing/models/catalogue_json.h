@@ -17,8 +17,8 @@
 #define EZ_CATALOGUE_TEXT_MAX  (16u << 20) // bytes of the text; models.dev's has 2 MiB or so
 #define EZ_CATALOGUE_PROVIDERS 1000
 #define EZ_CATALOGUE_MODELS    20000
-#define EZ_CATALOGUE_MAX       (2u << 20)  // bytes of what is kept: it is one resource
-#define EZ_CATALOGUE_ARENA     (64u << 20) // what reading one takes at most
+#define EZ_CATALOGUE_MAX       (2u << 20)          // bytes of what is kept: it is one resource
+#define EZ_CATALOGUE_ARENA     (64u << 20)         // what reading one takes at most
 #define EZ_CATALOGUE_TOKENS    INT64_C(1000000000) // the largest window that is believed
 #define EZ_CATALOGUE_USD       1000000.0           // for a million tokens: the highest price that is believed
 

@@ -174,8 +174,8 @@ ez_status ez_model_copy_write(const char *home, const char *url, const ez_model_
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for the copy of the catalogue");
     if (write_copy(temporary, head, head_len, text) && rename(temporary, path) == 0 && sync_folder(home))
         return EZ_OK;
-    ez_status status = ez_error_set(error, EZ_FAILED_PRECONDITION, "HOME_UNUSABLE", "can't write %.200s: %s", path,
-                                    strerror(errno));
+    ez_status status =
+        ez_error_set(error, EZ_FAILED_PRECONDITION, "HOME_UNUSABLE", "can't write %.200s: %s", path, strerror(errno));
     unlink(temporary);
     return status;
 }

@@ -23,8 +23,8 @@ void ez_model_text_fini(ez_model_text *text);
 // RESOURCE_EXHAUSTED (CATALOGUE_TOO_LARGE): it is not read then.
 ez_status ez_model_file_read(const char *path, ez_model_text *out, ez_error *error) EZ_MUST_CHECK;
 
-// The copy of what url gave, with its ETag. False where there is none, it is of another URL, or it was damaged: the copy
-// carries a hash of itself.
+// The copy of what url gave, with its ETag. False where there is none, it is of another URL, or it was damaged: the
+// copy carries a hash of itself.
 bool ez_model_copy_read(const char *home, const char *url, ez_model_text *out);
 // Whole or not at all: to a temporary, synced, renamed.
 ez_status ez_model_copy_write(const char *home, const char *url, const ez_model_text *text,

@@ -4,8 +4,8 @@
 // where that differs from what is there, so most changes of bindings (weights, labels) write none.
 //
 // The catalogue is a setting like others: what a transaction sees of it is what counts. It is decoded once and kept
-// until a transaction sees another one, told apart by its checksum: a revision would not do, since one that was given up
-// gives its number to the next.
+// until a transaction sees another one, told apart by its checksum: a revision would not do, since one that was given
+// up gives its number to the next.
 #include "server/domain/routing/models/derive.h"
 
 #include <stdlib.h>
@@ -21,10 +21,10 @@ enum { GROUP_TYPE = 3, GROUP_BASE_URL = 4 };
 enum { BINDING_NAMESPACE = 2, BINDING_MODEL = 3, BINDING_GROUP = 4, BINDING_STATUS = 8, BINDING_UPSTREAM = 9 };
 enum { SETTING_MODEL_CATALOGUE = 14, CATALOGUE_CHECKSUM = 1 };
 
-#define ENTRIES_MAX   8            // catalogue entries a model names
-#define SCRATCH_MAX   (1u << 20)   // of one model
-#define CHECK_EVERY   64           // models between two looks at the clock
-#define NANO_MILLION  1e15         // nano dollars for a million tokens to dollars for one
+#define ENTRIES_MAX  8          // catalogue entries a model names
+#define SCRATCH_MAX  (1u << 20) // of one model
+#define CHECK_EVERY  64         // models between two looks at the clock
+#define NANO_MILLION 1e15       // nano dollars for a million tokens to dollars for one
 
 struct ez_model_deriver {
     ez_catalogue *catalogue;
@@ -256,8 +256,7 @@ static ez_status note_group(affected *list, ez_txn *txn, const ez_txn_change *ch
     ez_index_key key = ez_index_id(change->id);
     int64_t id = 0;
     ez_status status = EZ_OK;
-    for (const ez_entry *entry;
-         status == EZ_OK && (entry = ez_txn_member(txn, EZ_INDEX_BINDING_BY_GROUP, key, id));) {
+    for (const ez_entry *entry; status == EZ_OK && (entry = ez_txn_member(txn, EZ_INDEX_BINDING_BY_GROUP, key, id));) {
         id = ez_entry_id(entry);
         status = note(list, entry, error);
     }

@@ -15,8 +15,8 @@ ez_status ez_model_fetch_create(ez_outbound *outbound, ez_model_fetch **out, ez_
 void ez_model_fetch_destroy(ez_model_fetch *fetch); // once outbound has stopped
 
 // Gets url into out. etag "": whatever it is; else *is_same says that it is still what had that ETag, and out is empty.
-// Errors as ez_outbound_reply's, and UNAVAILABLE (CATALOGUE_REFUSED: its server answered with another status; CANCELLED:
-// ez_model_fetch_cancel).
+// Errors as ez_outbound_reply's, and UNAVAILABLE (CATALOGUE_REFUSED: its server answered with another status;
+// CANCELLED: ez_model_fetch_cancel).
 ez_status ez_model_fetch_get(ez_model_fetch *fetch, const char *url, const char *etag, ez_model_text *out,
                              bool *is_same, ez_error *error) EZ_MUST_CHECK;
 // From another thread: what is waited for is given up, now and from now on.

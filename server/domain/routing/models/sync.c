@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // When a sync runs, and who is told. Calls wait in one list; a sync takes all of them, so that a hundred that ask at
-// once cost one. Those it is done for stand in a second list meanwhile, where the timer finds the ones whose time is up.
+// once cost one. Those it is done for stand in a second list meanwhile, where the timer finds the ones whose time is
+// up.
 //
 // The awkward case is the end. A stop answers every call at once, whatever the thread is at; the thread sees it between
 // two writes, or is woken from waiting for a reply, and what it finds out then nobody is told.
@@ -141,8 +142,8 @@ static void answer_served(ez_model_sync *sync, ez_status status, const ez_model_
     pthread_mutex_unlock(&sync->lock);
     while (served) {
         ez_hold *next = served->next;
-        ez_status told = status == EZ_OK ? fill_reply(sync, served->call, outcome)
-                                         : ez_error_copy(&served->call->error, error);
+        ez_status told =
+            status == EZ_OK ? fill_reply(sync, served->call, outcome) : ez_error_copy(&served->call->error, error);
         served->done(served, told);
         served = next;
     }
@@ -294,9 +295,9 @@ static ez_status start_thread(ez_model_sync *sync, ez_error *error) {
     pthread_sigmask(SIG_BLOCK, &all, &before);
     sync->has_thread = pthread_create(&sync->thread, NULL, work, sync) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return sync->has_thread ? EZ_OK
-                            : ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_THREAD",
-                                           "no thread for syncing models can be started");
+    return sync->has_thread
+               ? EZ_OK
+               : ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_THREAD", "no thread for syncing models can be started");
 }
 
 static ez_status fill(ez_model_sync *sync, const ez_model_sync_options *options, ez_error *error) {

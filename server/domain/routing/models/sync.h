@@ -23,17 +23,18 @@ typedef struct ez_model_sync_options {
     ez_writer *writer;
     ez_model_deriver *deriver;
     ez_outbound *outbound;
-    const char *file;     // EZ_MODELS_FILE, or NULL or ""; copied, as the others
-    const char *url;      // EZ_MODELS_URL, likewise; at most one of the two
-    const char *home;     // EZ_HOME: the copy of what the URL gave
-    uint64_t interval_ms; // 0: at the start and when asked only
-    bool keeps_meta;      // somebody reads models_meta: it is kept also where no catalogue was ever there
+    const char *file;              // EZ_MODELS_FILE, or NULL or ""; copied, as the others
+    const char *url;               // EZ_MODELS_URL, likewise; at most one of the two
+    const char *home;              // EZ_HOME: the copy of what the URL gave
+    uint64_t interval_ms;          // 0: at the start and when asked only
+    bool keeps_meta;               // somebody reads models_meta: it is kept also where no catalogue was ever there
     bool (*is_leader)(void *user); // NULL: it is
     void *leader_user;
 } ez_model_sync_options;
 
 // Starts its thread. INVALID_ARGUMENT: both a file and a URL, or a URL that outbound refuses.
-ez_status ez_model_sync_create(const ez_model_sync_options *options, ez_model_sync **out, ez_error *error) EZ_MUST_CHECK;
+ez_status ez_model_sync_create(const ez_model_sync_options *options, ez_model_sync **out,
+                               ez_error *error) EZ_MUST_CHECK;
 // Answers all calls that wait (UNAVAILABLE, STOPPING) and takes no more. What runs is given up at its next step.
 void ez_model_sync_stop(ez_model_sync *sync);
 // Waits for its thread. Once outbound has stopped and before the writer is destroyed.

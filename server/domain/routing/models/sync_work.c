@@ -14,9 +14,9 @@
 #include "proto/runtime/log.h"
 #include "server/domain/routing/models/catalogue_json.h"
 
-#define WRITE_NS    60000000000ull // for one transaction
-#define URL_MAX     2048
-#define REF_MAX     EZ_MODEL_ETAG_MAX
+#define WRITE_NS 60000000000ull // for one transaction
+#define URL_MAX  2048
+#define REF_MAX  EZ_MODEL_ETAG_MAX
 
 // Where a text came from.
 typedef struct origin {
@@ -173,8 +173,8 @@ static ez_status read_url(ez_model_work *work, bool force, ez_model_text *out, b
     const ez_model_sync_options *options = &work->options;
     ez_model_text copy = {.data = NULL};
     bool is_same = false, has_copy = ez_model_copy_read(options->home, options->url, &copy);
-    ez_status status = ez_model_fetch_get(work->fetch, options->url, has_copy && !force ? copy.etag : "", out,
-                                          &is_same, error);
+    ez_status status =
+        ez_model_fetch_get(work->fetch, options->url, has_copy && !force ? copy.etag : "", out, &is_same, error);
     if (status == EZ_OK && is_same) {
         *out = copy;
         copy.data = NULL;
@@ -202,8 +202,8 @@ static ez_status apply(ez_model_work *work, const ez_model_asker *asker, const e
     return status == EZ_OK ? ez_model_work_derive(work, asker, out, error) : status;
 }
 
-static ez_status take(ez_model_work *work, const ez_model_asker *asker, bool force, ez_model_outcome *out,
-                      origin *from, ez_error *error) {
+static ez_status take(ez_model_work *work, const ez_model_asker *asker, bool force, ez_model_outcome *out, origin *from,
+                      ez_error *error) {
     ez_auto(ez_model_text) text = {.data = NULL};
     ez_auto(ez_arena) arena;
     ez_arena_init(&arena, EZ_CATALOGUE_ARENA);
@@ -240,8 +240,8 @@ ez_status ez_model_work_sync(ez_model_work *work, const ez_model_asker *asker, b
     bool has_origin = status == EZ_OK || take_copy(work, asker, out, &from);
     ez_model_origin shown = {from.source, from.url, from.ref};
     bool is_stopping = atomic_load(&work->is_stopping);
-    ez_status noted = is_stopping ? EZ_OK
-                                  : put_meta(work, asker, has_origin ? &shown : NULL, &failure,
-                                             status == EZ_OK ? error : NULL);
+    ez_status noted = is_stopping
+                          ? EZ_OK
+                          : put_meta(work, asker, has_origin ? &shown : NULL, &failure, status == EZ_OK ? error : NULL);
     return status == EZ_OK ? noted : ez_error_copy(error, &failure);
 }

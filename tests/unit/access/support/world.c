@@ -266,8 +266,10 @@ static bool start_waiting(job *j, bool is_held) {
     if (is_held) {
         j->call->deadline_ns = ez_clock_mono_ns() + UINT64_C(1000000000) * WAIT_S;
         j->hold = (ez_hold){.call = j->call, .done = on_held};
-        j->status = j->run(j->w, j->call, &j->hold, j->request);
-        return j->status == EZ_OK;
+        ez_status status = j->run(j->w, j->call, &j->hold, j->request);
+        if (status != EZ_OK) // else it was kept, and may have been answered already
+            j->status = status;
+        return status == EZ_OK;
     }
     j->query.run = run_query;
     must(ez_store_submit(j->w->store, &j->query, &j->call->error), &j->call->error, "submit");
