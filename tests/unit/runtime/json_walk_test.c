@@ -31,18 +31,42 @@ Test(json_walk, takes_json_and_nothing_else) {
         const char *text;
         bool is_json;
     } cases[] = {
-        {"{}", true},           {" [ ] ", true},      {"{\"a\":[1,{\"b\":null}],\"c\":true}", true},
-        {"-0.5e+10", true},     {"\"\\u00e9\"", true}, {"[1,2,[3,[4]],{}]", true},
-        {"", false},            {"[", false},         {"]", false},
-        {"[1,]", false},        {"[,1]", false},      {"[1 2]", false},
-        {"{\"a\"}", false},     {"{\"a\":}", false},  {"{\"a\":1,}", false},
-        {"{a:1}", false},       {"{\"a\":1]", false}, {"[1}", false},
-        {"01", false},          {"1.", false},        {"-", false},
-        {"1e", false},          {"+1", false},        {".5", false},
-        {"tru", false},         {"truex", false},     {"nul", false},
-        {"\"a", false},         {"\"\\x\"", false},   {"\"\\u12g4\"", false},
-        {"\"\\u12", false},     {"\"a\nb\"", false},  {"\"\\", false},
-        {"[1] 2", false},       {"NaN", false},       {"'a'", false},
+        {"{}", true},
+        {" [ ] ", true},
+        {"{\"a\":[1,{\"b\":null}],\"c\":true}", true},
+        {"-0.5e+10", true},
+        {"\"\\u00e9\"", true},
+        {"[1,2,[3,[4]],{}]", true},
+        {"", false},
+        {"[", false},
+        {"]", false},
+        {"[1,]", false},
+        {"[,1]", false},
+        {"[1 2]", false},
+        {"{\"a\"}", false},
+        {"{\"a\":}", false},
+        {"{\"a\":1,}", false},
+        {"{a:1}", false},
+        {"{\"a\":1]", false},
+        {"[1}", false},
+        {"01", false},
+        {"1.", false},
+        {"-", false},
+        {"1e", false},
+        {"+1", false},
+        {".5", false},
+        {"tru", false},
+        {"truex", false},
+        {"nul", false},
+        {"\"a", false},
+        {"\"\\x\"", false},
+        {"\"\\u12g4\"", false},
+        {"\"\\u12", false},
+        {"\"a\nb\"", false},
+        {"\"\\", false},
+        {"[1] 2", false},
+        {"NaN", false},
+        {"'a'", false},
         {"\xef\xbb\xbf{}", true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -51,7 +75,8 @@ Test(json_walk, takes_json_and_nothing_else) {
 }
 
 Test(json_walk, agrees_with_jansson_on_damaged_texts) {
-    static const char whole[] = "{\"a\":[1,-2.5e3,true,null,\"x\\n\\u00e9\\\\\"],\"b\":{\"c\":{},\"d\":[[],{}]},\"e\":\"\"}";
+    static const char whole[] =
+        "{\"a\":[1,-2.5e3,true,null,\"x\\n\\u00e9\\\\\"],\"b\":{\"c\":{},\"d\":[[],{}]},\"e\":\"\"}";
     static const char bytes[] = "{}[]:,\"\\ntf01-.eE ux";
     char text[sizeof whole];
     uint64_t state = 42;

@@ -190,10 +190,11 @@ Test(derive, another_catalogue_rewrites_what_differs) {
     uint64_t before = head_of(w);
     cr_assert_eq(give_catalogue(sample), 0, "the same again");
     cr_assert_eq(head_of(w), before, "writes nothing");
-    cr_assert_eq(give_catalogue("{\"openai\":{\"models\":{\"o3\":{\"limit\":{\"context\":5}},\"gpt-4o\":{\"attachment\":"
-                                "true,\"tool_call\":true,\"cost\":{\"input\":10},\"limit\":{\"context\":128000,"
-                                "\"output\":16384}}}}}"),
-                 1);
+    cr_assert_eq(
+        give_catalogue("{\"openai\":{\"models\":{\"o3\":{\"limit\":{\"context\":5}},\"gpt-4o\":{\"attachment\":"
+                       "true,\"tool_call\":true,\"cost\":{\"input\":10},\"limit\":{\"context\":128000,"
+                       "\"output\":16384}}}}}"),
+        1);
     cr_assert_eq(head_of(w), before + 2, "the catalogue, and the one model it changes");
     cr_assert_eq(model("default.b")->context_window, 5);
     cr_assert_eq(model("default.a")->context_window, 128000);

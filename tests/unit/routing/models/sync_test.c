@@ -37,8 +37,8 @@ static void must(ez_status got, const ez_error *why) {
 }
 
 static void must_fail(ez_status code, const char *reason, ez_status got, const ez_error *why) {
-    cr_assert(got == code && strcmp(why->reason, reason) == 0, "wanted %s %s, got %s %s: %s", ez_status_name(code), reason,
-              ez_status_name(got), got ? why->reason : "", got ? why->message : "");
+    cr_assert(got == code && strcmp(why->reason, reason) == 0, "wanted %s %s, got %s %s: %s", ez_status_name(code),
+              reason, ez_status_name(got), got ? why->reason : "", got ? why->message : "");
 }
 
 static bool is_leading(void *user) {
@@ -293,8 +293,7 @@ Test(model_sync, a_url_that_leads_inside_is_refused) {
 }
 
 Test(model_sync, the_copy_serves_a_new_store_while_the_url_is_away) {
-    const ez_test_answer answers[] = {{.data = FRESH("ETag: \"one\"\r\n", SMALL)},
-                                      {.data = HEAD("500 Oops", "", "0")}};
+    const ez_test_answer answers[] = {{.data = FRESH("ETag: \"one\"\r\n", SMALL)}, {.data = HEAD("500 Oops", "", "0")}};
     ez_test_receiver *receiver = given_receiver(answers, 2);
     given_sync(NULL, receiver_url(receiver, "/"));
     sync_ok();
@@ -356,7 +355,7 @@ Test(model_sync, calls_that_wait_share_a_sync_or_are_told_that_it_takes_too_long
     }
     ask_for(&all[EZ_MODEL_SYNC_CALLS], 1000);
     must_fail(EZ_RESOURCE_EXHAUSTED, "SYNC_QUEUE_FULL",
-                  ez_model_sync_ask(sync_, &all[EZ_MODEL_SYNC_CALLS].hold, false, &error), &error);
+              ez_model_sync_ask(sync_, &all[EZ_MODEL_SYNC_CALLS].hold, false, &error), &error);
     ez_call_destroy_system(all[EZ_MODEL_SYNC_CALLS].hold.call);
     expect_soon(receiver_count(receiver) > 0);
     expect_answer(&all[0], EZ_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED");
