@@ -12,6 +12,8 @@
 static ez_world w;
 static char folder[EZ_TEST_PATH_MAX], file[EZ_TEST_PATH_MAX + 32], setting[EZ_TEST_PATH_MAX + 64];
 
+static const char *const env[] = {setting, NULL};
+
 #define CATALOGUE(context) "{\"openai\":{\"models\":{\"o3\":{\"tool_call\":true,\"limit\":{\"context\":" context "}}}}}"
 
 static void given_catalogue(const char *text) {
@@ -23,7 +25,7 @@ static void begin(void) {
     snprintf(file, sizeof file, "%s/models.json", folder);
     snprintf(setting, sizeof setting, "EZ_MODELS_FILE=%s", file);
     given_catalogue(CATALOGUE("1000"));
-    given_world(&w, (const char *const[]){setting, NULL});
+    given_world(&w, env);
 }
 
 static void end(void) {
