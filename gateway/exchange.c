@@ -298,7 +298,7 @@ static ez_status read_reply(exchange *x, const void *frame, size_t len, ez_http_
         return ez_error_set(error, EZ_INTERNAL, "REPLY_INVALID",
                             "the core's reply can't be read; are core and gateway of one version?");
     if (header->code != EZ__V1__CODE__CODE_OK) {
-        ez_transcode_reply_error(header, error);
+        ez_transcode_reply_error(&x->call, header, error);
         *retry_ms = header->retry_after_ms;
         return error->code;
     }

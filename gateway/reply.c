@@ -103,13 +103,22 @@ ez_status ez_transcode_reply(const ez_transcoded *call, const ez_http_request *i
     return EZ_OK;
 }
 
-void ez_transcode_reply_error(const Ez__V1__ReplyHeader *header, ez_error *error) {
-    (void)ez_error_set(error, (ez_status)header->code, header->reason, "%s", header->message);
+// The path as whoever wrote the body knows it.
+static const char *within_body(const ez_transcoded *call, const char *path) {
+    const ez_field_rule *body = call->route ? call->route->body : NULL;
+    size_t len = body ? strlen(body->name) : 0;
+    return len > 0 && strncmp(path, body->name, len) == 0 && path[len] == '.' ? path + len + 1 : path;
+}
+
+void ez_transcode_reply_error(const ez_transcoded *call, const Ez__V1__ReplyHeader *header, ez_error *error) {
+    // The message of a violation begins with its path.
+    const char *message = header->n_violations > 0 ? within_body(call, header->message) : header->message;
+    (void)ez_error_set(error, (ez_status)header->code, header->reason, "%s", message);
     error->violation_count = 0;
     for (size_t i = 0; i < header->n_violations && i < EZ_ERROR_VIOLATIONS_MAX; i++) {
         ez_violation *to = &error->violations[error->violation_count++];
         const Ez__V1__FieldViolation *from = header->violations[i];
-        (void)strncpy(to->field, from->field, sizeof to->field - 1);
+        (void)strncpy(to->field, within_body(call, from->field), sizeof to->field - 1);
         to->field[sizeof to->field - 1] = '\0';
         (void)strncpy(to->description, from->description, sizeof to->description - 1);
         to->description[sizeof to->description - 1] = '\0';

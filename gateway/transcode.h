@@ -39,5 +39,6 @@ ez_status ez_transcode_reply(const ez_transcoded *call, const ez_http_request *i
                              ez_slice message, ez_arena *arena, ez_buf *body, ez_http_response *out,
                              ez_error *error) EZ_MUST_CHECK;
 
-// The error that a reply header with another code carries.
-void ez_transcode_reply_error(const Ez__V1__ReplyHeader *header, ez_error *error);
+// The error that a reply header with another code carries. Where the body is a field of the request, fields within it
+// are named as the body has them: "name", not "key.name".
+void ez_transcode_reply_error(const ez_transcoded *call, const Ez__V1__ReplyHeader *header, ez_error *error);

@@ -96,6 +96,7 @@ static ez_status open_state(ez_core *core, const ez_settings *settings, ez_error
     status = status != EZ_OK ? status : ez_feed_load(core->feed, core->store, error);
     status = status != EZ_OK ? status : ez_directory_create(core->head.epoch, core->sealer, &core->directory, error);
     status = status != EZ_OK ? status : ez_directory_load(core->directory, core->store, error);
+    status = status != EZ_OK ? status : ez_model_deriver_create(&core->deriver, error);
     if (status != EZ_OK) {
         return status;
     }
@@ -110,6 +111,8 @@ static ez_status open_state(ez_core *core, const ez_settings *settings, ez_error
                                 .head = &core->head,
                                 .queue = (size_t)ez_settings_int(settings, "EZ_WRITE_QUEUE"),
                                 .idempotency_ns = DAY_NS,
+                                .derive = ez_model_derive,
+                                .derive_user = core->deriver,
                                 .feed_keep = keep};
     if (core->lease != NULL) {
         writer.holder = ez_lease_holder(core->lease);
@@ -230,6 +233,7 @@ void ez_core_close(ez_core *core) {
     ez_access_destroy(core->access);
     ez_realtime_destroy(core->realtime);
     ez_counters_destroy(core->counters);
+    ez_model_deriver_destroy(core->deriver);
     ez_directory_destroy(core->directory);
     ez_feed_destroy(core->feed);
     ez_publish_close(core->config);

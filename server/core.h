@@ -6,6 +6,7 @@
 
 #include "proto/runtime/settings.h"
 #include "server/domain/access/access.h"
+#include "server/domain/routing/models/derive.h"
 #include "server/home.h"
 #include "server/jobs/lease.h"
 #include "server/state/directory/writer.h"
@@ -21,6 +22,7 @@ typedef struct ez_core {
     ez_publish *config; // NULL without sockets
     ez_feed *feed;
     ez_directory *directory;
+    ez_model_deriver *deriver; // what the writer derives models with
     ez_writer *writer;
     ez_counters *counters;
     ez_realtime *realtime;

@@ -27,6 +27,7 @@
 #include "server/domain/logs/delivery.h"
 #include "server/domain/logs/error_webhook.h"
 #include "server/domain/logs/logs.h"
+#include "server/domain/routing/models/models.h"
 #include "server/domain/routing/routing.h"
 #include "server/domain/usage/usage.h"
 #include "server/jobs/bans.h"
@@ -46,6 +47,8 @@ typedef struct server {
     ez_core core;
     ez_publish *events;
     ez_routing *routing;
+    ez_model_sync *model_sync;
+    ez_models *models;
     ez_audit *audit;
     ez_outbound *outbound;
     ez_deliverer *deliverer;
@@ -216,6 +219,21 @@ static ez_status open_servers(server *s, const ez_settings *settings, ez_error *
     return ez_servers_create(&servers, &s->servers, error);
 }
 
+static ez_status open_models(server *s, const ez_settings *settings, ez_error *error) {
+    ez_model_sync_options sync = {.directory = s->core.directory,
+                                  .holder = ez_lease_holder(s->core.lease),
+                                  .writer = s->core.writer,
+                                  .deriver = s->core.deriver,
+                                  .outbound = s->outbound,
+                                  .file = ez_settings_text(settings, "EZ_MODELS_FILE"),
+                                  .url = ez_settings_text(settings, "EZ_MODELS_URL"),
+                                  .home = ez_settings_text(settings, "EZ_HOME"),
+                                  .interval_ms = (uint64_t)ez_settings_int(settings, "EZ_MODELS_INTERVAL") * 1000};
+    ez_status status = ez_model_sync_create(&sync, &s->model_sync, error);
+    ez_models_options models = {.directory = s->core.directory, .sync = s->model_sync};
+    return status != EZ_OK ? status : ez_models_create(&models, &s->models, error);
+}
+
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
     ez_routing_options routing = {.directory = s->core.directory, .counters = s->core.counters};
     ez_audit_options audit = {.feed = s->core.feed};
@@ -230,6 +248,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     ez_import_options import = {.access = s->core.access, .routing = s->routing, .counters = s->core.counters};
     status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
     status = status != EZ_OK ? status : open_logs(s, settings, error);
+    status = status != EZ_OK ? status : open_models(s, settings, error);
     status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
     status = status != EZ_OK ? status : open_usage(s, settings, error);
     status = status != EZ_OK ? status : open_servers(s, settings, error);
@@ -264,6 +283,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                           .peer_hash = s->peer_hash,
                           .selves = {[EZ_SLOT_ACCESS] = s->core.access,
                                      [EZ_SLOT_ROUTING] = s->routing,
+                                     [EZ_SLOT_MODELS] = s->models,
                                      [EZ_SLOT_AUDIT] = s->audit,
                                      [EZ_SLOT_LOGS] = s->logs,
                                      [EZ_SLOT_FLEET] = s->fleet,
@@ -295,6 +315,10 @@ static void tick_logs(void *user) {
     ez_logs_tick(user);
 }
 
+static void tick_models(void *user) {
+    ez_model_sync_tick(user);
+}
+
 static void tick_deliveries(void *user) {
     ez_delivery_tick(user, ez_clock_mono_ms());
 }
@@ -318,6 +342,7 @@ static ez_status open_timer(server *s, ez_error *error) {
         {"writer", 1000, tick_writer, s->core.writer},
         {"counts", 50, tick_logs, s->logs},
         {"deliveries", 250, tick_deliveries, s->deliverer},
+        {"models", 250, tick_models, s->model_sync},
         {"bans", 1000, tick_bans, s->bans},
         {"live numbers", 1000, tick_usage, s->usage},
     };
@@ -356,6 +381,7 @@ static void close_server(server *s, int exit_status) {
     if (s->servers != NULL) {
         ez_servers_stop(s->servers);
     }
+    ez_model_sync_stop(s->model_sync);
     if (s->fleet != NULL) {
         ez_fleet_stop(s->fleet);
     }
@@ -367,6 +393,7 @@ static void close_server(server *s, int exit_status) {
     ez_appender_stop(s->logs_appender);
     stop_webhooks(s);
     ez_servers_destroy(s->servers);
+    ez_model_sync_join(s->model_sync);
     ez_core_stop(&s->core);
     ez_exit_guard(CLOSE_MS, exit_status);
     ez_rpc_close(s->rpc);
@@ -380,8 +407,10 @@ static void close_server(server *s, int exit_status) {
     ez_logs_destroy(s->logs);
     ez_error_webhook_destroy(s->error_webhook);
     ez_deliverer_destroy(s->deliverer);
+    ez_model_sync_destroy(s->model_sync);
     ez_outbound_destroy(s->outbound);
     ez_audit_destroy(s->audit);
+    ez_models_destroy(s->models);
     ez_routing_destroy(s->routing);
     ez_publish_close(s->events);
     ez_wipe(s->peer_token, sizeof s->peer_token);

@@ -56,8 +56,15 @@ const ez_setting ez_server_settings[] = {
      "Request logs that are kept, the newest; the feature log_max_records overrides it. 0: as many as there are.", "N"},
     {"EZ_LOG_SAMPLE_PER_SECOND", EZ_SETTING_INT, "0", 0, 1000,
      "Request logs that are published on the events socket each second, at most, without bodies. 0: none.", "N"},
+    {"EZ_MODELS_FILE", EZ_SETTING_TEXT, NULL, 0, 0,
+     "A catalogue of models, in the form of models.dev's api.json: what models can do is read from it.", "FILE"},
+    {"EZ_MODELS_URL", EZ_SETTING_TEXT, NULL, 0, 0,
+     "The same from a URL: https, or what EZ_OUTBOUND_ALLOW lets through. Instead of EZ_MODELS_FILE.", "URL"},
+    {"EZ_MODELS_INTERVAL", EZ_SETTING_INT, "21600", 0, 2592000,
+     "Seconds between two looks at the catalogue. 0: at the start and when asked only.", "N"},
     {"EZ_OUTBOUND_ALLOW", EZ_SETTING_TEXT, NULL, 0, 0,
-     "What webhooks may reach beside https on the Internet: hosts, host:port, addresses or ranges with commas in "
+     "What webhooks and EZ_MODELS_URL may reach beside https on the Internet: hosts, host:port, addresses or ranges "
+     "with commas in "
      "between; they may be http and private.",
      "LIST"},
     {"EZ_CA_FILE", EZ_SETTING_TEXT, NULL, 0, 0, "Certificates (PEM) that calls out trust instead of the system's.",

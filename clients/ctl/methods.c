@@ -23,7 +23,7 @@ static const char *route_text(const ez_method *method, char *out, size_t size) {
 
 static void fill(const ez_method *method, ez_arena *arena, const char *row[COLUMNS]) {
     static const char *const scopes[] = {"", "public", "admin", "master", "data-plane", "peer"};
-    static const char *const effects[] = {"", "read", "query", "change", "session", "append"};
+    static const char *const effects[] = {"", "read", "query", "change", "session", "append", "held"};
     char noun[EZ_CTL_WORD_MAX], verb[EZ_CTL_WORD_MAX], text[256];
     ez_ctl_kebab(method->service, noun);
     ez_ctl_kebab(method->rpc, verb);

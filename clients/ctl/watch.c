@@ -133,14 +133,15 @@ static void close_signals(int signals) {
     (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-// Lines have a title on a terminal.
+// Lines have a title, as every table has.
 static int print_title(const watch *w) {
-    ez_auto(ez_buf) title;
-    ez_buf_init(&title, NOTES_MAX);
-    if (!w->topic || !w->topic->title || !w->form.is_screen)
+    ez_auto(ez_buf) line;
+    ez_buf_init(&line, NOTES_MAX);
+    const char *title = w->topic ? w->topic->title : EZ_CTL_WATCH_CONFIG_TITLE;
+    if (!title || w->form.is_json)
         return EZ_CTL_EXIT_OK;
-    (void)ez_buf_printf(&title, "%s\n", w->topic->title);
-    return ez_ctl_print(&title);
+    (void)ez_buf_printf(&line, "%s\n", title);
+    return ez_ctl_print(&line);
 }
 
 int ez_ctl_watch(const ez_ctl_arguments *arguments, const ez_settings *settings) {

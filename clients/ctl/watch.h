@@ -26,6 +26,9 @@ typedef struct ez_ctl_followed {
     bool has_begun;
 } ez_ctl_followed;
 
+// The title of config's lines.
+#define EZ_CTL_WATCH_CONFIG_TITLE "REVISION  KIND            ID        OP"
+
 typedef struct ez_ctl_watch_form {
     bool is_json;
     bool is_screen; // a report takes the place of the one before

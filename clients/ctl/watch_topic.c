@@ -95,7 +95,7 @@ static const ez_ctl_watch_topic topics[] = {
      "TIME                      STATUS        MS  MASTER     KEY  MODEL                     TOKENS_IN  TOKENS_OUT  "
      "ERROR",
      put_logs, "records"},
-    {"alerts", "alerts", NULL, NULL, put_alert, NULL},
+    {"alerts", "alerts", NULL, "TIME                      EVENT", put_alert, NULL},
     {"data-planes", "dataplanes", &ez__v1__data_plane_event__descriptor,
      "TIME                          ID  EVENT      APPLIED     LAG  REJECTED", put_data_plane, NULL},
 };

@@ -47,5 +47,16 @@ ez_status ez_call_reply_bytes(ez_call *call, const void *data, size_t len) EZ_MU
 // Fills the call's error and returns code.
 ez_status ez_call_fail(ez_call *call, ez_status code, const char *reason, const char *format, ...) EZ_PRINTF(4, 5);
 
-// A handler as the dispatch table knows it. scene: the ez_txn of a CHANGE, the ez_reader of a QUERY, NULL otherwise.
+// A call whose work is done elsewhere. Its handler (effect HELD) keeps the hold and returns EZ_OK; whoever did the work
+// fills the call's reply or error and calls done, exactly once, from any thread. A handler that returns an error has
+// not kept it. The call and its request live until done; they belong to whoever has the hold.
+typedef struct ez_hold ez_hold;
+struct ez_hold {
+    ez_call *call;
+    void (*done)(ez_hold *hold, ez_status status);
+    ez_hold *next; // the keeper's
+};
+
+// A handler as the dispatch table knows it. scene: the ez_txn of a CHANGE, the ez_reader of a QUERY, the ez_append of
+// an APPEND, the ez_hold of a HELD; NULL otherwise.
 typedef ez_status ez_handler(void *self, ez_call *call, void *scene, ProtobufCMessage *request);

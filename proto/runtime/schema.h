@@ -22,7 +22,8 @@ typedef enum ez_effect {
     EZ_EFFECT_QUERY = 2,
     EZ_EFFECT_CHANGE = 3,
     EZ_EFFECT_SESSION = 4,
-    EZ_EFFECT_APPEND = 5
+    EZ_EFFECT_APPEND = 5,
+    EZ_EFFECT_HELD = 6
 } ez_effect;
 
 enum {

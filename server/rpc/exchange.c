@@ -277,6 +277,10 @@ static void on_appended(ez_append *append) {
     answer(owner_of(append, append), append->status);
 }
 
+static void on_held(ez_hold *hold, ez_status status) {
+    answer(owner_of(hold, hold), status);
+}
+
 static void run(ez_exchange *exchange) {
     ez_rpc *rpc = exchange->rpc;
     ez_call *call = &exchange->call;
@@ -306,6 +310,10 @@ static void run(ez_exchange *exchange) {
                                        .done = on_appended};
         status = ez_appender_submit(rpc->options.appenders[ez_handler_slots[method->index]], &exchange->append,
                                     &call->error);
+        break;
+    case EZ_EFFECT_HELD:
+        exchange->hold = (ez_hold){.call = call, .done = on_held};
+        status = ez_handlers[method->index](self, call, &exchange->hold, exchange->request);
         break;
     default:
         status = ez_handlers[method->index](self, call, NULL, exchange->request);

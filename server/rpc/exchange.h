@@ -31,6 +31,7 @@ typedef struct ez_exchange {
     ez_write write;
     ez_append append;
     ez_query query;
+    ez_hold hold;
     ez_waiter waiter;
     bool has_waited;
     ez_revision revision;

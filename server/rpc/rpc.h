@@ -4,7 +4,8 @@
 // credential, message), runs them where their effect says, and answers.
 //
 // Threads: nng's task threads run READ and SESSION calls to the end; QUERY, CHANGE and APPEND calls are handed to the
-// store's, the writer's and an appender's threads, which hand them back. Nothing here blocks.
+// store's, the writer's and an appender's threads, which hand them back; a HELD call is handed on by its handler.
+// Nothing here blocks.
 #pragma once
 
 #include "ez/handlers.h"

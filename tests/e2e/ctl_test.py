@@ -186,6 +186,7 @@ class CtlTest(unittest.TestCase):
         self.addCleanup(lines.kill)
         objects = ezplane.Process("ezctl", ["watch", "config", "-o", "json", "-q"], env=env, log=log + ".json")
         self.addCleanup(objects.kill)
+        lines.wait_for_line("REVISION  KIND            ID        OP")
         ezplane.wait_until(lambda: "following from revision" in lines.log_text(), "the first heartbeat")
         master = self.given_master()
         lines.wait_for_line(f"{master['revision']:<8}  master          {master['id']:<8}  put")
@@ -217,6 +218,7 @@ class CtlTest(unittest.TestCase):
                 done = self.plane.run("ez-dpsim", "--planes", "1", "--seconds", "1", "--json")
                 self.assertEqual(done.returncode, 0, done.stderr)
 
+        lines.wait_for_line("TIME")
         sees_one(lines)
         sees_one(objects)
         line = lines.wait_for_line("20").split()

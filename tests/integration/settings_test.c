@@ -82,6 +82,8 @@ Test(settings, what_is_no_feature_is_refused) {
     expect_refused(&w.admin, EZ_INVALID_ARGUMENT, "FIELD_INVALID", "Settings/UpdateFeatures",
                    "{'features':{'log_retention_days':-1}}");
     expect_refused(&w.admin, EZ_INVALID_ARGUMENT, "FIELD_INVALID", "Settings/UpdateFeatures",
+                   "{'features':{'flags':{'log_retention_days':5}}}");
+    expect_refused(&w.admin, EZ_INVALID_ARGUMENT, "FIELD_INVALID", "Settings/UpdateFeatures",
                    "{'features':{},'update_mask':['nothing']}");
     // A binary client writes the JSON itself, and may write none.
     Ez__V1__Features__FlagsEntry flag = EZ__V1__FEATURES__FLAGS_ENTRY__INIT, *flags[] = {&flag};

@@ -76,7 +76,7 @@ static void check_rpc(gen_schema *schema, const gen_rpc *rpc, bool graph_ok) {
     if (rpc->rule->scope == EZ__OPTIONS__SCOPE__PEER && *rpc->rule->http)
         gen_refuse(schema, rpc->place, rpc->full, "servers alone call it: it has no route in http");
     if (!rpc->rule->effect)
-        gen_refuse(schema, rpc->place, rpc->full, "it has no effect; say READ, QUERY, CHANGE, SESSION or APPEND");
+        gen_refuse(schema, rpc->place, rpc->full, "it has no effect; say READ, QUERY, CHANGE, SESSION, APPEND or HELD");
     if (rpc->rule->http_status && (rpc->rule->http_status < 200 || rpc->rule->http_status > 299))
         gen_refuse(schema, rpc->place, rpc->full, "http_status %u is not one of success (200 to 299)",
                    rpc->rule->http_status);

@@ -78,16 +78,18 @@ static void put_bytes(const gen_field *field, gen_text *out) {
     gen_text_puts(out, "\"");
 }
 
-// The required fields and those with an example of their own; where none is required, the first one.
+// The required fields and those with an example of their own; where there are none, the first one. A change of what is
+// there shows one field.
 static void put_message(const gen_message *message, gen_view view, const gen_route *route, gen_text *out) {
-    bool any = false, some_required = false;
+    bool any = false, some_chosen = false;
     for (unsigned i = 0; i < message->field_count; i++)
-        some_required |= view != GEN_VIEW_PATCH && message->fields[i].rule->required &&
-                         !(route && gen_route_has_param(route, &message->fields[i]));
+        some_chosen |=
+            view != GEN_VIEW_PATCH && (message->fields[i].rule->required || *message->fields[i].rule->example) &&
+            gen_view_has(&message->fields[i], view) && !(route && gen_route_has_param(route, &message->fields[i]));
     gen_text_puts(out, "{");
     for (unsigned i = 0; i < message->field_count; i++) {
         const gen_field *field = &message->fields[i];
-        bool wanted = some_required ? field->rule->required || *field->rule->example : !any;
+        bool wanted = some_chosen ? field->rule->required || *field->rule->example : !any;
         if (!wanted || !gen_view_has(field, view) || (route && gen_route_has_param(route, field)))
             continue;
         gen_text_printf(out, "%s\"%s\": ", any ? ", " : "", field->name);
@@ -112,7 +114,7 @@ static void put_single(const gen_field *field, gen_view view, gen_text *out) {
         gen_json_quote(out, enum_value(field));
         break;
     case GEN_TIMESTAMP:
-        gen_text_puts(out, "\"2030-01-01T00:00:00Z\"");
+        gen_json_quote(out, *field->rule->example ? field->rule->example : "2030-01-01T00:00:00Z");
         break;
     case GEN_MESSAGE:
         put_message(field->message, gen_view_within(field, view), NULL, out);

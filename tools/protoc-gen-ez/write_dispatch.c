@@ -17,6 +17,8 @@ static const char *scene_type(const gen_rpc *rpc) {
         return "struct ez_reader";
     case EZ__OPTIONS__EFFECT__APPEND:
         return "struct ez_append";
+    case EZ__OPTIONS__EFFECT__HELD:
+        return "struct ez_hold";
     default:
         return NULL;
     }
@@ -33,6 +35,8 @@ static const char *scene_name(const gen_rpc *rpc) {
         return "txn";
     case EZ__OPTIONS__EFFECT__QUERY:
         return "reader";
+    case EZ__OPTIONS__EFFECT__HELD:
+        return "hold";
     default:
         return "append";
     }
@@ -65,13 +69,15 @@ void gen_write_handlers_h(const gen_schema *schema, gen_text *out) {
                        "edited.\n//\n// A handler runs on the thread its effect names "
                        "(proto/ez/options/options.proto): READ and SESSION on the one\n// that received the "
                        "call and never block, QUERY on a reader thread of the store, CHANGE on its writer, within "
-                       "the\n// transaction, APPEND on an appender's. It fills "
+                       "the\n// transaction, APPEND on an appender's. HELD is as SESSION, but EZ_OK means that it kept "
+                       "the hold and answers "
+                       "later. It fills "
                        "the call's reply and returns EZ_OK, or fills its error and returns its code. The request\n// "
                        "was checked and may be "
                        "changed; it lives as long as the call.\n#pragma once\n\n#include \"proto/runtime/call.h\"\n\n");
     for (unsigned i = 0; i < schema->header_count; i++)
         gen_text_printf(out, "#include \"%s\"\n", schema->headers[i]);
-    gen_text_puts(out, "\nstruct ez_txn;\nstruct ez_reader;\nstruct ez_append;\n");
+    gen_text_puts(out, "\nstruct ez_txn;\nstruct ez_reader;\nstruct ez_append;\nstruct ez_hold;\n");
     for (unsigned i = 0; i < schema->service_count; i++)
         if (is_first_of_self(schema, i))
             gen_text_printf(out, "struct %s;\n", schema->services[i]->self);

@@ -14,8 +14,13 @@ enum { MARK_UNWRITTEN = 100, MARK_WRITTEN = 101 };
 
 static const char *const scopes[] = {
     "0", "EZ_SCOPE_PUBLIC", "EZ_SCOPE_ADMIN", "EZ_SCOPE_MASTER", "EZ_SCOPE_DATA_PLANE", "EZ_SCOPE_PEER"};
-static const char *const effects[] = {
-    "0", "EZ_EFFECT_READ", "EZ_EFFECT_QUERY", "EZ_EFFECT_CHANGE", "EZ_EFFECT_SESSION", "EZ_EFFECT_APPEND"};
+static const char *const effects[] = {"0",
+                                      "EZ_EFFECT_READ",
+                                      "EZ_EFFECT_QUERY",
+                                      "EZ_EFFECT_CHANGE",
+                                      "EZ_EFFECT_SESSION",
+                                      "EZ_EFFECT_APPEND",
+                                      "EZ_EFFECT_HELD"};
 
 static void put_string(gen_text *out, const char *text) {
     gen_text_c_string(out, text, strlen(text));

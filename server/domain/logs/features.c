@@ -76,6 +76,11 @@ static bool is_own_flag_wrong(const flag *given) {
            strcmp(given->value, "false") != 0;
 }
 
+// A flag that is called as a field of the features would look like it and do nothing. One that is there already may go.
+static bool is_a_field(const flag *given) {
+    return !is_removal(given) && ez_field_rule_find(ez_message_rule_find(&ez__v1__features__descriptor), given->key);
+}
+
 // What there was, without what is named anew; then what was given.
 static ez_status merge_flags(ez_arena *arena, Ez__V1__Features *features, const Ez__V1__Features *patch,
                              ez_error *error) {
@@ -89,6 +94,9 @@ static ez_status merge_flags(ez_arena *arena, Ez__V1__Features *features, const 
     for (size_t i = 0; i < patch->n_flags; i++) {
         if (is_own_flag_wrong(patch->flags[i]))
             return ez_error_violation(error, "features.flags", FLAG_BODIES " must be true or false");
+        if (is_a_field(patch->flags[i]))
+            return ez_error_violation(error, "features.flags", "%.64s is no flag: set it beside flags, not among them",
+                                      patch->flags[i]->key);
         if (!is_removal(patch->flags[i]))
             merged[count++] = patch->flags[i];
     }

@@ -11,6 +11,7 @@
 #include "server/domain/logs/sample.h"
 #include "server/state/directory/edit.h"
 #include "server/state/directory/page_token.h"
+#include "server/state/directory/setting.h"
 #include "server/state/directory/stamp.h"
 
 #define NS_PER_S       INT64_C(1000000000)
@@ -36,19 +37,11 @@ struct ez_logs {
     ez_sample sample;       // likewise
 };
 
-// ---- setting.c: one resource for each of a few names
+// ---- Names of settings
 
 #define SETTING_FEATURES      "features"
 #define SETTING_ERROR_WEBHOOK "error_webhook"
 #define SETTING_LOG_PURGE     "log_purge"
-
-// The setting in arena; a new, empty one with id 0 where it was never changed.
-ez_status ez_setting_read(const ez_directory *directory, const char *name, ez_arena *arena, Ez__V1__Setting **out,
-                          ez_error *error) EZ_MUST_CHECK;
-// The same for changing: compares an If-Match.
-ez_status ez_setting_load(ez_txn *txn, const char *name, Ez__V1__Setting **out, ez_error *error) EZ_MUST_CHECK;
-// Puts it, unless nothing changed.
-ez_status ez_setting_put(ez_txn *txn, Ez__V1__Setting *setting, ez_error *error) EZ_MUST_CHECK;
 
 // ---- features.c
 

@@ -8,19 +8,25 @@
 #include <string.h>
 
 static const ez_provider_type types[] = {
-    {.word = "openai"},
+    {.word = "openai", .has_tool_choice = true, .catalogues = {"openai"}},
     {.word = "compatible", .needs_base_url = true},
-    {.word = "anthropic"},
-    {.word = "claude"},
-    {.word = "claude-code"},
-    {.word = "codex"},
-    {.word = "gemini-cli"},
-    {.word = "antigravity"},
-    {.word = "gemini"},
-    {.word = "google"},
-    {.word = "aistudio"},
-    {.word = "vertex", .is_vertex = true},
-    {.word = "vertex-express", .is_vertex = true},
+    {.word = "anthropic", .has_tool_choice = true, .catalogues = {"anthropic"}},
+    {.word = "claude", .has_tool_choice = true, .catalogues = {"anthropic"}},
+    {.word = "claude-code", .has_tool_choice = true, .catalogues = {"anthropic"}},
+    {.word = "codex", .has_tool_choice = true, .catalogues = {"openai"}},
+    {.word = "gemini-cli", .has_tool_choice = true, .catalogues = {"google"}},
+    {.word = "antigravity", .has_tool_choice = true, .catalogues = {"google", "anthropic", "openai"}},
+    {.word = "gemini", .has_tool_choice = true, .catalogues = {"google"}},
+    {.word = "google", .has_tool_choice = true, .catalogues = {"google"}},
+    {.word = "aistudio", .has_tool_choice = true, .catalogues = {"google"}},
+    {.word = "vertex",
+     .is_vertex = true,
+     .has_tool_choice = true,
+     .catalogues = {"google-vertex", "google-vertex-anthropic", "google", "anthropic"}},
+    {.word = "vertex-express",
+     .is_vertex = true,
+     .has_tool_choice = true,
+     .catalogues = {"google-vertex", "google-vertex-anthropic", "google", "anthropic"}},
 };
 
 static const char *const openai_models[] = {

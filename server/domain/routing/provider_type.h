@@ -5,10 +5,15 @@
 
 #include <stdbool.h>
 
+#define EZ_PROVIDER_CATALOGUES 4
+
 typedef struct ez_provider_type {
     const char *word;
-    bool needs_base_url; // nothing is known of where it is
-    bool is_vertex;      // google_location defaults to "global"
+    bool needs_base_url;  // nothing is known of where it is
+    bool is_vertex;       // google_location defaults to "global"
+    bool has_tool_choice; // its protocol lets a request say which tool is to be used
+    // Under which names models.dev has its models, the first that knows one counts; none: see models/catalogue.h.
+    const char *catalogues[EZ_PROVIDER_CATALOGUES];
 } ez_provider_type;
 
 // NULL: not a type of ours.

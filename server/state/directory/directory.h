@@ -42,6 +42,7 @@ typedef enum ez_index {
     EZ_INDEX_DATA_PLANE_NAME,      // unique, text
     EZ_INDEX_DATA_PLANE_TOKEN,     // unique, 32 bytes
     EZ_INDEX_SETTING_NAME,         // unique, text
+    EZ_INDEX_MODEL_NAME,           // unique, text: namespace.public_model
     EZ_INDEX_COUNT,
 } ez_index;
 

@@ -101,7 +101,7 @@ static ez_status make_audit(group_pass *run, ez_group_item *item, const ez_txn *
     return EZ_OK;
 }
 
-static ez_status call_handler(ez_group_item *item, ez_txn *txn) {
+static ez_status call_handler(const ez_writer_options *options, ez_group_item *item, ez_txn *txn) {
     ez_write *write = item->write;
     ez_call *call = write->call;
     ez_error_clear(&call->error);
@@ -109,6 +109,8 @@ static ez_status call_handler(ez_group_item *item, ez_txn *txn) {
     ez_status status = write->run(write->self, call, txn, write->request);
     if (status == EZ_OK)
         status = ez_txn_check_match(txn, &call->error);
+    if (status == EZ_OK && options->derive && ez_txn_change_count(txn) > 0)
+        status = options->derive(options->derive_user, txn, &call->error);
     if (status != EZ_OK && call->error.code != status)
         ez_call_fail(call, status, "UNKNOWN", "the call failed without saying why");
     return status;
@@ -124,7 +126,7 @@ static ez_status transact(group_pass *run, ez_group_item *item) {
                   .epoch = run->writer->head.epoch,
                   .n = run->n + 1,
                   .now_ns = ez_clock_wall_ns()};
-    ez_status status = call_handler(item, &txn);
+    ez_status status = call_handler(&run->writer->options, item, &txn);
     bool has_changed = status == EZ_OK && !call->header.validate_only && ez_overlay_count(overlay) > txn.begin;
     if (has_changed)
         status = make_audit(run, item, &txn);

@@ -29,6 +29,7 @@ static const ez_index_spec specs[EZ_INDEX_COUNT] = {
     [EZ_INDEX_ADMIN_TOKEN_TOKEN] = {EZ__V1__KIND__KIND_ADMIN_TOKEN, true, .field_a = 6, .reason = "TOKEN_TAKEN"},
     [EZ_INDEX_DATA_PLANE_NAME] = {EZ__V1__KIND__KIND_DATA_PLANE, true, .field_a = 2, .reason = "NAME_TAKEN"},
     [EZ_INDEX_SETTING_NAME] = {EZ__V1__KIND__KIND_SETTING, true, .field_a = 5, .reason = "NAME_TAKEN"},
+    [EZ_INDEX_MODEL_NAME] = {EZ__V1__KIND__KIND_MODEL, true, .field_a = 2, .reason = "NAME_TAKEN"},
     [EZ_INDEX_DATA_PLANE_TOKEN] = {EZ__V1__KIND__KIND_DATA_PLANE, true, .field_a = 9, .reason = "TOKEN_TAKEN"},
 };
 

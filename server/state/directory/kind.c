@@ -8,6 +8,7 @@
 #include "ez/v1/data_plane.pb-c.h"
 #include "ez/v1/key.pb-c.h"
 #include "ez/v1/master.pb-c.h"
+#include "ez/v1/model.pb-c.h"
 #include "ez/v1/namespace.pb-c.h"
 #include "ez/v1/provider_group.pb-c.h"
 #include "ez/v1/setting.pb-c.h"
@@ -41,6 +42,8 @@ static const ez_kind kinds[EZ_KIND_COUNT] = {
                                        .uniques = {EZ_INDEX_DATA_PLANE_NAME, EZ_INDEX_DATA_PLANE_TOKEN}},
     [EZ__V1__KIND__KIND_SETTING] = {MESSAGE(Ez__V1__Setting, ez__v1__setting), .word = "setting", .unique_count = 1,
                                     .uniques = {EZ_INDEX_SETTING_NAME}},
+    [EZ__V1__KIND__KIND_MODEL] = {MESSAGE(Ez__V1__Model, ez__v1__model), .word = "model", .unique_count = 1,
+                                  .uniques = {EZ_INDEX_MODEL_NAME}},
 };
 
 const ez_kind *ez_kind_find(int kind) {

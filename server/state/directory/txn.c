@@ -271,6 +271,20 @@ ez_status ez_txn_delete(ez_txn *txn, int kind, int64_t id, ez_error *error) {
     return status;
 }
 
+// ---- What was changed
+
+size_t ez_txn_change_count(const ez_txn *txn) {
+    return ez_overlay_count(txn->overlay) - txn->begin;
+}
+
+ez_txn_change ez_txn_change_at(const ez_txn *txn, size_t at) {
+    const ez_overlay_record *record = ez_overlay_at(txn->overlay, txn->begin + at);
+    return (ez_txn_change){.kind = record->kind,
+                           .id = record->id,
+                           .before = record->previous ? record->previous->entry : record->base,
+                           .after = record->entry};
+}
+
 // ---- Marks, subject
 
 size_t ez_txn_mark(const ez_txn *txn) {

@@ -46,6 +46,16 @@ ez_status ez_txn_unseal(ez_txn *txn, const ez_entry *entry, Ez__V1__ApiKeySecret
 // NOT_FOUND where it is not there.
 ez_status ez_txn_delete(ez_txn *txn, int kind, int64_t id, ez_error *error) EZ_MUST_CHECK;
 
+// What it has changed so far, in order; for what is derived from it.
+typedef struct ez_txn_change {
+    int kind;
+    int64_t id;
+    const ez_entry *before; // what this change found; NULL: it made the resource
+    const ez_entry *after;  // NULL: it deleted it
+} ez_txn_change;
+size_t ez_txn_change_count(const ez_txn *txn);
+ez_txn_change ez_txn_change_at(const ez_txn *txn, size_t at);
+
 // For batches: what was written since the mark is undone, ids included.
 size_t ez_txn_mark(const ez_txn *txn);
 void ez_txn_rollback(ez_txn *txn, size_t mark);

@@ -31,6 +31,10 @@ struct ez_write {
     ez_write *next; // the queue's
 };
 
+// Adds to a transaction what follows from it. Runs behind its handler, which has changed something, as part of the same
+// revision; as handlers do, it may be run again. An error fails the call.
+typedef ez_status ez_derive_fn(void *user, ez_txn *txn, ez_error *error);
+
 typedef struct ez_writer_options {
     ez_store *store;
     ez_directory *directory;
@@ -39,6 +43,8 @@ typedef struct ez_writer_options {
     const ez_store_head *head; // as read at start
     size_t queue;              // most changes waiting, EZ_WRITE_QUEUE
     int64_t idempotency_ns;    // how long a key is remembered (24 h)
+    ez_derive_fn *derive;      // NULL: nothing follows
+    void *derive_user;
     size_t
         feed_keep; // as the feed's keep: what falls out of the feed is forgotten by the store; 0: the store keeps all
     ez_holder holder; // who forgets

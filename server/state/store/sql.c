@@ -14,7 +14,7 @@ static const char *const tables[EZ_KIND_COUNT] = {
     [EZ__V1__KIND__KIND_NAMESPACE] = "namespaces",     [EZ__V1__KIND__KIND_PROVIDER_GROUP] = "provider_groups",
     [EZ__V1__KIND__KIND_API_KEY] = "api_keys",         [EZ__V1__KIND__KIND_BINDING] = "bindings",
     [EZ__V1__KIND__KIND_ADMIN_TOKEN] = "admin_tokens", [EZ__V1__KIND__KIND_DATA_PLANE] = "data_planes",
-    [EZ__V1__KIND__KIND_SETTING] = "settings",
+    [EZ__V1__KIND__KIND_SETTING] = "settings",         [EZ__V1__KIND__KIND_MODEL] = "models",
 };
 
 const char *ez_sql_table(int kind) {

@@ -19,7 +19,7 @@
 #include "proto/runtime/frame.h"
 #include "server/state/store/fence.h"
 
-#define EZ_KIND_COUNT 10 // Ez__V1__Kind's numbers are 1 … 9
+#define EZ_KIND_COUNT 11 // Ez__V1__Kind's numbers are 1 … 10
 
 typedef struct ez_store ez_store;
 typedef struct ez_reader ez_reader;

@@ -12,13 +12,14 @@
 #include "ez/v1/data_plane.pb-c.h"
 #include "ez/v1/key.pb-c.h"
 #include "ez/v1/master.pb-c.h"
+#include "ez/v1/model.pb-c.h"
 #include "ez/v1/namespace.pb-c.h"
 #include "ez/v1/provider_group.pb-c.h"
 #include "ez/v1/setting.pb-c.h"
 #include "ez/v1/token.pb-c.h"
 #include "proto/crypto/digest.h"
 
-enum { MASTER = 1, KEY, NAMESPACE, PROVIDER_GROUP, API_KEY, BINDING, ADMIN_TOKEN, DATA_PLANE, SETTING };
+enum { MASTER = 1, KEY, NAMESPACE, PROVIDER_GROUP, API_KEY, BINDING, ADMIN_TOKEN, DATA_PLANE, SETTING, MODEL };
 
 unsigned rng_below(dice *rng, unsigned bound) {
     rng->state = rng->state * 6364136223846793005u + 1442695040888963407u;
@@ -56,7 +57,7 @@ model_row model_random_row(int kind, dice *rng) {
 
 static bool has_unique_name(int kind) {
     return kind == MASTER || kind == NAMESPACE || kind == PROVIDER_GROUP || kind == ADMIN_TOKEN || kind == DATA_PLANE ||
-           kind == SETTING;
+           kind == SETTING || kind == MODEL;
 }
 
 bool model_conflicts(const model_rows *model, int kind, int64_t id, const model_row *row) {
@@ -132,6 +133,13 @@ ProtobufCMessage *model_message(int kind, int64_t id, const model_row *row, ez_a
         setting->id = id;
         setting->name = (char *)row->name;
         return &setting->base;
+    }
+    case MODEL: {
+        Ez__V1__Model *made = ez_arena_alloc(arena, sizeof *made);
+        *made = (Ez__V1__Model)EZ__V1__MODEL__INIT;
+        made->id = id;
+        made->name = (char *)row->name;
+        return &made->base;
     }
     case BINDING: {
         Ez__V1__Binding *binding = ez_arena_alloc(arena, sizeof *binding);
@@ -343,6 +351,7 @@ void model_check(const model_rows *model, const model_view *view) {
     check_names(model, view, NAMESPACE, EZ_INDEX_NAMESPACE_NAME);
     check_names(model, view, PROVIDER_GROUP, EZ_INDEX_PROVIDER_GROUP_NAME);
     check_names(model, view, SETTING, EZ_INDEX_SETTING_NAME);
+    check_names(model, view, MODEL, EZ_INDEX_MODEL_NAME);
     check_tokens(model, view, KEY, EZ_INDEX_KEY_TOKEN);
     for (int64_t ref = 0; ref < MODEL_REFS; ref++) {
         check_group(model, view, KEY, EZ_INDEX_KEY_BY_MASTER, ez_index_id(ref), by_ref, &ref);

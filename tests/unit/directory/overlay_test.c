@@ -137,7 +137,7 @@ static int64_t put_key(txn_scene *scene, int64_t master_id, unsigned number) {
     return key.id;
 }
 
-static const int64_t first_ids[EZ_KIND_COUNT] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+static const int64_t first_ids[EZ_KIND_COUNT] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
 // Deleting a master's keys one by one, always asking for the first that is left: no step may cost a walk over those
 // that are gone. With a walk this takes minutes, so the test's own time limit is what fails it.

@@ -372,9 +372,34 @@ Test(transcode, reply_error) {
     head.message = (char *)"no %s key %n"; // a text, not a format
     head.violations = all;
     head.n_violations = 20;
-    ez_transcode_reply_error(&head, &s.error);
+    ez_transcode_reply_error(&(ez_transcoded){.route = NULL}, &head, &s.error);
     cr_assert_eq(s.error.code, EZ_NOT_FOUND);
     cr_assert_str_eq(s.error.message, "no %s key %n");
     cr_assert_eq(s.error.violation_count, EZ_ERROR_VIOLATIONS_MAX);
     cr_assert_str_eq(s.error.violations[7].description, "is too long");
+    cr_assert_str_eq(s.error.violations[7].field, "key.name");
+}
+
+// Whoever sent {"name": …} has never heard of a "key".
+Test(transcode, a_field_of_the_body_is_named_as_the_body_has_it) {
+    Ez__V1__ReplyHeader head = EZ__V1__REPLY_HEADER__INIT;
+    Ez__V1__FieldViolation one = EZ__V1__FIELD_VIOLATION__INIT, other = EZ__V1__FIELD_VIOLATION__INIT;
+    Ez__V1__FieldViolation *all[] = {&one, &other};
+    ez_transcoded call = {.route = NULL};
+    for (unsigned i = 0; i < ez_route_count; i++)
+        if (ez_routes[i].body && strcmp(ez_routes[i].body->name, "features") == 0)
+            call.route = &ez_routes[i];
+    cr_assert_not_null(call.route);
+    one.field = (char *)"features.log_retention_days";
+    one.description = other.description = (char *)"is wrong";
+    other.field = (char *)"features_of_another";
+    head.code = EZ__V1__CODE__CODE_INVALID_ARGUMENT;
+    head.reason = (char *)"FIELD_INVALID";
+    head.message = (char *)"features.log_retention_days: is wrong";
+    head.violations = all;
+    head.n_violations = 2;
+    ez_transcode_reply_error(&call, &head, &s.error);
+    cr_assert_str_eq(s.error.violations[0].field, "log_retention_days");
+    cr_assert_str_eq(s.error.violations[1].field, "features_of_another");
+    cr_assert_str_eq(s.error.message, "log_retention_days: is wrong");
 }

@@ -22,7 +22,7 @@ Test(tables, every_method_is_whole) {
         cr_assert_neq(method->timeout_ms, 0, "%s", name);
         cr_assert(method->http_status >= 200 && method->http_status <= 299, "%s", name);
         cr_assert(method->scope >= EZ_SCOPE_PUBLIC && method->scope <= EZ_SCOPE_PEER, "%s", name);
-        cr_assert(method->effect >= EZ_EFFECT_READ && method->effect <= EZ_EFFECT_APPEND, "%s", name);
+        cr_assert(method->effect >= EZ_EFFECT_READ && method->effect <= EZ_EFFECT_HELD, "%s", name);
         cr_assert_eq(ez_message_rule_find(method->request->descriptor), method->request, "%s", name);
         cr_assert_eq(ez_message_rule_find(method->reply->descriptor), method->reply, "%s", name);
         cr_assert_eq(method->has_update_mask, ez_field_rule_find(method->request, "update_mask") != NULL, "%s", name);

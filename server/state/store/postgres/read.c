@@ -63,9 +63,9 @@ ez_status ez_pg_read_head(void *db, ez_store_head *out, ez_error *error) {
         "(SELECT next_id FROM counters WHERE kind = 3), (SELECT next_id FROM counters WHERE kind = 4), "
         "(SELECT next_id FROM counters WHERE kind = 5), (SELECT next_id FROM counters WHERE kind = 6), "
         "(SELECT next_id FROM counters WHERE kind = 7), (SELECT next_id FROM counters WHERE kind = 8), "
-        "(SELECT next_id FROM counters WHERE kind = 9) "
+        "(SELECT next_id FROM counters WHERE kind = 9), (SELECT next_id FROM counters WHERE kind = 10) "
         "FROM feed_head WHERE one = 1";
-    _Static_assert(EZ_KIND_COUNT == 10, "the statement reads nine counters");
+    _Static_assert(EZ_KIND_COUNT == 11, "the statement reads ten counters");
     ez_pg_conn *conn = &((ez_pg *)db)->conn;
     ez_pg_params none = {0};
     head_run run = {.conn = conn};

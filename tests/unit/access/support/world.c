@@ -91,6 +91,10 @@ typedef ez_status thunk(world *w, ez_call *call, void *scene, ProtobufCMessage *
     CHANGE(routing, bindings_update, UpdateBindingRequest)                                                             \
     CHANGE(routing, bindings_delete, DeleteBindingRequest)                                                             \
     CHANGE(routing, bindings_batch, BatchBindingsRequest)                                                              \
+    READ(models, models_get, GetModelRequest)                                                                          \
+    READ(models, models_list, ListModelsRequest)                                                                       \
+    READ(models, models_get_meta, GetModelsMetaRequest)                                                                \
+    CHANGE(models, models_sync, SyncModelsRequest)                                                                     \
     READ(routing, routes_explain, ExplainRouteRequest)                                                                 \
     CHANGE(audit, audit_list, ListAuditRequest)                                                                        \
     CHANGE(audit, changes_list, ListChangesRequest)
@@ -160,13 +164,17 @@ world *given_empty_world(void) {
                                 .head = &head,
                                 .queue = 64,
                                 .idempotency_ns = INT64_C(86400000000000),
+                                .derive = ez_model_derive,
                                 .feed_keep = 10000};
+    must(ez_model_deriver_create(&w->deriver, &error), &error, "deriver");
+    writer.derive_user = w->deriver;
     must(ez_writer_create(&writer, &w->writer, &error), &error, "writer");
     must(ez_counters_create(&w->counters, &error), &error, "counters");
     ez_access_options access = {.directory = w->directory, .counters = w->counters};
     ez_routing_options routing = {.directory = w->directory, .counters = w->counters};
     must(ez_access_create(&access, &w->access, &error), &error, "access");
     must(ez_routing_create(&routing, &w->routing, &error), &error, "routing");
+    must(ez_models_create(&(ez_models_options){.directory = w->directory}, &w->models, &error), &error, "models");
     must(ez_audit_create(&(ez_audit_options){w->feed}, &w->audit, &error), &error, "audit");
     return w;
 }
@@ -184,6 +192,8 @@ void end_world(world *w) {
     ez_writer_destroy(w->writer);
     ez_audit_destroy(w->audit);
     ez_routing_destroy(w->routing);
+    ez_models_destroy(w->models);
+    ez_model_deriver_destroy(w->deriver);
     ez_access_destroy(w->access);
     ez_counters_destroy(w->counters);
     ez_feed_destroy(w->feed);
@@ -197,6 +207,13 @@ void end_world(world *w) {
     free(w);
 }
 
+void give_sync(world *w, ez_model_sync *sync) {
+    ez_models_options options = {.directory = w->directory, .sync = sync};
+    ez_models_destroy(w->models);
+    must(ez_models_create(&options, &w->models, &w->error), &w->error, "models");
+    w->sync = sync;
+}
+
 // ---- Calls
 
 typedef struct job {
@@ -205,8 +222,9 @@ typedef struct job {
     ez_call *call;
     ProtobufCMessage *request;
     ez_status status;
-    // Of queries.
+    // Of queries and held calls.
     ez_query query;
+    ez_hold hold;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool is_done;
@@ -233,11 +251,34 @@ static void run_query(ez_query *query, ez_reader *reader) {
     pthread_mutex_unlock(&j->lock);
 }
 
-static void wait_for_query(job *j) {
+static void on_held(ez_hold *hold, ez_status status) {
+    job *j = (job *)(void *)((char *)hold - offsetof(job, hold));
+    pthread_mutex_lock(&j->lock);
+    j->status = status;
+    j->is_done = true;
+    pthread_cond_signal(&j->changed);
+    pthread_mutex_unlock(&j->lock);
+}
+
+static bool start_waiting(job *j, bool is_held) {
     pthread_mutex_init(&j->lock, NULL);
     pthread_cond_init(&j->changed, NULL);
+    if (is_held) {
+        j->call->deadline_ns = ez_clock_mono_ns() + UINT64_C(1000000000) * WAIT_S;
+        j->hold = (ez_hold){.call = j->call, .done = on_held};
+        ez_status status = j->run(j->w, j->call, &j->hold, j->request);
+        if (status != EZ_OK) // else it was kept, and may have been answered already
+            j->status = status;
+        return status == EZ_OK;
+    }
     j->query.run = run_query;
     must(ez_store_submit(j->w->store, &j->query, &j->call->error), &j->call->error, "submit");
+    return true;
+}
+
+static void wait_for(job *j, bool is_held) {
+    if (!start_waiting(j, is_held))
+        return;
     struct timespec deadline;
     clock_gettime(CLOCK_REALTIME, &deadline);
     deadline.tv_sec += WAIT_S;
@@ -246,7 +287,7 @@ static void wait_for_query(job *j) {
     while (!j->is_done && late == 0)
         late = pthread_cond_timedwait(&j->changed, &j->lock, &deadline);
     pthread_mutex_unlock(&j->lock);
-    cr_assert_eq(late, 0, "a query was not answered in %d s", WAIT_S);
+    cr_assert_eq(late, 0, "a call was not answered in %d s", WAIT_S);
 }
 
 static void run(job *j, const ez_method *method) {
@@ -256,7 +297,8 @@ static void run(job *j, const ez_method *method) {
         ez_error_copy(&j->call->error, &j->w->error);
         break;
     case EZ_EFFECT_QUERY:
-        wait_for_query(j);
+    case EZ_EFFECT_HELD:
+        wait_for(j, method->effect == EZ_EFFECT_HELD);
         break;
     default:
         j->status = j->run(j->w, j->call, NULL, j->request);

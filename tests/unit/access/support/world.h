@@ -12,6 +12,7 @@
 #include "ez/v1/change.pb-c.h"
 #include "ez/v1/key.pb-c.h"
 #include "ez/v1/master.pb-c.h"
+#include "ez/v1/model.pb-c.h"
 #include "ez/v1/namespace.pb-c.h"
 #include "ez/v1/provider_group.pb-c.h"
 #include "ez/v1/route.pb-c.h"
@@ -19,6 +20,7 @@
 #include "ez/v1/token.pb-c.h"
 #include "server/domain/access/access.h"
 #include "server/domain/audit/audit.h"
+#include "server/domain/routing/models/models.h"
 #include "server/domain/routing/routing.h"
 #include "server/state/directory/writer.h"
 
@@ -32,6 +34,9 @@ typedef struct world {
     ez_counters *counters; // empty; a test notes what it wants
     ez_access *access;
     ez_routing *routing;
+    ez_model_deriver *deriver;
+    ez_models *models;
+    ez_model_sync *sync; // NULL; a test's own, which it ends
     ez_audit *audit;
     ez_arena arena;     // replies
     ez_error error;     // of the last call
@@ -74,3 +79,5 @@ Ez__V1__Key *read_key(world *w, int64_t id);
 Ez__V1__Master *read_master(world *w, int64_t id);
 Ez__V1__ApiKey *read_api_key(world *w, int64_t id);
 Ez__V1__Binding *read_binding(world *w, int64_t id);
+// Gives Models/Sync and Models/GetMeta a sync.
+void give_sync(world *w, ez_model_sync *sync);

@@ -2,9 +2,9 @@
 //
 // Settings by name. One is made by its first change, so reading gives an empty one until then. The awkward case is
 // If-Match on one that is not there yet: the writer compares it with revision 0, which matches nothing.
-#include <string.h>
+#include "server/state/directory/setting.h"
 
-#include "server/domain/logs/inside.h"
+#include "server/state/directory/edit.h"
 
 #define KIND_SETTING EZ__V1__KIND__KIND_SETTING
 
