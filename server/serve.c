@@ -25,6 +25,7 @@
 #include "server/domain/logs/delivery.h"
 #include "server/domain/logs/error_webhook.h"
 #include "server/domain/logs/logs.h"
+#include "server/domain/redis/redis.h"
 #include "server/domain/routing/routing.h"
 #include "server/domain/usage/usage.h"
 #include "server/jobs/bans.h"
@@ -52,6 +53,7 @@ typedef struct server {
     ez_import *import;
     ez_fleet *fleet;
     ez_usage *usage;
+    ez_redis *redis;
     ez_appender *usage_appender;
     ez_system *system;
     ez_rpc *rpc;
@@ -173,6 +175,35 @@ static ez_status open_usage(server *s, const ez_settings *settings, ez_error *er
     return ez_appender_create(&appender, &s->usage_appender, error);
 }
 
+// Of a server that is alone. Where there are several: the holder of the lease.
+static bool is_alone(void *user, uint64_t *token) {
+    (void)user;
+    *token = 1;
+    return true;
+}
+
+static ez_status open_redis(server *s, const ez_settings *settings, ez_error *error) {
+    int64_t interval_ms;
+    ez_status status =
+        ez_redis_read_interval(ez_settings_text(settings, "EZ_SYNC_OUTBOX_INTERVAL"), &interval_ms, error);
+    if (status != EZ_OK) {
+        return status;
+    }
+    ez_redis_options redis = {.store = s->core.store,
+                              .directory = s->core.directory,
+                              .feed = s->core.feed,
+                              .server_id = s->id,
+                              .url = ez_settings_text(settings, "EZ_REDIS_URL"),
+                              .prefix = ez_settings_text(settings, "EZ_REDIS_PREFIX"),
+                              .ca_file = ez_settings_text(settings, "EZ_REDIS_CA_FILE"),
+                              .interval_ms = interval_ms,
+                              .batch = ez_settings_int(settings, "EZ_SYNC_OUTBOX_BATCH"),
+                              .max_tries = ez_settings_int(settings, "EZ_SYNC_OUTBOX_MAX_RETRIES"),
+                              .is_holder = is_alone}; // the lease's, once there is one
+    status = ez_redis_create(&redis, &s->redis, error);
+    return status != EZ_OK ? status : ez_redis_start(s->redis, error);
+}
+
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
     ez_routing_options routing = {.directory = s->core.directory, .counters = s->core.counters};
     ez_audit_options audit = {.feed = s->core.feed};
@@ -189,6 +220,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     status = status != EZ_OK ? status : open_logs(s, settings, error);
     status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
     status = status != EZ_OK ? status : open_usage(s, settings, error);
+    status = status != EZ_OK ? status : open_redis(s, settings, error);
     if (status != EZ_OK) {
         return status;
     }
@@ -196,6 +228,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                                 .feed = s->core.feed,
                                 .fleet = s->fleet,
                                 .store = s->core.store,
+                                .redis = s->redis,
                                 .server_id = s->id,
                                 .events = s->events,
                                 .events_url = ez_settings_text(settings, "EZ_EVENTS_URL"),
@@ -220,6 +253,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_FLEET] = s->fleet,
                                      [EZ_SLOT_IMPORT] = s->import,
                                      [EZ_SLOT_USAGE] = s->usage,
+                                     [EZ_SLOT_REDIS] = s->redis,
                                      [EZ_SLOT_SYSTEM] = s->system},
                           .appenders = {[EZ_SLOT_LOGS] = s->logs_appender, [EZ_SLOT_USAGE] = s->usage_appender}};
     ez_status status = ez_rpc_open(&rpc, &s->rpc, error);
@@ -309,6 +343,7 @@ static void close_server(server *s, int exit_status) {
     ez_timer_destroy(s->timer);
     ez_appender_stop(s->usage_appender);
     ez_appender_stop(s->logs_appender);
+    ez_redis_stop(s->redis);
     stop_webhooks(s);
     ez_core_stop(&s->core);
     ez_exit_guard(CLOSE_MS, exit_status);
@@ -317,6 +352,7 @@ static void close_server(server *s, int exit_status) {
     ez_appender_destroy(s->logs_appender);
     ez_bans_destroy(s->bans);
     ez_system_destroy(s->system);
+    ez_redis_destroy(s->redis);
     ez_usage_destroy(s->usage);
     ez_fleet_destroy(s->fleet);
     ez_import_destroy(s->import);

@@ -3,6 +3,7 @@
 // ez_system: the server's own state: /status, /about, /readyz, metrics. Any thread.
 #pragma once
 
+#include "server/domain/redis/redis.h"
 #include "server/platform/publish/publish.h"
 #include "server/rpc/rpc.h"
 
@@ -14,6 +15,7 @@ typedef struct ez_system_options {
     ez_fleet *fleet;
     const ez_store *store;
     const char *server_id;
+    ez_redis *redis;        // NULL: none
     ez_publish *events;     // which events were published; NULL: none
     const char *events_url; // where events are pushed
     bool insecure_listen;

@@ -53,6 +53,17 @@ void ez_feed_note_digest(ez_feed *feed, const uint8_t digest[32]);
 // The push heartbeat: from = to = the revision pushed last, no changes. Each second, from the timer's thread.
 void ez_feed_beat(ez_feed *feed, int64_t time_ns);
 
+// Somebody within this process who follows every change, of kinds that data planes do not get too. Both are called on
+// the appender's thread and must not block: take with the changes of a commit before its revision can be seen by
+// ez_feed_head, told once it can. Changes that were skipped are not taken.
+typedef struct ez_feed_watcher {
+    void (*take)(void *user, const ez_store_change *changes, size_t count);
+    void (*told)(void *user);
+    void *user;
+} ez_feed_watcher;
+// At most one; NULL: none. It must live until the appender has ended, or another took its place before the last commit.
+void ez_feed_watch(ez_feed *feed, const ez_feed_watcher *watcher);
+
 ez_revision ez_feed_head(const ez_feed *feed); // any thread, no lock
 
 // The digest as of revision n, for the newest 4,096 revisions. Any thread.

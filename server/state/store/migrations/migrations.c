@@ -13,6 +13,7 @@
 const ez_migration ez_migrations[] = {
     {1, ez_migration_0001},
     {2, ez_migration_0002},
+    {5, ez_migration_0005},
 };
 const size_t ez_migration_count = sizeof ez_migrations / sizeof ez_migrations[0];
 

@@ -5,3 +5,4 @@
 
 extern const char *const ez_migration_0001[];
 extern const char *const ez_migration_0002[];
+extern const char *const ez_migration_0005[];
