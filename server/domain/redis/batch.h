@@ -40,8 +40,8 @@ typedef struct ez_span {
 
 typedef struct ez_batch {
     const ez_directory *directory;
-    const char *prefix;  // of every key
-    bool is_rebuild;     // everything is written anyway: no spans, nothing late; tables go to new keys
+    const char *prefix; // of every key
+    bool is_rebuild;    // everything is written anyway: no spans, nothing late; tables go to new keys
     int64_t now_ns;
     ez_buf commands;
     size_t command_count;

@@ -2,8 +2,8 @@
 //
 // Following: the changes after the cursor name resources, at most a batch of them; each is written as the directory has
 // it now, then what depends on them, in further batches, and with the last one the revision. What breaks off is begun
-// again from the cursor. So nothing is kept here that grows with how long Redis is away: where the feed's ring no longer
-// reaches back to the cursor, everything is written anew.
+// again from the cursor. So nothing is kept here that grows with how long Redis is away: where the feed's ring no
+// longer reaches back to the cursor, everything is written anew.
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How far Redis is, for admins, for /status and for Prometheus; and what admins may ask for. What they ask is a setting:
-// a change like any other, so it reaches whichever server writes, is audited, and is not lost with a server.
+// How far Redis is, for admins, for /status and for Prometheus; and what admins may ask for. What they ask is a
+// setting: a change like any other, so it reaches whichever server writes, is audited, and is not lost with a server.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,8 +196,7 @@ void ez_redis_write_metrics(ez_redis *r, ez_buf *out) {
     put_metric(out, "lag_seconds", "gauge", "Age of the oldest of them.",
                oldest > 0 && now > oldest ? (now - oldest) / INT64_C(1000000000) : 0);
     put_metric(out, "parked", "gauge", "Resources that are not tried again.", (int64_t)view->parked);
-    put_metric(out, "refresh_waiting", "gauge", "Requests in the refresh queue; -1: not known.",
-               view->refresh_waiting);
+    put_metric(out, "refresh_waiting", "gauge", "Requests in the refresh queue; -1: not known.", view->refresh_waiting);
     put_metric(out, "batches_total", "counter", "Batches written by this server.", (int64_t)r->batches);
     put_metric(out, "resources_total", "counter", "Resources written by this server.", (int64_t)r->written);
     put_metric(out, "refused_total", "counter", "Resources that Redis would not take.", (int64_t)r->refused);

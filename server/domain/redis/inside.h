@@ -8,19 +8,19 @@
 
 #include "ez/v1/namespace.pb-c.h"
 #include "ez/v1/setting.pb-c.h"
-#include "server/domain/redis/unsent.h"
 #include "server/domain/redis/kinds.h"
 #include "server/domain/redis/link.h"
 #include "server/domain/redis/redis.h"
 #include "server/domain/redis/refresh.h"
+#include "server/domain/redis/unsent.h"
 
-#define KIND_SETTING     EZ__V1__KIND__KIND_SETTING
-#define EZ_REDIS_META    "meta:ezplane"
-#define SETTING_SYNC     "redis_sync"
-#define EZ_REDIS_EXTRAS  20000 // resources of other kinds that wait; more: a rebuild
-#define EZ_VIEW_ROWS     100   // due rows that are shown
-#define TICK_MS          1000
-#define NS_PER_MS        INT64_C(1000000)
+#define KIND_SETTING    EZ__V1__KIND__KIND_SETTING
+#define EZ_REDIS_META   "meta:ezplane"
+#define SETTING_SYNC    "redis_sync"
+#define EZ_REDIS_EXTRAS 20000 // resources of other kinds that wait; more: a rebuild
+#define EZ_VIEW_ROWS    100   // due rows that are shown
+#define TICK_MS         1000
+#define NS_PER_MS       INT64_C(1000000)
 
 // ---- What was taken from the feed beside what its ring holds: kinds that data planes do not get
 
@@ -43,7 +43,7 @@ typedef struct ez_view_row {
 } ez_view_row;
 
 typedef struct ez_view {
-    bool is_writer;    // this server writes
+    bool is_writer; // this server writes
     char server[EZ_SYNC_SERVER_MAX];
     bool is_answering; // Redis did when it was asked last
     bool is_rebuilding;
@@ -71,13 +71,13 @@ typedef enum ez_phase {
 
 typedef struct ez_rebuild {
     ez_phase phase;
-    size_t row;    // of ez_redis_kinds
-    int64_t after; // id
-    char scan[24]; // Redis's cursor
-    uint64_t asked;       // how many an admin had asked for when it began
-    bool is_asked;        // by an admin
-    uint64_t begun_ms;    // monotonic
-    uint64_t not_before;  // monotonic: when one may begin that nobody asked for
+    size_t row;          // of ez_redis_kinds
+    int64_t after;       // id
+    char scan[24];       // Redis's cursor
+    uint64_t asked;      // how many an admin had asked for when it began
+    bool is_asked;       // by an admin
+    uint64_t begun_ms;   // monotonic
+    uint64_t not_before; // monotonic: when one may begin that nobody asked for
     char why[160];
 } ez_rebuild;
 
@@ -98,7 +98,7 @@ struct ez_redis {
     _Atomic uint64_t batches, written, refused, failures, rebuilds, parked_total;
 
     // ---- The thread's own
-    uint64_t token;    // 0: another server writes
+    uint64_t token; // 0: another server writes
     ez_redis_link *link;
     unsigned failures_in_a_row;
     uint64_t retry_ms; // monotonic: when to connect again
@@ -107,18 +107,18 @@ struct ez_redis {
     ez_was *was;    // likewise
     ez_unsent due;
     ez_rebuild rebuild;
-    ez_feed_cursor at;       // of the feed: what comes next
-    uint64_t goal_n;         // where the batch at hand leads
-    uint64_t done_n;         // Redis has all up to here, and says so
-    bool is_whole;           // it was made whole in this epoch
+    ez_feed_cursor at; // of the feed: what comes next
+    uint64_t goal_n;   // where the batch at hand leads
+    uint64_t done_n;   // Redis has all up to here, and says so
+    bool is_whole;     // it was made whole in this epoch
     bool is_answering;
     int64_t behind_since_ns;
     uint64_t rebuilds_done, retries_done;
     int64_t rebuilt_ns, error_ns;
     char error[EZ_SYNC_ERROR_MAX];
     int64_t refresh_waiting;
-    uint64_t look_ms;        // when Redis is looked at again though nothing changed
-    uint64_t persist_ms;     // when the store may be written again
+    uint64_t look_ms;    // when Redis is looked at again though nothing changed
+    uint64_t persist_ms; // when the store may be written again
     bool is_persist_due;
 };
 
@@ -131,8 +131,8 @@ typedef enum ez_trip_kind {
 } ez_trip_kind;
 
 // Writes units[0 … *done) as they are now in one MULTI; *done may be less than count: call again with the rest. The
-// revision goal_n is said to be reached where it is allowed and nothing is left to follow from it. UNAVAILABLE: Redis is
-// away, or refuses everything; nothing was written. DATA_LOSS (REDIS_LOST): it is not what we left: rebuild. ABORTED
+// revision goal_n is said to be reached where it is allowed and nothing is left to follow from it. UNAVAILABLE: Redis
+// is away, or refuses everything; nothing was written. DATA_LOSS (REDIS_LOST): it is not what we left: rebuild. ABORTED
 // (FENCED): another server writes. A resource that Redis would not take becomes due.
 ez_status ez_trip(ez_redis *r, ez_trip_kind kind, const ez_unit *units, size_t count, size_t *done,
                   ez_error *error) EZ_MUST_CHECK;

@@ -224,8 +224,8 @@ static ez_status put_api_key(ez_batch *batch, const ez_entry *entry, const ez_wa
     if (key && !group) // both are being deleted
         return drop_api_key(batch, key->id, was, error);
     Ez__V1__ApiKeySecret *secret = NULL;
-    ez_status status = key ? ez_directory_unseal(batch->directory, entry, &batch->arena, &secret, error)
-                           : no_memory(error);
+    ez_status status =
+        key ? ez_directory_unseal(batch->directory, entry, &batch->arena, &secret, error) : no_memory(error);
     if (status != EZ_OK)
         return status;
     if (ez_snapshot_provider(key, secret, group, batch->now_ns, &batch->text) != EZ_OK)

@@ -214,8 +214,8 @@ static ez_status connect_one(ez_redis_link *link, const struct addrinfo *address
     setsockopt(link->fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
     ez_status status = EZ_OK;
     if (connect(link->fd, address->ai_addr, address->ai_addrlen) != 0)
-        status = errno == EINPROGRESS ? finish_connect(link, deadline, error)
-                                      : away(link, error, "can't connect", errno);
+        status =
+            errno == EINPROGRESS ? finish_connect(link, deadline, error) : away(link, error, "can't connect", errno);
     if (status != EZ_OK) {
         close(link->fd);
         link->fd = -1;
@@ -265,10 +265,11 @@ static ez_status introduce(ez_redis_link *link, const ez_redis_url *url, ez_erro
             continue;
         is_refused = true;
         if (has_auth && i == 0)
-            ez_error_set(error, EZ_UNAVAILABLE, "REDIS_REFUSED", "%s: the user or password is refused (%.*s)",
+            ez_error_set(error, EZ_UNAVAILABLE, "REDIS_LOGIN", "%s: the user or password is refused (%.*s)",
                          link->shown, (int)strcspn(reply->str, " "), reply->str);
         else
-            (void)ez_redis_refused(reply, error);
+            ez_error_set(error, EZ_UNAVAILABLE, "REDIS_LOGIN", "%s: database %d can't be used (%.*s)", link->shown,
+                         url->database, (int)strcspn(reply->str, " "), reply->str);
     }
     return is_refused ? EZ_UNAVAILABLE : status;
 }
@@ -281,9 +282,9 @@ ez_status ez_redis_link_create(const ez_redis_link_options *options, ez_redis_li
     link->wake_fd = options->wake_fd;
     link->shown = options->url->shown;
     link->reader = redisReaderCreate();
-    ez_status status = link->reader ? EZ_OK
-                                    : ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY",
-                                                   "no memory for a connection to Redis");
+    ez_status status =
+        link->reader ? EZ_OK
+                     : ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a connection to Redis");
     if (status == EZ_OK)
         status = connect_any(link, options->url, ez_clock_mono_ms() + EZ_REDIS_CONNECT_MS, error);
     if (status == EZ_OK && options->url->is_tls)

@@ -24,8 +24,9 @@ typedef struct ez_redis_link_options {
     int wake_fd;         // readable: give up waiting at once (UNAVAILABLE, STOPPING); -1: none
 } ez_redis_link_options;
 
-// UNAVAILABLE: REDIS_AWAY (nobody answers), REDIS_TLS, REDIS_REFUSED (credentials, database).
-ez_status ez_redis_link_create(const ez_redis_link_options *options, ez_redis_link **out, ez_error *error) EZ_MUST_CHECK;
+// UNAVAILABLE: REDIS_AWAY (nobody answers), REDIS_TLS, REDIS_LOGIN (credentials, database).
+ez_status ez_redis_link_create(const ez_redis_link_options *options, ez_redis_link **out,
+                               ez_error *error) EZ_MUST_CHECK;
 void ez_redis_link_destroy(ez_redis_link *link); // NULL is fine
 
 // Sends all of it. While the peer is slow to take it, its replies are read and kept.

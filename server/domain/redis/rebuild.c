@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Making Redis whole, in steps between which changes are followed. First the hashes of many rows are made beside the old
-// ones and renamed over them in one MULTI: a reader sees the old one or the new one. Keys of their own (masters, tokens)
-// are each replaced in one step. Last, a scan takes away tokens and masters that no longer are, and only then the
-// revision is said: so a reader that sees it sees no token that was revoked before. Until then meta:ezplane says what it
-// said before, or no revision at all where Redis was empty.
+// Making Redis whole, in steps between which changes are followed. First the hashes of many rows are made beside the
+// old ones and renamed over them in one MULTI: a reader sees the old one or the new one. Keys of their own (masters,
+// tokens) are each replaced in one step. Last, a scan takes away tokens and masters that no longer are, and only then
+// the revision is said: so a reader that sees it sees no token that was revoked before. Until then meta:ezplane says
+// what it said before, or no revision at all where Redis was empty.
 //
 // A token that is deleted while its row in the index is not yet written again is found by the scan.
 #include <stdio.h>
@@ -18,7 +18,6 @@
 
 #define CHUNK       1000 // resources of one step
 #define SCAN_COUNT  "1000"
-#define PAUSE_MS    5000 // between two that nobody asked for
 #define PATTERN_MAX 600
 
 bool ez_rebuild_is_running(const ez_redis *r) {
@@ -44,7 +43,7 @@ static ez_status claim(ez_redis *r, ez_error *error) {
     uint64_t retries;
     r->rebuild.begun_ms = ez_clock_mono_ms();
     if (!r->rebuild.is_asked)
-        r->rebuild.not_before = r->rebuild.begun_ms + PAUSE_MS;
+        r->rebuild.not_before = r->rebuild.begun_ms + (uint64_t)r->options.interval_ms;
     ez_state_asked(r, &r->rebuild.asked, &retries);
     ez_extras_forget(&r->extras); // before the head is read: what comes later is followed
     r->at = (ez_feed_cursor){.n = ez_feed_head(r->options.feed).n};

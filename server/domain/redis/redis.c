@@ -40,7 +40,9 @@ static void fail_link(ez_redis *r, const ez_error *error) {
     pause = pause - pause / 5 + pause / 5 * 2 * dice / UINT16_MAX;
     r->retry_ms = ez_clock_mono_ms() + pause;
     r->failures_in_a_row++;
-    r->is_answering = strcmp(error->reason, "REDIS_AHEAD") == 0;
+    // It answers, and would not do what it was asked.
+    r->is_answering = strcmp(error->reason, "REDIS_REFUSED") == 0 || strcmp(error->reason, "REDIS_AHEAD") == 0 ||
+                      strcmp(error->reason, "REDIS_CONTENDED") == 0;
     atomic_fetch_add(&r->failures, 1);
     ez_state_note_error(r, error);
     if (r->failures_in_a_row == (unsigned)r->options.max_tries) {
@@ -100,6 +102,8 @@ static bool work(ez_redis *r) {
     ez_status status = r->link ? EZ_OK : connect_link(r, &error);
     if (status == EZ_OK)
         status = step(r, &worked, &error);
+    if (status != EZ_OK && strcmp(error.reason, "STOPPING") == 0)
+        return false;
     if (status == EZ_OK) {
         r->is_answering = true;
         forget_errors(r);
@@ -248,9 +252,13 @@ static ez_status open_parts(ez_redis *r, ez_error *error) {
         status = ez_batch_init(&r->batch, r->options.directory, r->prefix, error);
     if (status != EZ_OK || !r->options.refresh)
         return status;
-    ez_refresher_options refresher = {.url = &r->url, .prefix = r->prefix, .ca_file = r->options.ca_file,
-                                      .stop_fd = r->stop_fd, .is_holder = r->options.is_holder,
-                                      .holder_user = r->options.holder_user, .refresh = r->options.refresh,
+    ez_refresher_options refresher = {.url = &r->url,
+                                      .prefix = r->prefix,
+                                      .ca_file = r->options.ca_file,
+                                      .stop_fd = r->stop_fd,
+                                      .is_holder = r->options.is_holder,
+                                      .holder_user = r->options.holder_user,
+                                      .refresh = r->options.refresh,
                                       .refresh_user = r->options.refresh_user};
     return ez_refresher_create(&refresher, &r->refresher, error);
 }

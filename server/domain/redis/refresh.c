@@ -2,7 +2,8 @@
 //
 // The refresh queue's reader. One entry at a time: moved beside the queue, handed on, taken away. What a crash left
 // beside the queue is handed on first, so an entry may be handed on twice, and never not at all; whoever listens can
-// tell by the token's hash that it was done already. What nobody can take yet stays beside the queue and is tried again.
+// tell by the token's hash that it was done already. What nobody can take yet stays beside the queue and is tried
+// again.
 //
 // The stream is read through the group "ezplane" and the one consumer of that name, so that whichever server takes over
 // finds what its predecessor had not acknowledged.
@@ -21,23 +22,23 @@
 #include "server/domain/redis/command.h"
 #include "server/domain/redis/link.h"
 
-#define QUEUE       "token:refresh:queue"
-#define PROCESSING  "token:refresh:processing"
-#define DEAD        "token:refresh:dead"
-#define STREAM      "token:refresh:queue:stream"
-#define GROUP       "ezplane"
-#define DEAD_LAST   "999" // 1,000 are kept
-#define BLOCK_S     "1"   // how long BLMOVE waits; the stream is looked at in between
-#define BLOCK_MS    1000
-#define PAUSE_MS    1000 // after a failure, and where somebody can't take an entry
-#define ENTRY_MAX   4096 // bytes of one entry; more is no request
+#define QUEUE      "token:refresh:queue"
+#define PROCESSING "token:refresh:processing"
+#define DEAD       "token:refresh:dead"
+#define STREAM     "token:refresh:queue:stream"
+#define GROUP      "ezplane"
+#define DEAD_LAST  "999" // 1,000 are kept
+#define BLOCK_S    "1"   // how long BLMOVE waits; the stream is looked at in between
+#define BLOCK_MS   1000
+#define PAUSE_MS   1000 // after a failure, and where somebody can't take an entry
+#define ENTRY_MAX  4096 // bytes of one entry; more is no request
 
 struct ez_refresher {
     ez_refresher_options options;
     pthread_t thread;
     ez_redis_link *link;
-    bool has_looked; // at what was left beside the queue
-    bool is_stuck;   // an entry stays: pause
+    bool has_looked;  // at what was left beside the queue
+    bool is_stuck;    // an entry stays: pause
     char group_at[4]; // "0": what was not acknowledged; ">": what is new
     _Atomic uint64_t taken, dead, retried;
 };
@@ -77,11 +78,10 @@ static bool is_hash(const char *text) {
 
 static bool read_object(const json_t *object, ez_refresh_request *out) {
     ez_refresh_request request = {0};
-    bool is_good = json_is_object(object) && read_id(json_object_get(object, "api_key_id"), &request.api_key_id) &&
-                   copy_member(object, "observed_access_token_sha256", request.observed_sha256,
-                               sizeof request.observed_sha256) &&
-                   copy_member(object, "reason", request.reason, sizeof request.reason) &&
-                   is_hash(request.observed_sha256);
+    bool is_good =
+        json_is_object(object) && read_id(json_object_get(object, "api_key_id"), &request.api_key_id) &&
+        copy_member(object, "observed_access_token_sha256", request.observed_sha256, sizeof request.observed_sha256) &&
+        copy_member(object, "reason", request.reason, sizeof request.reason) && is_hash(request.observed_sha256);
     if (is_good)
         *out = request;
     return is_good;
@@ -323,8 +323,7 @@ static bool pause_for(const ez_refresher *f, int ms) {
 }
 
 static ez_status step(ez_refresher *f, ez_error *error) {
-    ez_redis_link_options link = {
-        .url = f->options.url, .ca_file = f->options.ca_file, .wake_fd = f->options.stop_fd};
+    ez_redis_link_options link = {.url = f->options.url, .ca_file = f->options.ca_file, .wake_fd = f->options.stop_fd};
     ez_status status = EZ_OK;
     if (!f->link) {
         status = ez_redis_link_create(&link, &f->link, error);
@@ -352,7 +351,7 @@ static void *run(void *user) {
         wait_ms = status != EZ_OK || f->is_stuck ? PAUSE_MS : 0;
         if (status == EZ_OK)
             continue;
-        if (is_holder && f->link)
+        if (is_holder && f->link && strcmp(error.reason, "STOPPING") != 0)
             ez_log_warn("the refresh queue can't be read", "why", error.message);
         ez_redis_link_destroy(f->link);
         f->link = NULL;

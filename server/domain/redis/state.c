@@ -33,8 +33,7 @@ void ez_state_asked(const ez_redis *r, uint64_t *rebuilds, uint64_t *retries) {
     ez_arena_init(&arena, SETTING_MAX);
     *rebuilds = *retries = 0;
     ez_directory_enter();
-    const ez_entry *entry =
-        ez_directory_find(r->options.directory, EZ_INDEX_SETTING_NAME, ez_index_text(SETTING_SYNC));
+    const ez_entry *entry = ez_directory_find(r->options.directory, EZ_INDEX_SETTING_NAME, ez_index_text(SETTING_SYNC));
     const Ez__V1__Setting *setting = entry ? (const Ez__V1__Setting *)ez_entry_unpack(entry, &arena) : NULL;
     if (setting && setting->redis_sync) {
         *rebuilds = setting->redis_sync->rebuilds;
@@ -122,9 +121,14 @@ static const char *word_of(const ez_view *view, uint64_t head) {
 
 static void fill_state(const ez_redis *r, ez_sync_state *out) {
     ez_revision head = ez_feed_head(r->options.feed);
-    *out = (ez_sync_state){.epoch = r->is_whole ? head.epoch : 0, .n = r->done_n, .fence = r->token,
-                           .rebuilds = r->rebuilds_done, .retries = r->retries_done, .rebuilt_ns = r->rebuilt_ns,
-                           .error_ns = r->error_ns, .updated_ns = ez_clock_wall_ns()};
+    *out = (ez_sync_state){.epoch = r->is_whole ? head.epoch : 0,
+                           .n = r->done_n,
+                           .fence = r->token,
+                           .rebuilds = r->rebuilds_done,
+                           .retries = r->retries_done,
+                           .rebuilt_ns = r->rebuilt_ns,
+                           .error_ns = r->error_ns,
+                           .updated_ns = ez_clock_wall_ns()};
     bool is_through = r->due.count == 0 && r->rebuild.phase == EZ_PHASE_NONE && r->is_whole;
     copy_text(out->state, sizeof out->state, !r->is_answering ? "away" : is_through ? "ok" : "behind");
     copy_text(out->server, sizeof out->server, r->options.server_id);
@@ -170,8 +174,12 @@ static void show_rows(const ez_unsent *due, bool is_parked, ez_view *view) {
         const ez_unsent_row *from = due->rows[i];
         if (from->is_parked != is_parked)
             continue;
-        ez_view_row row = {.unit = from->unit, .n = from->n, .tries = from->tries, .is_parked = from->is_parked,
-                           .since_ns = from->since_ns, .next_ns = from->next_ns};
+        ez_view_row row = {.unit = from->unit,
+                           .n = from->n,
+                           .tries = from->tries,
+                           .is_parked = from->is_parked,
+                           .since_ns = from->since_ns,
+                           .next_ns = from->next_ns};
         copy_text(row.error, sizeof row.error, from->error);
         show_row(view, &row);
     }
@@ -184,11 +192,18 @@ void ez_state_show(ez_redis *r) {
         r->behind_since_ns = 0;
     else if (r->behind_since_ns == 0)
         r->behind_since_ns = ez_clock_wall_ns();
-    ez_view view = {.is_writer = true, .is_answering = r->is_answering,
-                    .is_rebuilding = r->rebuild.phase != EZ_PHASE_NONE, .epoch = r->is_whole ? head.epoch : 0,
-                    .n = r->done_n, .behind_since_ns = r->behind_since_ns, .due = r->due.count,
-                    .parked = ez_unsent_parked(&r->due), .oldest_ns = ez_unsent_oldest_ns(&r->due),
-                    .rebuilt_ns = r->rebuilt_ns, .error_ns = r->error_ns, .refresh_waiting = r->refresh_waiting,
+    ez_view view = {.is_writer = true,
+                    .is_answering = r->is_answering,
+                    .is_rebuilding = r->rebuild.phase != EZ_PHASE_NONE,
+                    .epoch = r->is_whole ? head.epoch : 0,
+                    .n = r->done_n,
+                    .behind_since_ns = r->behind_since_ns,
+                    .due = r->due.count,
+                    .parked = ez_unsent_parked(&r->due),
+                    .oldest_ns = ez_unsent_oldest_ns(&r->due),
+                    .rebuilt_ns = r->rebuilt_ns,
+                    .error_ns = r->error_ns,
+                    .refresh_waiting = r->refresh_waiting,
                     .as_of_ns = ez_clock_wall_ns()};
     copy_text(view.server, sizeof view.server, r->options.server_id);
     copy_text(view.error, sizeof view.error, r->error);
@@ -205,8 +220,12 @@ static ez_status show_stored(void *user, const ez_sync_due *due, ez_error *error
     view->parked += due->is_parked;
     if (view->oldest_ns == 0 || due->since_ns < view->oldest_ns)
         view->oldest_ns = due->since_ns;
-    ez_view_row row = {.unit = {due->kind, due->id}, .n = due->n, .tries = due->tries, .is_parked = due->is_parked,
-                       .since_ns = due->since_ns, .next_ns = due->next_ns};
+    ez_view_row row = {.unit = {due->kind, due->id},
+                       .n = due->n,
+                       .tries = due->tries,
+                       .is_parked = due->is_parked,
+                       .since_ns = due->since_ns,
+                       .next_ns = due->next_ns};
     copy_text(row.error, sizeof row.error, due->error);
     show_row(view, &row);
     return EZ_OK;

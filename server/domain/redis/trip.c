@@ -21,10 +21,10 @@
 #define ATTEMPTS 5          // while others write to meta:ezplane
 
 typedef struct meta {
-    bool is_there;
     bool is_wrong; // not a hash
     bool has_epoch;
-    uint64_t epoch, n, fence;
+    uint64_t epoch, n;
+    uint64_t fence, fence_epoch; // tokens of two stores do not compare
 } meta;
 
 typedef struct trip {
@@ -45,12 +45,13 @@ static void put_watch(const ez_redis *r, ez_buf *out) {
     ez_command_begin(out, 2);
     ez_command_text(out, "WATCH");
     ez_command_key(out, r->prefix, EZ_REDIS_META);
-    ez_command_begin(out, 5);
+    ez_command_begin(out, 6);
     ez_command_text(out, "HMGET");
     ez_command_key(out, r->prefix, EZ_REDIS_META);
     ez_command_text(out, "epoch");
     ez_command_text(out, "revision");
     ez_command_text(out, "fence");
+    ez_command_text(out, "fence_epoch");
 }
 
 static void put_index_look(const ez_redis *r, const ez_unit *units, size_t count, ez_buf *out) {
@@ -76,17 +77,18 @@ static bool read_number(const redisReply *reply, uint64_t *out) {
 }
 
 static ez_status read_meta(const redisReply *reply, meta *out, ez_error *error) {
-    *out = (meta){.is_there = false};
+    *out = (meta){.is_wrong = false};
     if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "WRONGTYPE", 9) == 0) {
         out->is_wrong = true;
         return EZ_OK;
     }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 4)
         return ez_redis_refused(reply, error);
     uint64_t n;
+    read_number(reply->element[3], &out->fence_epoch);
     out->has_epoch = read_number(reply->element[0], &out->epoch) && read_number(reply->element[1], &n);
     out->n = out->has_epoch ? n : 0;
-    out->is_there = read_number(reply->element[2], &out->fence) || out->has_epoch;
+    read_number(reply->element[2], &out->fence);
     return EZ_OK;
 }
 
@@ -113,15 +115,14 @@ static ez_status read_index(ez_redis *r, const redisReply *reply, size_t count, 
 
 // Whether Redis is as we left it.
 static ez_status judge(const ez_redis *r, const meta *found, bool is_claim, ez_error *error) {
-    if (found->fence > r->token)
+    ez_revision head = ez_feed_head(r->options.feed);
+    bool is_ours = found->fence_epoch == head.epoch;
+    if (is_ours && found->fence > r->token)
         return ez_error_set(error, EZ_ABORTED, "FENCED", "a newer server writes to Redis");
     if (is_claim)
         return EZ_OK;
     if (ez_rebuild_is_running(r)) // it has claimed
-        return found->is_there && found->fence == r->token
-                   ? EZ_OK
-                   : lost(error, "Redis lost its data while it was rebuilt");
-    ez_revision head = ez_feed_head(r->options.feed);
+        return is_ours && found->fence == r->token ? EZ_OK : lost(error, "Redis lost its data while it was rebuilt");
     if (!found->has_epoch)
         return lost(error, "Redis is empty, or was never made whole");
     if (found->epoch != head.epoch)
@@ -171,7 +172,8 @@ static void fail_unit(trip *t, size_t at, const char *why) {
         return;
     t->failed[at / 8] |= (uint8_t)(1u << at % 8);
     bool is_parked = false;
-    ez_status status = ez_unsent_fail(&r->due, t->units[at], &r->was[at], r->goal_n, why, ez_clock_wall_ns(), &is_parked);
+    ez_status status =
+        ez_unsent_fail(&r->due, t->units[at], &r->was[at], r->goal_n, why, ez_clock_wall_ns(), &is_parked);
     r->is_persist_due = true;
     atomic_fetch_add(&r->refused, 1);
     if (status != EZ_OK)
@@ -204,8 +206,8 @@ static void build_unit(trip *t, size_t at) {
     ez_arena_reset(&batch->arena);
     batch->unit_at = at;
     const ez_entry *entry = ez_directory_get(r->options.directory, kind->kind, t->units[at].id);
-    ez_status status = entry ? kind->put(batch, entry, &r->was[at], &error)
-                             : kind->drop(batch, t->units[at].id, &r->was[at], &error);
+    ez_status status =
+        entry ? kind->put(batch, entry, &r->was[at], &error) : kind->drop(batch, t->units[at].id, &r->was[at], &error);
     ez_batch_text_done(batch);
     if (status == EZ_OK && !batch->commands.overflow && !batch->late.overflow)
         return;
@@ -232,7 +234,7 @@ static void build(trip *t) {
 
 static void put_meta(const trip *t, ez_buf *out) {
     const ez_redis *r = t->r;
-    ez_command_begin(out, t->reaches ? 12 : 8);
+    ez_command_begin(out, t->reaches ? 14 : 10);
     ez_command_text(out, "HSET");
     ez_command_key(out, r->prefix, EZ_REDIS_META);
     if (t->reaches) {
@@ -245,6 +247,8 @@ static void put_meta(const trip *t, ez_buf *out) {
     ez_command_int(out, ez_clock_wall_ns() / INT64_C(1000000000));
     ez_command_text(out, "fence");
     ez_command_int(out, (int64_t)r->token);
+    ez_command_text(out, "fence_epoch");
+    ez_command_int(out, (int64_t)ez_feed_head(r->options.feed).epoch);
     ez_command_text(out, "server");
     ez_command_text(out, r->options.server_id);
 }

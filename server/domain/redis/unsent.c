@@ -82,7 +82,7 @@ static int64_t pause_after(const ez_unsent *due, uint32_t tries) {
 }
 
 ez_status ez_unsent_fail(ez_unsent *due, ez_unit unit, const ez_was *was, uint64_t n, const char *why, int64_t now_ns,
-                      bool *parked) {
+                         bool *parked) {
     ez_unsent_row *row = ez_unsent_find(due, unit);
     *parked = false;
     if (!row) {
@@ -222,10 +222,15 @@ ez_status ez_unsent_fill(const ez_unsent *due, ez_sync_write *write) {
         if (!row->is_dirty && !due->was_cleared)
             continue;
         puts[write->put_count++] =
-            (ez_sync_due){.kind = row->unit.kind, .id = row->unit.id, .n = row->n,
+            (ez_sync_due){.kind = row->unit.kind,
+                          .id = row->unit.id,
+                          .n = row->n,
                           .place = {(const uint8_t *)row->was.text, row->was.is_known ? row->was.len : 0},
-                          .tries = row->tries, .since_ns = row->since_ns, .next_ns = row->next_ns,
-                          .is_parked = row->is_parked, .error = row->error};
+                          .tries = row->tries,
+                          .since_ns = row->since_ns,
+                          .next_ns = row->next_ns,
+                          .is_parked = row->is_parked,
+                          .error = row->error};
     }
     for (size_t i = 0; i < due->gone_count; i++)
         deletes[i] = (ez_sync_due){.kind = due->gone[i].kind, .id = due->gone[i].id};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_unsent: the resources that Redis would not take, each with how often and when it is tried again. Bounded. One thread;
-// the store keeps a copy (server/state/store/sync.h). Times are wall clock: they outlive a restart.
+// ez_unsent: the resources that Redis would not take, each with how often and when it is tried again. Bounded. One
+// thread; the store keeps a copy (server/state/store/sync.h). Times are wall clock: they outlive a restart.
 #pragma once
 
 #include "server/domain/redis/batch.h"
@@ -37,7 +37,7 @@ ez_unsent_row *ez_unsent_find(const ez_unsent *due, ez_unit unit); // NULL: none
 
 // A try that Redis refused. *parked: it was the last one. RESOURCE_EXHAUSTED: there are too many rows.
 ez_status ez_unsent_fail(ez_unsent *due, ez_unit unit, const ez_was *was, uint64_t n, const char *why, int64_t now_ns,
-                      bool *parked) EZ_MUST_CHECK;
+                         bool *parked) EZ_MUST_CHECK;
 // It went well: no row any more.
 void ez_unsent_settle(ez_unsent *due, ez_unit unit);
 void ez_unsent_clear(ez_unsent *due);

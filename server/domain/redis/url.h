@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where Redis is: redis://[USER][:PASSWORD]@HOST[:PORT][/DATABASE], or rediss:// with TLS. USER and PASSWORD may be
+// Where Redis is: redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], or rediss:// with TLS. USER and PASSWORD may be
 // percent-encoded; an IPv6 address stands in brackets. A plain value.
 #pragma once
 

@@ -28,8 +28,8 @@ typedef struct ez_sync_state {
 typedef struct ez_sync_due {
     int kind;
     int64_t id;
-    uint64_t n;      // Redis had all up to this revision when it was tried last
-    ez_slice place;  // what stands for it in Redis, where the resource itself may be gone; at most EZ_SYNC_PLACE_MAX
+    uint64_t n;     // Redis had all up to this revision when it was tried last
+    ez_slice place; // what stands for it in Redis, where the resource itself may be gone; at most EZ_SYNC_PLACE_MAX
     uint32_t tries;
     int64_t since_ns; // first try
     int64_t next_ns;  // next try

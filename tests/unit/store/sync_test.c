@@ -32,8 +32,17 @@ Test(store_sync, is_read_back_and_fenced) {
     char text[1024];
     cr_assert_eq(ez_store_read_sync(store, &state, &error), EZ_OK, "%s", error.message);
     cr_assert_eq(state.epoch, 0, "nothing was ever written");
-    ez_sync_state mine = {.epoch = 7, .n = 42, .fence = 3, .state = "behind", .server = "a", .rebuilds = 1,
-                          .retries = 2, .rebuilt_ns = 10, .error = "WRONGTYPE", .error_ns = 11, .updated_ns = 12};
+    ez_sync_state mine = {.epoch = 7,
+                          .n = 42,
+                          .fence = 3,
+                          .state = "behind",
+                          .server = "a",
+                          .rebuilds = 1,
+                          .retries = 2,
+                          .rebuilt_ns = 10,
+                          .error = "WRONGTYPE",
+                          .error_ns = 11,
+                          .updated_ns = 12};
     ez_sync_due due[] = {{2, 9, 41, {(const uint8_t *)"spot", 4}, 3, 1, 2, false, "no"},
                          {5, 1, 40, {NULL, 0}, 10, 1, 2, true, "never"}};
     ez_sync_write write = {.state = &mine, .puts = due, .put_count = 2};
