@@ -43,8 +43,8 @@ static bool answers(ez_test_redis *redis) {
 
 void start_redis(ez_test_redis *redis) {
     char port[16], log[EZ_TEST_PATH_MAX + 16];
-    const char *args[48] = {"--port", port, "--bind", "127.0.0.1", "--dir", redis->folder, "--save", "", "--appendonly",
-                            "no"};
+    const char *args[48] = {"--port",      port,     "--bind", "127.0.0.1",    "--dir",
+                            redis->folder, "--save", "",       "--appendonly", "no"};
     size_t count = 10;
     snprintf(port, sizeof port, "%u", redis->port);
     snprintf(log, sizeof log, "%.240s/log", redis->folder);
@@ -99,8 +99,8 @@ static void write_reply(const redisReply *reply, char *out, size_t *len) {
         }
         break;
     default:
-        *len += (size_t)snprintf(out + *len, left, "%s%s", reply->type == REDIS_REPLY_ERROR ? "(error) " : "",
-                                 reply->str);
+        *len +=
+            (size_t)snprintf(out + *len, left, "%s%s", reply->type == REDIS_REPLY_ERROR ? "(error) " : "", reply->str);
         break;
     }
     cr_assert_lt(*len, ANSWER_MAX / 2, "Redis's answer is too long for a test");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A real redis-server of one's own, on a free port of 127.0.0.1, in a folder of its own, without persistence: what is in
-// it is gone with its process. Every function fails the test where it can't do what it says.
+// A real redis-server of one's own, on a free port of 127.0.0.1, in a folder of its own, without persistence: what is
+// in it is gone with its process. Every function fails the test where it can't do what it says.
 #pragma once
 
 #include <hiredis/hiredis.h>

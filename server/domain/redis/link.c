@@ -299,6 +299,10 @@ ez_status ez_redis_link_create(const ez_redis_link_options *options, ez_redis_li
     return EZ_OK;
 }
 
+int ez_redis_link_fd(const ez_redis_link *link) {
+    return link->fd;
+}
+
 void ez_redis_link_destroy(ez_redis_link *link) {
     if (!link)
         return;

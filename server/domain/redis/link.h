@@ -29,6 +29,9 @@ ez_status ez_redis_link_create(const ez_redis_link_options *options, ez_redis_li
                                ez_error *error) EZ_MUST_CHECK;
 void ez_redis_link_destroy(ez_redis_link *link); // NULL is fine
 
+// Readable while nothing is asked: it was closed.
+int ez_redis_link_fd(const ez_redis_link *link);
+
 // Sends all of it. While the peer is slow to take it, its replies are read and kept.
 ez_status ez_redis_link_send(ez_redis_link *link, const ez_buf *commands, ez_error *error) EZ_MUST_CHECK;
 // The next reply, which may be an error of Redis's (REDIS_REPLY_ERROR); the caller frees it with freeReplyObject.

@@ -168,14 +168,19 @@ static int pause_ms(const ez_redis *r) {
     return (int)pause + 1;
 }
 
-static bool is_stopping(const ez_redis *r, int wait_ms) {
-    struct pollfd fds[2] = {{.fd = r->stop_fd, .events = POLLIN}, {.fd = r->wake_fd, .events = POLLIN}};
+// Waits until there is something to do; true: to end.
+static bool is_stopping(ez_redis *r, int wait_ms) {
     // While Redis is away commits wake nobody: the pause is kept.
     bool is_deaf = wait_ms > 0 && !r->link;
-    int ready = poll(fds, is_deaf ? 1 : 2, wait_ms);
+    struct pollfd fds[3] = {{.fd = r->stop_fd, .events = POLLIN},
+                            {.fd = is_deaf ? -1 : r->wake_fd, .events = POLLIN},
+                            {.fd = r->link ? ez_redis_link_fd(r->link) : -1, .events = POLLIN}};
+    int ready = poll(fds, 3, wait_ms);
     uint64_t count;
     if (ready > 0 && fds[1].revents && read(r->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN)
         ez_log_warn("the wake-up of Redis's thread can't be read");
+    if (ready > 0 && fds[2].revents)
+        r->look_ms = 0; // it was closed: find out
     return ready > 0 && fds[0].revents != 0;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where Redis is: redis://[USER[:PASSWORD]@]HOST[:PORT][/DATABASE], or rediss:// with TLS. USER and PASSWORD may be
-// percent-encoded; an IPv6 address stands in brackets. A plain value.
+// Where Redis is: redis://user:password@HOST:PORT/DATABASE, of which HOST alone is needed, or rediss:// with TLS. User
+// and password may be percent-encoded; an IPv6 address stands in brackets. A plain value.
 #pragma once
 
 #include "proto/runtime/error.h"

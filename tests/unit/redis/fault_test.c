@@ -24,9 +24,9 @@ static void begin(void) {
 TestSuite(redis_fault, .init = begin, .fini = end);
 TestSuite(redis_login, .fini = end);
 
-#define says(...)      redis_says(&e.server, __VA_ARGS__)
-#define is_word(word)  (strcmp(word_of_edge(&e), word) == 0)
-#define is_well()      (is_even(&e) && is_word("ok"))
+#define says(...)     redis_says(&e.server, __VA_ARGS__)
+#define is_word(word) (strcmp(word_of_edge(&e), word) == 0)
+#define is_well()     (is_even(&e) && is_word("ok"))
 
 Test(redis_fault, fault_48_away_and_back_again) {
     given_master(e.w, "before");

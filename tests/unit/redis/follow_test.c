@@ -169,8 +169,7 @@ Test(redis_follow, a_rebuild_makes_it_whole_and_takes_away_what_is_stale) {
     says("HSET t:meta:features stale true");
     long long before = metric_of(&e, "rebuilds_total");
     ask_edge(&e, true);
-    expect_soon(metric_of(&e, "rebuilds_total") == before + 1 && is_even(&e) &&
-                strcmp(word_of_edge(&e), "ok") == 0);
+    expect_soon(metric_of(&e, "rebuilds_total") == before + 1 && is_even(&e) && strcmp(word_of_edge(&e), "ok") == 0);
     cr_assert_str_eq(says("EXISTS t:auth:token:%064d", 7), "0");
     cr_assert_str_eq(says("EXISTS other:auth:token:%064d", 7), "1", "another prefix is another's");
     expect_says("0", "EXISTS t:auth:master:99 t:meta:features");

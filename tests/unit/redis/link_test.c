@@ -97,8 +97,17 @@ Test(redis_link, tls_wants_a_certificate_that_is_trusted) {
     given_certificate("IP:127.0.0.1", other, other_key);
     unsigned tls_port = given_port();
     snprintf(port, sizeof port, "%u", tls_port);
-    const char *const args[] = {"--tls-port",         port, "--tls-cert-file",    certificate, "--tls-key-file", key,
-                                "--tls-ca-cert-file", other, "--tls-auth-clients", "no",        NULL};
+    const char *const args[] = {"--tls-port",
+                                port,
+                                "--tls-cert-file",
+                                certificate,
+                                "--tls-key-file",
+                                key,
+                                "--tls-ca-cert-file",
+                                other,
+                                "--tls-auth-clients",
+                                "no",
+                                NULL};
     given_redis(&redis, args);
     ez_redis_link *link;
     ez_error error = EZ_ERROR_INIT;

@@ -11,15 +11,15 @@
 
 static edge e;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static char heard[1024]; // guarded: "id/hash/reason;"
+static char heard[1024];  // guarded: "id/hash/reason;"
 static atomic_int answer; // an ez_status
 
 static ez_status listen_to(void *user, const ez_refresh_request *request, ez_error *error) {
     (void)user, (void)error;
     pthread_mutex_lock(&lock);
     size_t len = strlen(heard);
-    snprintf(heard + len, sizeof heard - len, "%lld/%.4s/%s;", (long long)request->api_key_id,
-             request->observed_sha256, request->reason);
+    snprintf(heard + len, sizeof heard - len, "%lld/%.4s/%s;", (long long)request->api_key_id, request->observed_sha256,
+             request->reason);
     pthread_mutex_unlock(&lock);
     return (ez_status)answer;
 }
@@ -103,8 +103,13 @@ Test(redis_refresh, the_stream_beside_it) {
 
 Test(redis_request, is_read_strictly) {
     ez_refresh_request request;
-    static const char *const bad[] = {"", "[]", "{}", "{\"api_key_id\":0}", "{\"api_key_id\":-1}",
-                                      "{\"api_key_id\":1.5}", "{\"api_key_id\":1,\"api_key_id\":2}"};
+    static const char *const bad[] = {"",
+                                      "[]",
+                                      "{}",
+                                      "{\"api_key_id\":0}",
+                                      "{\"api_key_id\":-1}",
+                                      "{\"api_key_id\":1.5}",
+                                      "{\"api_key_id\":1,\"api_key_id\":2}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         cr_assert_not(ez_refresh_request_read(bad[i], strlen(bad[i]), &request), "%s", bad[i]);
     static const char good[] = "{\"api_key_id\":\"12\",\"reason\":401,\"more\":[1]}";

@@ -80,12 +80,13 @@ Test(redis_snapshot, provider_with_everything) {
     secret.access_token = (char *)"fake-access";
     secret.refresh_token = (char *)"fake-refresh";
     cr_assert_eq(ez_snapshot_provider(&key, &secret, &group, 0, &out), EZ_OK);
-    expect_text("{\"id\":42,\"name\":\"vertex \\\"eu\\\"#42\",\"type\":\"vertex\",\"base_url\":\"https://eu.example/v1\","
-                "\"api_key\":\"fake-api-key\",\"google_project\":\"proj\",\"google_location\":\"global\",\"group_id\":7,"
-                "\"group\":\"vip\",\"models\":[\"gemini-1.5-pro\",\"a\\\"b\\\\c\"],\"status\":\"active\",\"auto_ban\":"
-                "true,\"weight\":3,\"access_token\":\"fake-access\",\"refresh_token\":\"fake-refresh\",\"expires_at\":"
-                "1900000000,\"account_id\":\"acct\",\"project_id\":\"pid\",\"static_headers\":{\"X-Org\":\"42\"},"
-                "\"headers_profile\":\"browser\"}");
+    expect_text(
+        "{\"id\":42,\"name\":\"vertex \\\"eu\\\"#42\",\"type\":\"vertex\",\"base_url\":\"https://eu.example/v1\","
+        "\"api_key\":\"fake-api-key\",\"google_project\":\"proj\",\"google_location\":\"global\",\"group_id\":7,"
+        "\"group\":\"vip\",\"models\":[\"gemini-1.5-pro\",\"a\\\"b\\\\c\"],\"status\":\"active\",\"auto_ban\":"
+        "true,\"weight\":3,\"access_token\":\"fake-access\",\"refresh_token\":\"fake-refresh\",\"expires_at\":"
+        "1900000000,\"account_id\":\"acct\",\"project_id\":\"pid\",\"static_headers\":{\"X-Org\":\"42\"},"
+        "\"headers_profile\":\"browser\"}");
     ez_buf_clear(&out);
     cr_assert_eq(ez_snapshot_provider(&key, &secret, &group, INT64_C(1900000001000000000), &out), EZ_OK);
     cr_assert_not_null(strstr(ez_buf_cstr(&out), "\"status\":\"expired\""), "it has no refresh token any more");
@@ -194,19 +195,20 @@ Test(redis_snapshot, bindings_of_a_model_are_one_document) {
               "'selector_value':'^up','weight':4}}",
               (long long)one->id);
     given_binding(w, "m", two->id); // has no API key
-    cr_assert_str_eq(binding_text(w, "m"),
-                     "{\"namespace\":\"default\",\"public_model\":\"m\",\"status\":\"active\",\"candidates\":[{\"group_id"
-                     "\":1,\"route_group\":\"default\",\"weight\":4,\"selector_type\":\"regex\",\"selector_value\":"
-                     "\"^up\",\"status\":\"active\",\"upstreams\":{\"1\":\"up-m\",\"2\":\"up-m\"}},{\"group_id\":2,"
-                     "\"route_group\":\"default\",\"weight\":1,\"selector_type\":\"exact\",\"selector_value\":\"m\","
-                     "\"status\":\"active\",\"error\":\"no_provider\",\"upstreams\":{}}]}");
+    cr_assert_str_eq(
+        binding_text(w, "m"),
+        "{\"namespace\":\"default\",\"public_model\":\"m\",\"status\":\"active\",\"candidates\":[{\"group_id"
+        "\":1,\"route_group\":\"default\",\"weight\":4,\"selector_type\":\"regex\",\"selector_value\":"
+        "\"^up\",\"status\":\"active\",\"upstreams\":{\"1\":\"up-m\",\"2\":\"up-m\"}},{\"group_id\":2,"
+        "\"route_group\":\"default\",\"weight\":1,\"selector_type\":\"exact\",\"selector_value\":\"m\","
+        "\"status\":\"active\",\"error\":\"no_provider\",\"upstreams\":{}}]}");
     expect_ok(w, "ApiKeys/Ban", "{'id':1,'reason':'x'}");
     expect_ok(w, "Bindings/Update", "{'id':2,'binding':{'status':'disabled'},'update_mask':['status']}");
     cr_assert_not_null(strstr(binding_text(w, "m"), "\"upstreams\":{\"2\":\"up-m\"}"), "a banned one is no upstream");
     cr_assert_not_null(strstr(binding_text(w, "m"), "\"status\":\"disabled\",\"error\":\"no_provider\""));
     expect_ok(w, "Namespaces/Update", "{'id':1,'namespace':{'status':'disabled'},'update_mask':['status']}");
-    cr_assert_eq(strncmp(binding_text(w, "m"),
-                         "{\"namespace\":\"default\",\"public_model\":\"m\",\"status\":\"disabled\",", 61),
-                 0);
+    cr_assert_eq(
+        strncmp(binding_text(w, "m"), "{\"namespace\":\"default\",\"public_model\":\"m\",\"status\":\"disabled\",", 61),
+        0);
     end_world(w);
 }

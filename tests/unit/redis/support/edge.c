@@ -93,8 +93,7 @@ void ask_edge(edge *e, bool for_rebuild) {
     rebuilds += for_rebuild;
     retries += !for_rebuild;
     ez_directory_enter();
-    const ez_entry *entry =
-        ez_directory_find(e->w->directory, EZ_INDEX_SETTING_NAME, ez_index_text("redis_sync"));
+    const ez_entry *entry = ez_directory_find(e->w->directory, EZ_INDEX_SETTING_NAME, ez_index_text("redis_sync"));
     setting.id = entry ? ez_entry_id(entry) : 0;
     ez_directory_leave();
     setting.name = (char *)"redis_sync";
