@@ -19,6 +19,8 @@ ez_status ez_batch_init(ez_batch *batch, const ez_directory *directory, const ch
     ez_buf_init(&batch->commands, EZ_BATCH_MAX);
     ez_buf_init(&batch->text, TEXT_MAX);
     ez_buf_init(&batch->late, LATE_MAX);
+    ez_buf_init(&batch->unlinks, LATE_MAX);
+    ez_buf_init(&batch->indexes, LATE_MAX);
     ez_arena_init(&batch->arena, ARENA_MAX);
     batch->owners = malloc(EZ_BATCH_COMMANDS * sizeof *batch->owners);
     if (!batch->owners)
@@ -45,7 +47,9 @@ void ez_batch_text_done(ez_batch *batch) {
 void ez_batch_clear(ez_batch *batch) {
     wipe(&batch->commands);
     wipe(&batch->text);
-    batch->command_count = 0;
+    ez_buf_clear(&batch->unlinks);
+    ez_buf_clear(&batch->indexes);
+    batch->command_count = batch->unlink_count = batch->index_count = 0;
     batch->unit_at = 0;
 }
 
@@ -63,6 +67,8 @@ void ez_batch_fini(ez_batch *batch) {
     ez_buf_fini(&batch->commands);
     ez_buf_fini(&batch->text);
     ez_buf_fini(&batch->late);
+    ez_buf_fini(&batch->unlinks);
+    ez_buf_fini(&batch->indexes);
     ez_arena_fini(&batch->arena);
     free(batch->owners);
     free(batch->spans);
@@ -81,10 +87,6 @@ void ez_batch_command(ez_batch *batch, const char *name, const char *key, size_t
 }
 
 ez_buf *ez_batch_late(ez_batch *batch, const char *name, const char *key, size_t arguments) {
-    if (batch->is_rebuild) {
-        ez_batch_command(batch, name, key, arguments);
-        return &batch->commands;
-    }
     batch->late_count++;
     ez_command_begin(&batch->late, 2 + arguments);
     ez_command_text(&batch->late, name);

@@ -53,6 +53,9 @@ typedef struct ez_batch {
     size_t span_count, span_room;
     ez_buf late; // commands
     size_t late_count;
+    // In a rebuild, for many resources at once: keys that are to be empty before, and fields and values of the index.
+    ez_buf unlinks, indexes;
+    size_t unlink_count, index_count;
 } ez_batch;
 
 ez_status ez_batch_init(ez_batch *batch, const ez_directory *directory, const char *prefix,
@@ -65,7 +68,7 @@ void ez_batch_reset(ez_batch *batch);
 
 // Begins a command of the resource at hand, with its name and key. arguments: what follows them.
 void ez_batch_command(ez_batch *batch, const char *name, const char *key, size_t arguments);
-// The same, sent only once all spans are through (at once in a rebuild).
+// The same, sent only once all spans are through. Not in a rebuild.
 ez_buf *ez_batch_late(ez_batch *batch, const char *name, const char *key, size_t arguments);
 // Where the command's further arguments go.
 static inline ez_buf *ez_batch_out(ez_batch *batch) {

@@ -54,12 +54,22 @@ static void put_index(ez_buf *out, int kind, int64_t id, const void *value, size
 
 // Together with what it is about.
 static void index_now(ez_batch *batch, int kind, int64_t id, const void *value, size_t len) {
+    if (batch->is_rebuild) { // which began with an empty one
+        batch->index_count += value != NULL;
+        if (value)
+            put_index(&batch->indexes, kind, id, value, len);
+        return;
+    }
     ez_batch_command(batch, value ? "HSET" : "HDEL", EZ_REDIS_INDEX, value ? 2 : 1);
     put_index(ez_batch_out(batch), kind, id, value, len);
 }
 
 // Once what depends on it is written: until then a batch that broke off finds it changed again.
 static void index_late(ez_batch *batch, int kind, int64_t id, const char *value) {
+    if (batch->is_rebuild) {
+        index_now(batch, kind, id, value, value ? strlen(value) : 0);
+        return;
+    }
     ez_buf *out = ez_batch_late(batch, value ? "HSET" : "HDEL", EZ_REDIS_INDEX, value ? 2 : 1);
     put_index(out, kind, id, value, value ? strlen(value) : 0);
 }
@@ -92,8 +102,10 @@ static void drop_field(ez_batch *batch, const char *table, const char *field) {
 
 // A hash of its own. In a rebuild it replaces whatever stands there.
 static void put_record(ez_batch *batch, const char *key, const ez_record *record) {
-    if (batch->is_rebuild)
-        ez_batch_command(batch, "UNLINK", key, 0);
+    if (batch->is_rebuild) {
+        ez_command_key(&batch->unlinks, batch->prefix, key);
+        batch->unlink_count++;
+    }
     ez_batch_command(batch, "HSET", key, 2 * record->count);
     for (size_t i = 0; i < record->count; i++) {
         ez_command_text(ez_batch_out(batch), record->fields[i].name);

@@ -33,6 +33,7 @@ typedef struct trip {
     const ez_unit *units;
     size_t count;
     size_t done;
+    size_t ahead; // commands before the batch's
     bool flushes; // what is late goes with it
     bool reaches; // the revision too
     uint8_t failed[EZ_BATCH_UNITS / 8];
@@ -263,7 +264,8 @@ static ez_status take_results(trip *t, const redisReply *reply, ez_error *error)
             continue;
         char text[EZ_SYNC_ERROR_MAX];
         ez_redis_error_text(one, text, sizeof text);
-        uint16_t owner = i < batch->command_count ? batch->owners[i] : NOBODY;
+        size_t at = i - t->ahead;
+        uint16_t owner = i >= t->ahead && at < batch->command_count ? batch->owners[at] : NOBODY;
         if (owner == NOBODY)
             return lost(error, "Redis would not take what we note there about ourselves");
         fail_unit(t, owner, text);
@@ -271,18 +273,52 @@ static ez_status take_results(trip *t, const redisReply *reply, ez_error *error)
     return EZ_OK;
 }
 
+// MULTI, and what must be empty before it is written.
+static ez_status send_head(trip *t, ez_error *error) {
+    ez_batch *batch = &t->r->batch;
+    ez_buf head;
+    ez_buf_init(&head, EZ_BATCH_MAX);
+    ez_command_put(&head, "MULTI", NULL);
+    t->ahead = batch->unlink_count > 0;
+    if (t->ahead > 0) {
+        ez_command_begin(&head, 1 + batch->unlink_count);
+        ez_command_text(&head, "UNLINK");
+        ez_buf_append(&head, batch->unlinks.data, batch->unlinks.len);
+    }
+    ez_status status = ez_redis_link_send(t->r->link, &head, error);
+    ez_buf_fini(&head);
+    return status;
+}
+
+// How many commands: what is late, the index, meta:ezplane last.
+static size_t put_tail(trip *t) {
+    ez_batch *batch = &t->r->batch;
+    ez_buf *out = &batch->commands;
+    size_t count = 1;
+    if (t->flushes && batch->late_count > 0) {
+        ez_buf_append(out, batch->late.data, batch->late.len);
+        count += batch->late_count;
+    }
+    if (batch->index_count > 0) {
+        ez_command_begin(out, 2 + 2 * batch->index_count);
+        ez_command_text(out, "HSET");
+        ez_command_key(out, batch->prefix, EZ_REDIS_INDEX);
+        ez_buf_append(out, batch->indexes.data, batch->indexes.len);
+        count++;
+    }
+    put_meta(t, out);
+    ez_command_put(out, "EXEC", NULL);
+    return count;
+}
+
 // *again: somebody else wrote to meta:ezplane.
 static ez_status run(trip *t, bool *again, ez_error *error) {
     ez_redis *r = t->r;
-    ez_batch *batch = &r->batch;
-    size_t expected = batch->command_count + 1;
-    if (t->flushes && batch->late_count > 0) {
-        ez_buf_append(&batch->commands, batch->late.data, batch->late.len);
-        expected += batch->late_count;
-    }
-    put_meta(t, &batch->commands);
-    ez_command_put(&batch->commands, "EXEC", NULL);
-    ez_status status = ez_redis_link_send(r->link, &batch->commands, error);
+    size_t commands = r->batch.command_count, tail = put_tail(t);
+    ez_status status = send_head(t, error);
+    size_t expected = t->ahead + commands + tail;
+    if (status == EZ_OK)
+        status = ez_redis_link_send(r->link, &r->batch.commands, error);
     bool is_refused = false;
     for (size_t i = 0; status == EZ_OK && i < expected + 2; i++) {
         ez_redis_autofree redisReply *reply = NULL;
@@ -323,7 +359,6 @@ static void settle(trip *t) {
 
 void ez_trip_begin(ez_redis *r) {
     ez_batch_clear(&r->batch);
-    ez_command_put(&r->batch.commands, "MULTI", NULL);
 }
 
 static ez_status others_write(ez_error *error) {
