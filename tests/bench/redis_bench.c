@@ -4,8 +4,8 @@
 //
 //   bench_redis FOLDER REDIS_PORT CLOSED_PORT KEYS BINDINGS SECONDS
 //
-// Lines of JSON: how long it takes to write everything anew beside the bare HSETs of the same bytes in pipelines; when a
-// change is in Redis after its commit, at 50 changes a second; and how many changes a second are committed with Redis
+// Lines of JSON: how long it takes to write everything anew beside the bare HSETs of the same bytes in pipelines; when
+// a change is in Redis after its commit, at 50 changes a second; and how many changes a second are committed with Redis
 // there, with it away (a closed port), and with none, in turn. The redis-server must be empty and nobody else's.
 #include <pthread.h>
 #include <stdatomic.h>
@@ -175,8 +175,15 @@ static bool is_holder(void *user, uint64_t *token) {
 static ez_redis *open_redis(const char *url) {
     ez_error error = EZ_ERROR_INIT;
     ez_redis *redis;
-    ez_redis_options options = {.store = store, .directory = directory, .feed = feed, .server_id = "bench", .url = url,
-                                .interval_ms = 5000, .batch = 100, .max_tries = 10, .is_holder = is_holder};
+    ez_redis_options options = {.store = store,
+                                .directory = directory,
+                                .feed = feed,
+                                .server_id = "bench",
+                                .url = url,
+                                .interval_ms = 5000,
+                                .batch = 100,
+                                .max_tries = 10,
+                                .is_holder = is_holder};
     must(ez_redis_create(&options, &redis, &error), &error);
     must(ez_redis_start(redis, &error), &error);
     return redis;
@@ -327,13 +334,12 @@ static _Atomic long next_key;
 static ez_status touch_key(void *self, ez_call *call, void *scene, ProtobufCMessage *request) {
     (void)request;
     Ez__V1__Key *key;
-    ez_status status = ez_txn_load(scene, EZ__V1__KIND__KIND_KEY, *(int64_t *)self, (ProtobufCMessage **)&key,
-                                   &call->error);
+    ez_status status =
+        ez_txn_load(scene, EZ__V1__KIND__KIND_KEY, *(int64_t *)self, (ProtobufCMessage **)&key, &call->error);
     if (status != EZ_OK)
         return status;
     bool is_active = key->status == EZ__V1__KEY_STATUS__KEY_STATUS_ACTIVE;
-    key->status =
-        is_active ? EZ__V1__KEY_STATUS__KEY_STATUS_DISABLED : EZ__V1__KEY_STATUS__KEY_STATUS_ACTIVE;
+    key->status = is_active ? EZ__V1__KEY_STATUS__KEY_STATUS_DISABLED : EZ__V1__KEY_STATUS__KEY_STATUS_ACTIVE;
     return ez_txn_put(scene, EZ__V1__KIND__KIND_KEY, &key->base, &call->error);
 }
 

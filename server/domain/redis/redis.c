@@ -44,6 +44,7 @@ static void fail_link(ez_redis *r, const ez_error *error) {
     r->is_answering = strcmp(error->reason, "REDIS_REFUSED") == 0 || strcmp(error->reason, "REDIS_AHEAD") == 0 ||
                       strcmp(error->reason, "REDIS_CONTENDED") == 0;
     atomic_fetch_add(&r->failures, 1);
+    r->is_persist_due = r->is_persist_due || r->failures_in_a_row == 1;
     ez_state_note_error(r, error);
     if (r->failures_in_a_row == (unsigned)r->options.max_tries) {
         ez_log_error("Redis is away; what is due stays due", "since tries", EZ_LOG_INT(r->failures_in_a_row), "why",
@@ -311,8 +312,7 @@ void ez_redis_stop(ez_redis *r) {
     if (r->is_started)
         pthread_join(r->thread, NULL);
     r->is_started = false;
-    ez_refresher_destroy(r->refresher);
-    r->refresher = NULL;
+    ez_refresher_stop(r->refresher);
 }
 
 void ez_redis_destroy(ez_redis *r) {
@@ -321,6 +321,7 @@ void ez_redis_destroy(ez_redis *r) {
     ez_redis_stop(r);
     if (r->watcher.take)
         ez_feed_watch(r->options.feed, NULL);
+    ez_refresher_destroy(r->refresher);
     ez_batch_fini(&r->batch);
     ez_unsent_fini(&r->due);
     free(r->extras.units);

@@ -36,6 +36,7 @@
 struct ez_refresher {
     ez_refresher_options options;
     pthread_t thread;
+    bool is_ended; // it was waited for
     ez_redis_link *link;
     bool has_looked;  // at what was left beside the queue
     bool is_stuck;    // an entry stays: pause
@@ -373,10 +374,15 @@ ez_status ez_refresher_create(const ez_refresher_options *options, ez_refresher 
     return EZ_OK;
 }
 
-void ez_refresher_destroy(ez_refresher *f) {
-    if (!f)
+void ez_refresher_stop(ez_refresher *f) {
+    if (!f || f->is_ended)
         return;
     pthread_join(f->thread, NULL);
+    f->is_ended = true;
+}
+
+void ez_refresher_destroy(ez_refresher *f) {
+    ez_refresher_stop(f);
     free(f);
 }
 

@@ -27,7 +27,8 @@ typedef struct ez_refresher_numbers {
 } ez_refresher_numbers;
 
 ez_status ez_refresher_create(const ez_refresher_options *options, ez_refresher **out, ez_error *error) EZ_MUST_CHECK;
-// After stop_fd became readable.
+// Waits for the thread, after stop_fd became readable. It can still be counted.
+void ez_refresher_stop(ez_refresher *refresher);    // NULL is fine
 void ez_refresher_destroy(ez_refresher *refresher); // NULL is fine
 void ez_refresher_count(ez_refresher *refresher, ez_refresher_numbers *out);
 

@@ -12,6 +12,7 @@
 #include "server/domain/redis/inside.h"
 
 #define SAVE_MS     1000
+#define SLICE       200 // revisions
 #define SETTING_MAX (4u << 20)
 
 static void copy_text(char *out, size_t size, const char *text) {
@@ -19,10 +20,13 @@ static void copy_text(char *out, size_t size, const char *text) {
 }
 
 void ez_state_note_error(ez_redis *r, const ez_error *error) {
-    if (strcmp(r->error, error->message) != 0)
-        ez_log_warn("Redis", "why", error->message, "reason", error->reason);
-    copy_text(r->error, sizeof r->error, error->message);
+    char text[EZ_SYNC_ERROR_MAX];
+    copy_text(text, sizeof text, error->message);
     r->error_ns = ez_clock_wall_ns();
+    if (strcmp(r->error, text) == 0 && r->failures_in_a_row > 1)
+        return; // the store is not told each time while Redis is away
+    ez_log_warn("Redis", "why", error->message, "reason", error->reason);
+    copy_text(r->error, sizeof r->error, text);
     r->is_persist_due = true;
 }
 
@@ -85,7 +89,12 @@ static ez_status take_up(ez_redis *r, const ez_sync_state *state, ez_error *erro
     if (state->n < ez_feed_oldest(r->options.feed))
         return EZ_OK; // ez_follow finds out
     first_change first = {.r = r};
-    ez_status status = ez_store_each_change(r->options.store, state->n, head.n, 0, take_missed, &first, error);
+    ez_status status = EZ_OK;
+    // A few at a time: the store is not held up for long.
+    for (uint64_t n = state->n; status == EZ_OK && n < head.n; n += SLICE) {
+        uint64_t until = head.n - n > SLICE ? n + SLICE : head.n;
+        status = ez_store_each_change(r->options.store, n, until, 0, take_missed, &first, error);
+    }
     r->behind_since_ns = first.time_ns;
     return status;
 }
