@@ -28,6 +28,8 @@
 #define KIND_BINDING   EZ__V1__KIND__KIND_BINDING
 #define KIND_SETTING   EZ__V1__KIND__KIND_SETTING
 
+enum { SETTING_NAME = 5 }; // of ez.v1.Setting
+
 #define TOKEN_KEY_MAX (11 + 2 * EZ_SHA256_LEN + 1) // "auth:token:…"
 
 static ez_status no_memory(ez_error *error) {
@@ -366,13 +368,7 @@ static void put_override(ez_batch *batch, const char *key, int64_t value) {
         ez_command_int(ez_batch_out(batch), value);
 }
 
-static ez_status put_setting(ez_batch *batch, const ez_entry *entry, const ez_was *was, ez_error *error) {
-    (void)was;
-    const Ez__V1__Setting *setting = (const Ez__V1__Setting *)ez_entry_unpack(entry, &batch->arena);
-    if (!setting)
-        return no_memory(error);
-    if (strcmp(setting->name, "features") != 0)
-        return EZ_OK;
+static ez_status put_features(ez_batch *batch, const Ez__V1__Setting *setting, ez_error *error) {
     Ez__V1__Features none = EZ__V1__FEATURES__INIT;
     const Ez__V1__Features *features = setting->features ? setting->features : &none;
     ez_batch_command(batch, "UNLINK", "meta:features", 0);
@@ -387,6 +383,29 @@ static ez_status put_setting(ez_batch *batch, const ez_entry *entry, const ez_wa
     }
     put_override(batch, "meta:log:retention_days", features->log_retention_days);
     put_override(batch, "meta:log:max_records", features->log_max_records);
+    return EZ_OK;
+}
+
+// Settings that stand in Redis; others are not even unpacked, some are large.
+static const struct {
+    const char *name;
+    ez_status (*put)(ez_batch *batch, const Ez__V1__Setting *setting, ez_error *error);
+} settings[] = {
+    {"features", put_features},
+};
+
+static ez_status put_setting(ez_batch *batch, const ez_entry *entry, const ez_was *was, ez_error *error) {
+    (void)was;
+    ez_slice data = ez_entry_data(entry);
+    ez_wire_field name = {.number = 0};
+    ez_wire_find(data.data, data.len, SETTING_NAME, &name);
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        if (name.bytes.len != strlen(settings[i].name) ||
+            memcmp(name.bytes.data, settings[i].name, name.bytes.len) != 0)
+            continue;
+        const Ez__V1__Setting *setting = (const Ez__V1__Setting *)ez_entry_unpack(entry, &batch->arena);
+        return setting ? settings[i].put(batch, setting, error) : no_memory(error);
+    }
     return EZ_OK;
 }
 
