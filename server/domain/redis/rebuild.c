@@ -41,6 +41,10 @@ void ez_rebuild_ask(ez_redis *r, const char *why, bool by_admin) {
 
 static ez_status claim(ez_redis *r, ez_error *error) {
     uint64_t retries;
+    r->is_persist_due = true;
+    ez_status status = ez_state_save(r, true, error);
+    if (status != EZ_OK)
+        return status;
     r->rebuild.begun_ms = ez_clock_mono_ms();
     if (!r->rebuild.is_asked)
         r->rebuild.not_before = r->rebuild.begun_ms + (uint64_t)r->options.interval_ms;
@@ -58,7 +62,7 @@ static ez_status claim(ez_redis *r, ez_error *error) {
         ez_batch_command(&r->batch, "UNLINK", key, 0);
     }
     ez_batch_command(&r->batch, "UNLINK", EZ_REDIS_INDEX, 0);
-    ez_status status = ez_trip_commands(r, true, false, error);
+    status = ez_trip_commands(r, true, false, error);
     if (status != EZ_OK)
         return status;
     atomic_fetch_add(&r->rebuilds, 1);

@@ -130,7 +130,9 @@ static const char *word_of(const ez_view *view, uint64_t head) {
 
 static void fill_state(const ez_redis *r, ez_sync_state *out) {
     ez_revision head = ez_feed_head(r->options.feed);
-    *out = (ez_sync_state){.epoch = r->is_whole ? head.epoch : 0,
+    // A server that ends in the middle of a rebuild leaves one that is not whole, whatever Redis says of itself.
+    bool is_whole = r->is_whole && r->rebuild.phase == EZ_PHASE_NONE;
+    *out = (ez_sync_state){.epoch = is_whole ? head.epoch : 0,
                            .n = r->done_n,
                            .fence = r->token,
                            .rebuilds = r->rebuilds_done,
@@ -138,7 +140,7 @@ static void fill_state(const ez_redis *r, ez_sync_state *out) {
                            .rebuilt_ns = r->rebuilt_ns,
                            .error_ns = r->error_ns,
                            .updated_ns = ez_clock_wall_ns()};
-    bool is_through = r->due.count == 0 && r->rebuild.phase == EZ_PHASE_NONE && r->is_whole;
+    bool is_through = r->due.count == 0 && is_whole;
     copy_text(out->state, sizeof out->state, !r->is_answering ? "away" : is_through ? "ok" : "behind");
     copy_text(out->server, sizeof out->server, r->options.server_id);
     copy_text(out->error, sizeof out->error, r->error);
