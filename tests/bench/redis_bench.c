@@ -385,10 +385,27 @@ static void *write_all_the_time(void *user) {
     return NULL;
 }
 
+// It has read how far Redis is, and has found that nobody answers.
+static void await_failure(ez_redis *redis) {
+    bool has_failed = false;
+    while (!has_failed) {
+        ez_buf text;
+        ez_buf_init(&text, 1u << 16);
+        ez_redis_write_metrics(redis, &text);
+        const char *at = strstr(ez_buf_cstr(&text), "\nezplane_redis_failures_total ");
+        has_failed = at && strtol(at + strlen("\nezplane_redis_failures_total "), NULL, 10) > 0;
+        ez_buf_fini(&text);
+        struct timespec pause = {.tv_nsec = 1000000};
+        nanosleep(&pause, NULL);
+    }
+}
+
 static double write_rate(const char *url, ez_redis_link *link) {
     ez_redis *redis = url[0] ? open_redis(url) : NULL;
     if (url == there)
         await_revision(link, ez_feed_head(feed).n);
+    else if (redis)
+        await_failure(redis);
     pthread_t threads[WRITERS];
     long counts[WRITERS] = {0}, sum = 0;
     atomic_store(&is_over, false);

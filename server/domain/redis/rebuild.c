@@ -16,7 +16,7 @@
 #include "proto/runtime/log.h"
 #include "server/domain/redis/inside.h"
 
-#define CHUNK       1000 // resources of one step
+#define CHUNK       2000 // resources of one step
 #define SCAN_COUNT  "1000"
 #define PATTERN_MAX 600
 
