@@ -27,6 +27,7 @@
 #include "server/domain/logs/delivery.h"
 #include "server/domain/logs/error_webhook.h"
 #include "server/domain/logs/logs.h"
+#include "server/domain/redis/redis.h"
 #include "server/domain/routing/models/models.h"
 #include "server/domain/routing/routing.h"
 #include "server/domain/usage/usage.h"
@@ -58,6 +59,7 @@ typedef struct server {
     ez_import *import;
     ez_fleet *fleet;
     ez_usage *usage;
+    ez_redis *redis;
     ez_appender *usage_appender;
     char peer_token[EZ_PEER_TOKEN_MAX];
     uint8_t peer_hash[EZ_TOKEN_HASH_LEN];
@@ -220,6 +222,7 @@ static ez_status open_servers(server *s, const ez_settings *settings, ez_error *
 }
 
 static ez_status open_models(server *s, const ez_settings *settings, ez_error *error) {
+    const char *redis_url = ez_settings_text(settings, "EZ_REDIS_URL");
     ez_model_sync_options sync = {.directory = s->core.directory,
                                   .holder = ez_lease_holder(s->core.lease),
                                   .writer = s->core.writer,
@@ -228,10 +231,35 @@ static ez_status open_models(server *s, const ez_settings *settings, ez_error *e
                                   .file = ez_settings_text(settings, "EZ_MODELS_FILE"),
                                   .url = ez_settings_text(settings, "EZ_MODELS_URL"),
                                   .home = ez_settings_text(settings, "EZ_HOME"),
-                                  .interval_ms = (uint64_t)ez_settings_int(settings, "EZ_MODELS_INTERVAL") * 1000};
+                                  .interval_ms = (uint64_t)ez_settings_int(settings, "EZ_MODELS_INTERVAL") * 1000,
+                                  .keeps_meta = redis_url != NULL && redis_url[0] != '\0'};
     ez_status status = ez_model_sync_create(&sync, &s->model_sync, error);
     ez_models_options models = {.directory = s->core.directory, .sync = s->model_sync};
     return status != EZ_OK ? status : ez_models_create(&models, &s->models, error);
+}
+
+static ez_status open_redis(server *s, const ez_settings *settings, ez_error *error) {
+    ez_holder holder = ez_lease_holder(s->core.lease);
+    int64_t interval_ms;
+    ez_status status =
+        ez_redis_read_interval(ez_settings_text(settings, "EZ_SYNC_OUTBOX_INTERVAL"), &interval_ms, error);
+    if (status != EZ_OK) {
+        return status;
+    }
+    ez_redis_options redis = {.store = s->core.store,
+                              .directory = s->core.directory,
+                              .feed = s->core.feed,
+                              .server_id = s->id,
+                              .url = ez_settings_text(settings, "EZ_REDIS_URL"),
+                              .prefix = ez_settings_text(settings, "EZ_REDIS_PREFIX"),
+                              .ca_file = ez_settings_text(settings, "EZ_REDIS_CA_FILE"),
+                              .interval_ms = interval_ms,
+                              .batch = ez_settings_int(settings, "EZ_SYNC_OUTBOX_BATCH"),
+                              .max_tries = ez_settings_int(settings, "EZ_SYNC_OUTBOX_MAX_RETRIES"),
+                              .is_holder = holder.is_holder,
+                              .holder_user = holder.user};
+    status = ez_redis_create(&redis, &s->redis, error);
+    return status != EZ_OK ? status : ez_redis_start(s->redis, error);
 }
 
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
@@ -252,6 +280,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
     status = status != EZ_OK ? status : open_usage(s, settings, error);
     status = status != EZ_OK ? status : open_servers(s, settings, error);
+    status = status != EZ_OK ? status : open_redis(s, settings, error);
     if (status != EZ_OK) {
         return status;
     }
@@ -259,6 +288,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                                 .feed = s->core.feed,
                                 .fleet = s->fleet,
                                 .store = s->core.store,
+                                .redis = s->redis,
                                 .server_id = s->id,
                                 .look_at_lease = look_at_lease,
                                 .lease = s->core.lease,
@@ -290,6 +320,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_IMPORT] = s->import,
                                      [EZ_SLOT_USAGE] = s->usage,
                                      [EZ_SLOT_SERVERS] = s->servers,
+                                     [EZ_SLOT_REDIS] = s->redis,
                                      [EZ_SLOT_SYSTEM] = s->system},
                           .appenders = {[EZ_SLOT_LOGS] = s->logs_appender, [EZ_SLOT_USAGE] = s->usage_appender}};
     ez_status status = ez_rpc_open(&rpc, &s->rpc, error);
@@ -391,6 +422,7 @@ static void close_server(server *s, int exit_status) {
     ez_timer_destroy(s->timer);
     ez_appender_stop(s->usage_appender);
     ez_appender_stop(s->logs_appender);
+    ez_redis_stop(s->redis);
     stop_webhooks(s);
     ez_servers_destroy(s->servers);
     ez_model_sync_join(s->model_sync);
@@ -401,6 +433,7 @@ static void close_server(server *s, int exit_status) {
     ez_appender_destroy(s->logs_appender);
     ez_bans_destroy(s->bans);
     ez_system_destroy(s->system);
+    ez_redis_destroy(s->redis);
     ez_usage_destroy(s->usage);
     ez_fleet_destroy(s->fleet);
     ez_import_destroy(s->import);

@@ -69,6 +69,21 @@ const ez_setting ez_server_settings[] = {
      "LIST"},
     {"EZ_CA_FILE", EZ_SETTING_TEXT, NULL, 0, 0, "Certificates (PEM) that calls out trust instead of the system's.",
      "FILE"},
+    {"EZ_REDIS_URL", EZ_SETTING_SECRET, NULL, 0, 0,
+     "Where data planes that read Redis find their configuration: redis://user:password@HOST:PORT/DATABASE, or "
+     "rediss:// with TLS. Without it there is no Redis.",
+     "URL"},
+    {"EZ_REDIS_PREFIX", EZ_SETTING_TEXT, NULL, 0, 0, "Before the name of every key in Redis, at most 128 bytes.",
+     "TEXT"},
+    {"EZ_REDIS_CA_FILE", EZ_SETTING_TEXT, NULL, 0, 0,
+     "Certificates (PEM) that rediss:// trusts instead of the system's.", "FILE"},
+    {"EZ_SYNC_OUTBOX_INTERVAL", EZ_SETTING_TEXT, "5s", 0, 0,
+     "How long a resource that Redis would not take waits for its second try, doubled at each further one; also the "
+     "longest pause between two tries to reach Redis. A number with ms, s or m.",
+     "TIME"},
+    {"EZ_SYNC_OUTBOX_BATCH", EZ_SETTING_INT, "100", 1, 4096, "Changes that go to Redis in one batch.", "N"},
+    {"EZ_SYNC_OUTBOX_MAX_RETRIES", EZ_SETTING_INT, "10", 1, 1000,
+     "Tries after which a resource is parked, until ezctl sync retry.", "N"},
     {"EZ_LOG_LEVEL", EZ_SETTING_TEXT, "info", 0, 0, "debug, info, warn or error.", "LEVEL"},
 };
 const size_t ez_server_setting_count = sizeof ez_server_settings / sizeof ez_server_settings[0];

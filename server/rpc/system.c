@@ -68,6 +68,7 @@ static void add_detail(struct ez_system *self, ez_call *call, Ez__V1__Status *st
     live = ez_fleet_count_all(self->options.fleet);
     status->server_id = (char *)self->options.server_id;
     status->store = (char *)ez_store_name(self->options.store);
+    status->redis = (char *)ez_redis_word(self->options.redis);
     SHOW(masters, MASTERS, count(self, EZ__V1__KIND__KIND_MASTER));
     SHOW(keys, KEYS, count(self, EZ__V1__KIND__KIND_KEY));
     SHOW(namespaces, NAMESPACES, count(self, EZ__V1__KIND__KIND_NAMESPACE));
@@ -191,6 +192,7 @@ ez_status ez_handle_system_get_metrics(struct ez_system *self, ez_call *call, Ez
     write_gauge(&text, "ezplane_revision", "Newest committed revision.", ez_feed_head(self->options.feed).n);
     write_gauge(&text, "ezplane_data_planes", "Enrolled data planes.", enrolled);
     write_gauge(&text, "ezplane_data_planes_live", "Data planes of this server, heard within three heartbeats.", live);
+    ez_redis_write_metrics(self->options.redis, &text);
     ez_rpc *rpc = self->rpc;
     if (rpc != NULL) {
         ez_rpc_numbers numbers;

@@ -35,6 +35,7 @@ struct ez_feed {
     _Atomic uint64_t oldest;
     _Atomic uint64_t first; // position of the oldest item kept
     _Atomic uint64_t last;  // position behind the newest
+    const ez_feed_watcher *_Atomic watcher;
     ez_feed_history history;
     ez_feed_item *_Atomic ring[];
 };
@@ -83,7 +84,23 @@ void ez_feed_note_digest(ez_feed *feed, const uint8_t digest[32]) {
     ez_feed_history_put(&feed->history, atomic_load(&feed->n), digest);
 }
 
+void ez_feed_watch(ez_feed *feed, const ez_feed_watcher *watcher) {
+    atomic_store_explicit(&feed->watcher, watcher, memory_order_release);
+}
+
 // ---- Appending: the writer's thread
+
+static void let_take(const ez_feed *feed, const ez_store_change *changes, size_t count) {
+    const ez_feed_watcher *watcher = atomic_load_explicit(&feed->watcher, memory_order_acquire);
+    if (watcher && count > 0)
+        watcher->take(watcher->user, changes, count);
+}
+
+static void tell(const ez_feed *feed) {
+    const ez_feed_watcher *watcher = atomic_load_explicit(&feed->watcher, memory_order_acquire);
+    if (watcher)
+        watcher->told(watcher->user);
+}
 
 // Forgets the oldest item: a delta can now start at its revision at the earliest.
 static void evict(ez_feed *feed) {
@@ -176,8 +193,10 @@ ez_status ez_feed_append(ez_feed *feed, uint64_t to, const ez_store_change *chan
     (void)error;
     uint64_t begin = atomic_load_explicit(&feed->last, memory_order_relaxed);
     bool kept = keep_all(feed, changes, count, to);
+    let_take(feed, changes, count);
     ez_feed_history_put(&feed->history, to, digest);
     atomic_store_explicit(&feed->n, to, memory_order_release);
+    tell(feed);
     if (!kept)
         ez_log_warn("no memory to keep changes for data planes; they take a snapshot");
     if (!feed->publish || to == from)
@@ -202,6 +221,7 @@ void ez_feed_skip(ez_feed *feed, uint64_t to, const uint8_t *digest, int64_t tim
     if (digest)
         ez_feed_history_put(&feed->history, to, digest);
     atomic_store_explicit(&feed->n, to, memory_order_release);
+    tell(feed);
     if (!feed->publish || to == from)
         return;
     ez_feed_push push;

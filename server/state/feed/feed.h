@@ -58,6 +58,17 @@ void ez_feed_beat(ez_feed *feed, int64_t time_ns, uint64_t quiet_ms);
 // once; where it went out already, a heartbeat does. Any thread, nng's too.
 void ez_feed_want_ack(ez_feed *feed, uint64_t n, int64_t time_ns);
 
+// Somebody within this process who follows every change, of kinds that data planes do not get too. Both are called on
+// the appender's thread and must not block: take with the changes of a commit before its revision can be seen by
+// ez_feed_head, told once it can. Changes that were skipped are not taken.
+typedef struct ez_feed_watcher {
+    void (*take)(void *user, const ez_store_change *changes, size_t count);
+    void (*told)(void *user);
+    void *user;
+} ez_feed_watcher;
+// At most one; NULL: none. It must live until the appender has ended, or another took its place before the last commit.
+void ez_feed_watch(ez_feed *feed, const ez_feed_watcher *watcher);
+
 ez_revision ez_feed_head(const ez_feed *feed); // any thread, no lock
 
 // The digest as of revision n, for the newest 4,096 revisions. Any thread.

@@ -10,6 +10,7 @@
 #include "server/state/store/meter.h"
 #include "server/state/store/servers.h"
 #include "server/state/store/store.h"
+#include "server/state/store/sync.h"
 
 // What stands behind meter.h. db as in ez_backend.
 typedef struct ez_meter_ops {
@@ -36,6 +37,16 @@ typedef struct ez_meter_ops {
 
 extern const ez_meter_ops ez_meter_sqlite;
 extern const ez_meter_ops ez_meter_postgres;
+
+// What stands behind sync.h. db as in ez_backend.
+typedef struct ez_sync_ops {
+    ez_status (*read)(void *db, ez_sync_state *out, ez_error *error);
+    ez_status (*each_due)(void *db, ez_sync_due_fn *each, void *user, ez_error *error);
+    ez_status (*write)(void *db, const ez_sync_write *write, ez_error *error);
+} ez_sync_ops;
+
+extern const ez_sync_ops ez_sync_sqlite;
+extern const ez_sync_ops ez_sync_postgres;
 
 typedef struct ez_backend {
     const char *name;
@@ -85,6 +96,7 @@ typedef struct ez_backend {
     ez_status (*reader_ping)(void *reader, ez_error *error);
 
     const ez_meter_ops *meter;
+    const ez_sync_ops *sync;
 } ez_backend;
 
 extern const ez_backend ez_backend_sqlite;

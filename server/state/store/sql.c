@@ -31,6 +31,25 @@ const char ez_sql_page_change[] = "SELECT n, seq, kind, id, op, secret_version, 
 const char ez_sql_find_idempotent[] = "SELECT request_hash, revision, time_ns, reply FROM idempotency WHERE key = $1";
 const char ez_sql_trim_idempotent[] = "DELETE FROM idempotency WHERE key IN "
                                       "(SELECT key FROM idempotency WHERE time_ns < $1 ORDER BY time_ns LIMIT $2)";
+const char ez_sql_read_sync[] =
+    "SELECT epoch, n, fence, state, server, rebuilds, retries, rebuilt_ns, error, error_ns, "
+    "updated_ns FROM redis_sync WHERE one = 1";
+const char ez_sql_write_sync[] =
+    "UPDATE redis_sync SET epoch = $1, n = $2, fence = $3, state = $4, server = $5, rebuilds = $6, retries = $7, "
+    "rebuilt_ns = $8, error = $9, error_ns = $10, updated_ns = $11 WHERE one = 1 AND fence <= $3";
+const char ez_sql_each_sync_due[] =
+    "SELECT kind, id, n, place, tries, since_ns, next_ns, parked, error FROM redis_due ORDER BY kind, id";
+const char ez_sql_put_sync_due[] =
+    "INSERT INTO redis_due (kind, id, n, place, tries, since_ns, next_ns, parked, error) VALUES ($1, $2, $3, $4, $5, "
+    "$6, $7, $8, $9) ON CONFLICT (kind, id) DO UPDATE SET n = excluded.n, place = excluded.place, tries = "
+    "excluded.tries, since_ns = excluded.since_ns, next_ns = excluded.next_ns, parked = excluded.parked, error = "
+    "excluded.error";
+const char ez_sql_delete_sync_due[] = "DELETE FROM redis_due WHERE kind = $1 AND id = $2";
+
+ez_status ez_sql_fenced(ez_error *error) {
+    return ez_error_set(error, EZ_ABORTED, "FENCED", "another server has taken over: nothing was written");
+}
+
 const char ez_sql_each_log_day[] = "SELECT day, records FROM log_days ORDER BY day";
 const char ez_sql_count_logs[] = "SELECT (SELECT CAST(coalesce(sum(records), 0) AS BIGINT) FROM log_days), "
                                  "coalesce((SELECT time_ns FROM log_records ORDER BY time_ns, id LIMIT 1), 0)";

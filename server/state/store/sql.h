@@ -6,6 +6,7 @@
 #pragma once
 
 #include "server/state/store/store.h"
+#include "server/state/store/sync.h"
 
 #define EZ_STORE_PAGE_MAX 10000 // most rows one reader's query gives, whatever limit it asks for
 
@@ -28,6 +29,12 @@ extern const char
 extern const char ez_sql_page_change[];     // (n, seq) > ($1, $2), $3 rows: the same without the last two
 extern const char ez_sql_find_idempotent[]; // $1 key: request_hash, revision, time_ns, reply
 extern const char ez_sql_trim_idempotent[]; // $1 time_ns, $2 rows
+extern const char ez_sql_read_sync[];       // the state's columns, in the order of sync.h
+extern const char ez_sql_write_sync[];      // the same; no row where a greater fence has written
+extern const char ez_sql_each_sync_due[];   // a due row's columns
+extern const char ez_sql_put_sync_due[];    // likewise
+extern const char ez_sql_delete_sync_due[]; // kind, id
+ez_status ez_sql_fenced(ez_error *error);   // ABORTED (FENCED)
 extern const char ez_sql_each_log_day[];    // day, records, ascending
 extern const char ez_sql_count_logs[];      // records, time_ns of the oldest or 0
 

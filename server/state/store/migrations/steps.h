@@ -7,4 +7,5 @@ extern const char *const ez_migration_0001[];
 extern const char *const ez_migration_0002[];
 extern const char *const ez_migration_0003[];
 extern const char *const ez_migration_0004[];
+extern const char *const ez_migration_0005[];
 extern const char *const ez_migration_0006[];

@@ -124,4 +124,5 @@ const ez_backend ez_backend_postgres = {
     .reader_oldest_change = ez_pg_reader_oldest_change,
     .reader_ping = ez_pg_reader_ping,
     .meter = &ez_meter_postgres,
+    .sync = &ez_sync_postgres,
 };

@@ -88,4 +88,5 @@ const ez_backend ez_backend_sqlite = {
     .reader_oldest_change = ez_sqlite_reader_oldest_change,
     .reader_ping = ez_sqlite_reader_ping,
     .meter = &ez_meter_sqlite,
+    .sync = &ez_sync_sqlite,
 };
