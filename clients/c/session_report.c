@@ -169,6 +169,9 @@ void ez_report_begin(ez_session *session, uint64_t now) {
 
 uint64_t ez_report_run(ez_session *session, uint64_t now) {
     take(session, now);
+    if (session->needs_hello && session->state == EZ_FOLLOW_LIVE) {
+        return now; // where the server is silent nothing else would wake us
+    }
     bool has_session = session->state == EZ_FOLLOW_FETCH || session->state == EZ_FOLLOW_LIVE;
     if (!has_session || session->needs_hello || ez_session_call_is_busy(session->report_call)) {
         return UINT64_MAX; // its answer wakes us

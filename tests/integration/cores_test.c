@@ -129,7 +129,9 @@ Test(cores, a_gateway_goes_on_when_its_core_is_killed_or_silent) {
     expect_soon(serves(a_id));
     cr_assert_eq(request("POST", "/admin/namespaces", "{\"name\":\"later\"}"), 201, "%s", text);
     expect_soon(streams(a_id));
-    signal_process(&b.server.process, SIGCONT);
+    // Not resumed: nng 1.5.2 may lose the memory of an event that it sends just when its subscriber is found to be
+    // gone.
+    kill_server(&b.server);
 }
 
 // A core that stops takes no new calls: the other one has them, and nobody notices.

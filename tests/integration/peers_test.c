@@ -254,6 +254,8 @@ Test(peers, a_data_plane_moves_from_a_silent_server) {
     move_from(pause_a);
     signal_process(&a.server.process, SIGCONT);
     expect_soon(is_seen(&a, near, EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_STOPPED, id_of(&b)));
+    // nng 1.5.2 may lose the memory of an event that it sends just when its subscriber is found to be gone.
+    kill_server(&a.server);
 }
 
 // ---- What subscribers and dashboards see
