@@ -43,13 +43,23 @@ static void print_log_tail(const ez_test_process *process) {
     free(text);
 }
 
-// A server must not see its tester's settings: only what the test gives it.
+static bool is_given(const char *const *more, const char *entry) {
+    size_t name = strcspn(entry, "=") + 1;
+    for (size_t i = 0; more && more[i]; i++)
+        if (strncmp(more[i], entry, name) == 0)
+            return true;
+    return false;
+}
+
+// A server must not see its tester's settings: only what the test gives it. No name comes twice: of two, getenv takes
+// the first and a shell the last.
 static void make_env(const char *const *more, char **out) {
     size_t count = 0;
     for (size_t i = 0; more && more[i] && count < ENV_MAX; i++)
         out[count++] = (char *)more[i];
     for (size_t i = 0; environ[i] && count < ENV_MAX; i++)
-        if (strncmp(environ[i], "EZ_", 3) != 0 || strncmp(environ[i], "EZ_TEST_", 8) == 0)
+        if (!is_given(more, environ[i]) &&
+            (strncmp(environ[i], "EZ_", 3) != 0 || strncmp(environ[i], "EZ_TEST_", 8) == 0))
             out[count++] = environ[i];
     cr_assert_lt(count, ENV_MAX, "too many environment variables");
     out[count] = NULL;

@@ -50,6 +50,8 @@ static void end(helper *it) {
 void given_own_postgres(void) {
     static const char *const env[] = {"EZ_TEST_POSTGRES=", NULL};
     start(&database, EZ_WITH_POSTGRES, "EZ_TEST_POSTGRES", env);
+    const char *shared = getenv("EZ_TEST_POSTGRES");
+    cr_assert(!shared || strcmp(shared, database.url) != 0, "this is the PostgreSQL of all tests");
     setenv("EZ_TEST_POSTGRES", database.url, 1);
 }
 
