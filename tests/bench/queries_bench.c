@@ -246,11 +246,12 @@ static void measure(question *it, size_t samples) {
     }
     qsort(times, samples, sizeof times[0], compare);
     printf("{\"name\": \"%s\", \"p50\": %.2f, \"p99\": %.2f, \"max\": %.2f, \"cpu\": %.2f, \"rows\": %zu}\n", it->name,
-           times[samples / 2], times[(size_t)((double)samples * 0.99)], times[samples - 1], cpu_ms / (double)samples,
+           times[samples / 2], times[(samples * 99 + 99) / 100 - 1], times[samples - 1], cpu_ms / (double)samples,
            it->rows);
     fflush(stdout);
 }
 
+// As the handlers ask: a key's master and an API key's group are known.
 static void ask_for_stats(size_t samples) {
     int64_t until_s = start_ns / NS_PER_S / 60 * 60 + 600, day = 86400;
     int64_t month_s = until_s - 30 * day, hours_s = until_s - 6 * 3600;
@@ -268,8 +269,10 @@ static void ask_for_stats(size_t samples) {
         {.name = "group_by=model of a master, 30 days", .stats = {{EZ_STATS_MODEL, month_s, until_s, .master_id = 20}}},
         {.name = "group_by=hour of a master's key and model, 30 days",
          .stats = {{EZ_STATS_HOUR, month_s, until_s, .master_id = 20, .key_id = 203, .model = "gpt-4o"}}},
-        {.name = "group_by=hour of a key, 30 days", .stats = {{EZ_STATS_HOUR, month_s, until_s, .key_id = 203}}},
-        {.name = "group_by=minute of a key, 6 hours", .stats = {{EZ_STATS_MINUTE, hours_s, until_s, .key_id = 203}}},
+        {.name = "group_by=hour of a key, 30 days",
+         .stats = {{EZ_STATS_HOUR, month_s, until_s, .master_id = 20, .key_id = 203}}},
+        {.name = "group_by=minute of a key, 6 hours",
+         .stats = {{EZ_STATS_MINUTE, hours_s, until_s, .master_id = 20, .key_id = 203}}},
         {.name = "group_by=key of a model, 30 days", .stats = {{EZ_STATS_KEY, month_s, until_s, .model = "gpt-4o"}}},
         {.name = "group_by=model of an API key, 30 days",
          .stats = {{EZ_STATS_MODEL, month_s, until_s, .group_id = 7, .api_key_id = 73}}},

@@ -49,8 +49,7 @@ typedef struct judge {
     int64_t data_plane_id;
 } judge;
 
-// What a key or API key belongs to; 0 where it is not known here. Within a reading section.
-static int64_t owner_of(const ez_directory *directory, int kind, int64_t id) {
+int64_t ez_logs_owner_of(const ez_directory *directory, int kind, int64_t id) {
     const ez_entry *entry = id ? ez_directory_get(directory, kind, id) : NULL;
     ez_wire_field found = {0};
     if (entry) {
@@ -62,9 +61,9 @@ static int64_t owner_of(const ez_directory *directory, int kind, int64_t id) {
 
 static void complete(const judge *by, ez_log_row *row) {
     if (!row->master_id)
-        row->master_id = owner_of(by->directory, EZ__V1__KIND__KIND_KEY, row->key_id);
+        row->master_id = ez_logs_owner_of(by->directory, EZ__V1__KIND__KIND_KEY, row->key_id);
     if (!row->group_id)
-        row->group_id = owner_of(by->directory, EZ__V1__KIND__KIND_API_KEY, row->api_key_id);
+        row->group_id = ez_logs_owner_of(by->directory, EZ__V1__KIND__KIND_API_KEY, row->api_key_id);
     row->received_ns = by->now_ns;
     row->data_plane_id = by->data_plane_id;
     if (!by->keeps_bodies)

@@ -55,6 +55,11 @@ typedef struct ez_log_features {
 // What holds now: settings over the server's own options.
 ez_status ez_logs_features(const ez_logs *logs, ez_log_features *out, ez_error *error) EZ_MUST_CHECK;
 
+// ---- ingest.c
+
+// The master of a key, the group of an API key; 0 where it is not known here. Within a reading section.
+int64_t ez_logs_owner_of(const ez_directory *directory, int kind, int64_t id);
+
 // ---- range.c
 
 // A range of whole minutes, since_s < until_s, from what a request gave (NULL: until now, since length_s before).

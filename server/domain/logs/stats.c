@@ -114,6 +114,16 @@ static ez_status read_question(ez_call *call, const Ez__V1__GetLogStatsRequest *
     return status == EZ_OK ? ez_top_init(&q->top, ROWS_MAX, &call->arena, error) : status;
 }
 
+// A key is looked for among its master's, an API key among its group's: rollups are ordered by those.
+static void narrow(const ez_directory *directory, ez_stats_query *query) {
+    ez_directory_enter();
+    if (!query->master_id)
+        query->master_id = ez_logs_owner_of(directory, EZ__V1__KIND__KIND_KEY, query->key_id);
+    if (!query->group_id)
+        query->group_id = ez_logs_owner_of(directory, EZ__V1__KIND__KIND_API_KEY, query->api_key_id);
+    ez_directory_leave();
+}
+
 // ---- Answering
 
 static ez_status add_named(void *user, const ez_stats_row *row, ez_error *error) {
@@ -185,6 +195,7 @@ static ez_status answer(const ez_logs *self, ez_call *call, const question *q) {
 static ez_status run(const ez_logs *self, ez_call *call, ez_reader *reader, const Ez__V1__GetLogStatsRequest *request) {
     question q;
     ez_status status = read_question(call, request, &q);
+    narrow(self->options.directory, &q.query);
     if (status == EZ_OK)
         status = ask(&q, reader, &call->error);
     return status == EZ_OK ? answer(self, call, &q) : status;
