@@ -167,6 +167,13 @@ Test(peers, a_killed_server_takes_its_silent_data_planes_with_it) {
     expect_soon(reaches(&a) == 2);
 }
 
+// A store that was away for long makes the first who sees it again take the others' rows away.
+Test(peers, a_server_whose_row_was_forgotten_is_known_again) {
+    need_postgres();
+    expect_soon((run_sql_on(a.server.database, "DELETE FROM servers WHERE id = '%s'", id_of(&b)), reaches(&a) == 1));
+    expect_soon(reaches(&a) == 2);
+}
+
 // ---- Moving
 
 // A data plane that follows, counts and shares one client for both, which knows server A alone.
