@@ -424,7 +424,7 @@ static void close_server(server *s, int exit_status) {
     ez_appender_stop(s->logs_appender);
     ez_redis_stop(s->redis);
     stop_webhooks(s);
-    ez_servers_destroy(s->servers);
+    ez_servers_join(s->servers);
     ez_model_sync_join(s->model_sync);
     ez_core_stop(&s->core);
     ez_exit_guard(CLOSE_MS, exit_status);
@@ -435,6 +435,7 @@ static void close_server(server *s, int exit_status) {
     ez_system_destroy(s->system);
     ez_redis_destroy(s->redis);
     ez_usage_destroy(s->usage);
+    ez_servers_destroy(s->servers); // a change that commits while the core stops waits by it
     ez_fleet_destroy(s->fleet);
     ez_import_destroy(s->import);
     ez_logs_destroy(s->logs);

@@ -215,7 +215,7 @@ void ez_servers_stop(ez_servers *servers) {
     ez_wait_stop(servers);
 }
 
-void ez_servers_destroy(ez_servers *servers) {
+void ez_servers_join(ez_servers *servers) {
     if (servers == NULL) {
         return;
     }
@@ -226,6 +226,14 @@ void ez_servers_destroy(ez_servers *servers) {
     if (servers->has_blocker) {
         pthread_join(servers->blocker, NULL); // closes all connections on its way out
     }
+    servers->has_talker = servers->has_blocker = false;
+}
+
+void ez_servers_destroy(ez_servers *servers) {
+    if (servers == NULL) {
+        return;
+    }
+    ez_servers_join(servers);
     if (servers->wake_fd >= 0) {
         close(servers->wake_fd);
     }
