@@ -82,9 +82,10 @@ static void tell(ez_wait *wait) {
         of += is_missing[i] ? ez_fleet_count_server(servers->options.fleet, i) : 0;
     }
     if (!has_local) { // the fleet has not been asked, or is about to say so
-        uint32_t enrolled, live;
-        ez_fleet_counts(servers->options.fleet, &enrolled, &live);
-        of += live;
+        uint32_t our_planes, our_of;
+        ez_fleet_reached(servers->options.fleet, wait->revision, &our_planes, &our_of);
+        planes += our_planes;
+        of += our_of;
     }
     wait->outer->planes = planes;
     wait->outer->of = of;
@@ -105,9 +106,7 @@ static void on_local(ez_waiter *waiter) {
 static void wait_here(ez_wait *wait) {
     wait->local = (ez_waiter){.revision = wait->revision, .deadline_ns = wait->deadline_ns, .done = on_local};
     if (ez_fleet_wait(wait->servers->options.fleet, &wait->local, NULL) != EZ_OK) {
-        uint32_t enrolled;
-        wait->local.planes = 0;
-        ez_fleet_counts(wait->servers->options.fleet, &enrolled, &wait->local.of);
+        ez_fleet_reached(wait->servers->options.fleet, wait->revision, &wait->local.planes, &wait->local.of);
         on_local(&wait->local);
     }
 }

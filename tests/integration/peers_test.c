@@ -129,6 +129,24 @@ Test(peers, a_change_waits_for_the_data_planes_of_all) {
     expect_soon(is_seen(&b, near, EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_STOPPED, id_of(&a)));
 }
 
+// What the server's own data planes have is counted also where the wait ends before all of them have it.
+Test(peers, a_deadline_counts_who_has_it) {
+    need_postgres();
+    ez_plane here;
+    given_roamer(&here, &a, near->token);
+    ez_caller mute = caller_with(&a, far->token);
+    ask(&mute, "DataPlanes/Hello", "{'process_epoch':3}");
+    expect_soon(plane_reached(&here, revision_of(&a)) && is_seen(&a, near, LIVE, NULL));
+    for (int i = 0; i < 3; i++) { // two threads look at clocks: either may come first
+        char name[16];
+        snprintf(name, sizeof name, "late-%d", i);
+        ask(&mute, "DataPlanes/Heartbeat", "{}");
+        create_and_wait(&a, name, 1200);
+        expect_applied(a, 1, 2);
+    }
+    end_follower(&here);
+}
+
 // A data plane that says Hello elsewhere is there, and once; the server it left has no session of it any more.
 Test(peers, a_data_plane_that_moves_is_counted_once) {
     need_postgres();

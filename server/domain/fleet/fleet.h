@@ -55,6 +55,8 @@ ez_status ez_fleet_wait(ez_fleet *fleet, ez_waiter *waiter, ez_error *error) EZ_
 void ez_fleet_tick(ez_fleet *fleet);
 
 void ez_fleet_counts(ez_fleet *fleet, uint32_t *enrolled, uint32_t *live);
+// How far a waiter would find them now: live data planes that have the revision, of all live ones.
+void ez_fleet_reached(ez_fleet *fleet, uint64_t revision, uint32_t *planes, uint32_t *of);
 // The same over all servers, as far as is known here.
 uint32_t ez_fleet_count_all(ez_fleet *fleet);
 
