@@ -74,6 +74,7 @@ typedef struct ez_wait {
         ask_state state;
         unsigned generation; // of the peer
         uint32_t planes, of;
+        unsigned behind; // how often it answered without having the revision
         uint64_t retry_ms;
     } asked[EZ_PEERS_MAX];
 } ez_wait;

@@ -26,6 +26,12 @@ typedef struct asking {
     unsigned slot;
 } asking;
 
+// How many data planes are live on each of the others: looked up once for all waits that want to know.
+typedef struct tally {
+    bool is_known;
+    uint32_t live[EZ_FLEET_SERVERS_MAX];
+} tally;
+
 static void advance(ez_wait *wait);
 
 static uint64_t deadline_ms(const ez_wait *wait) {
@@ -44,6 +50,15 @@ static void add_up(const ez_wait *wait, uint32_t *planes, uint32_t *of, bool is_
             *of += wait->asked[i].of;
         }
     }
+}
+
+// Without the lock.
+static uint32_t look_up(ez_servers *servers, tally *known, unsigned slot) {
+    if (!known->is_known) {
+        ez_fleet_count_servers(servers->options.fleet, known->live);
+        known->is_known = true;
+    }
+    return known->live[slot];
 }
 
 static void let_go(ez_wait *wait) {
@@ -66,7 +81,7 @@ static void take_off(ez_wait *wait) {
 }
 
 // After take_off, without the lock. Lets go of the list's hold; the caller has another.
-static void tell(ez_wait *wait) {
+static void tell(ez_wait *wait, tally *known) {
     ez_servers *servers = wait->servers;
     bool is_missing[EZ_PEERS_MAX];
     uint32_t planes = 0, of = 0;
@@ -79,7 +94,7 @@ static void tell(ez_wait *wait) {
     }
     pthread_mutex_unlock(&servers->lock);
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
-        of += is_missing[i] ? ez_fleet_count_server(servers->options.fleet, i) : 0;
+        of += is_missing[i] ? look_up(servers, known, i) : 0;
     }
     if (!has_local) { // the fleet has not been asked, or is about to say so
         uint32_t our_planes, our_of;
@@ -141,30 +156,36 @@ static void advance(ez_wait *wait) {
     if (waits) {
         wait_here(wait);
     } else if (tells) {
-        tell(wait);
+        tell(wait, &(tally){0}); // nothing is missing
     }
 }
 
 // ---- Asking a peer
 
-static void failed(ez_wait *wait, unsigned slot) {
+static void failed(ez_wait *wait, unsigned slot, bool is_behind) {
     pthread_mutex_lock(&wait->servers->lock);
+    unsigned behind = wait->asked[slot].behind;
     wait->asked[slot].state = ASK_FAILED;
-    wait->asked[slot].retry_ms = ez_clock_mono_ms() + ASK_AGAIN_MS;
+    wait->asked[slot].behind += is_behind ? 1 : 0;
+    wait->asked[slot].retry_ms = ez_clock_mono_ms() + ((uint64_t)ASK_AGAIN_MS << (behind < 4 ? behind : 4));
     pthread_mutex_unlock(&wait->servers->lock);
 }
 
 static void on_answer(void *user, const ez_call_result *result) {
     asking *ask = user;
     ez_wait *wait = ask->wait;
-    if (result->status == EZ_OK && result->info->has_applied) {
+    bool has_answered = result->status == EZ_OK && result->info->has_applied;
+    // Where no data plane is live there it answers at once, also before it has read of the revision: one that comes to
+    // it then would be given what was before.
+    bool is_behind = has_answered && result->info->revision < wait->revision;
+    if (has_answered && !is_behind) {
         pthread_mutex_lock(&wait->servers->lock);
         wait->asked[ask->slot].planes = result->info->applied_planes;
         wait->asked[ask->slot].of = result->info->applied_of;
         wait->asked[ask->slot].state = ASK_DONE;
         pthread_mutex_unlock(&wait->servers->lock);
     } else {
-        failed(wait, ask->slot);
+        failed(wait, ask->slot, is_behind);
     }
     free(ask);
     advance(wait);
@@ -197,7 +218,7 @@ static void call(ez_wait *wait, unsigned slot, ez_client *client, uint64_t now_m
     if (ask == NULL || ez_client_start(client, ez_method_find(name, sizeof name - 1), &request.base, &options,
                                        on_answer, ask, &error) != EZ_OK) {
         free(ask);
-        failed(wait, slot);
+        failed(wait, slot, false);
         let_go(wait);
     }
     ez_peer_put(&wait->servers->peers[slot]);
@@ -264,10 +285,12 @@ ez_status ez_servers_wait(void *user, ez_waiter *waiter, ez_error *error) {
     return EZ_OK;
 }
 
-// Locked. A peer that is gone has no say, nor one that does not answer and of whose data planes none is left there.
+// Locked. A peer that is gone has no say, nor one that does not answer and of whose data planes none is left there; but
+// one that answers and is behind may be given some.
 static bool has_left(const ez_wait *wait, unsigned slot, bool has_planes) {
     const ez_peer *peer = &wait->servers->peers[slot];
-    return peer->generation != wait->asked[slot].generation || peer->is_lost || !has_planes;
+    return peer->generation != wait->asked[slot].generation || peer->is_lost ||
+           (!has_planes && wait->asked[slot].behind == 0);
 }
 
 static bool has_failed(const ez_wait *wait, unsigned slot) {
@@ -278,14 +301,14 @@ static bool has_failed(const ez_wait *wait, unsigned slot) {
 }
 
 // What is due for one wait, held by the caller.
-static void tick(ez_wait *wait, uint64_t now_ms) {
+static void tick(ez_wait *wait, uint64_t now_ms, tally *known) {
     ez_servers *servers = wait->servers;
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
         if (!has_failed(wait, i)) {
             continue;
         }
         ez_client *client = NULL;
-        bool has_planes = ez_fleet_count_server(servers->options.fleet, i) > 0;
+        bool has_planes = look_up(servers, known, i) > 0;
         pthread_mutex_lock(&servers->lock);
         if (!wait->is_told && wait->asked[i].state == ASK_FAILED) {
             if (has_left(wait, i, has_planes)) {
@@ -308,11 +331,12 @@ static void tick(ez_wait *wait, uint64_t now_ms) {
     }
     pthread_mutex_unlock(&servers->lock);
     if (is_late) {
-        tell(wait);
+        tell(wait, known);
     }
 }
 
 void ez_wait_tick(ez_servers *servers, uint64_t now_ms) {
+    tally known = {0};
     ez_wait *held[64];
     size_t count;
     ez_wait *after = NULL;
@@ -330,7 +354,7 @@ void ez_wait_tick(ez_servers *servers, uint64_t now_ms) {
             let_go(after);
         }
         for (size_t i = 0; i < count; i++) {
-            tick(held[i], now_ms);
+            tick(held[i], now_ms, &known);
             if (i + 1 < count) {
                 let_go(held[i]);
             }
@@ -340,6 +364,7 @@ void ez_wait_tick(ez_servers *servers, uint64_t now_ms) {
 }
 
 void ez_wait_stop(ez_servers *servers) {
+    tally known = {0};
     for (;;) {
         pthread_mutex_lock(&servers->lock);
         ez_wait *wait = servers->waits;
@@ -351,7 +376,7 @@ void ez_wait_stop(ez_servers *servers) {
         if (wait == NULL) {
             return;
         }
-        tell(wait);
+        tell(wait, &known);
         let_go(wait);
     }
 }

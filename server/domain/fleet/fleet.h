@@ -72,5 +72,5 @@ ez_status ez_fleet_list_sessions(ez_fleet *fleet, uint64_t since, uint32_t page,
 void ez_fleet_note_sessions(ez_fleet *fleet, unsigned server, Ez__V1__PeerSession *const *sessions, size_t count);
 // A server is gone: its data planes that are nowhere else are lost, which is published in its name.
 void ez_fleet_lose_server(ez_fleet *fleet, unsigned server, const char *server_id);
-// How many are live there, as it said last.
-uint32_t ez_fleet_count_server(ez_fleet *fleet, unsigned server);
+// How many are live on each, as it said last. Looks at every session: not for each of many.
+void ez_fleet_count_servers(ez_fleet *fleet, uint32_t live[EZ_FLEET_SERVERS_MAX]);
