@@ -345,7 +345,7 @@ ez_status ez_handle_servers_list(struct ez_servers *self, ez_call *call, Ez__V1_
 // Somebody asks who is not known here yet: a server that has just started.
 static void note_caller(ez_servers *servers, const char *id) {
     pthread_mutex_lock(&servers->lock);
-    bool is_known = false;
+    bool is_known = strcmp(servers->options.server_id, id) == 0; // by an address that leads back to us
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
         is_known = is_known || strcmp(servers->peers[i].id, id) == 0;
     }

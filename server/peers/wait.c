@@ -5,8 +5,9 @@
 // who begins it, the list, the fleet, each call under way.
 //
 // The awkward cases. A server that does not answer is asked again until it does or is known to be gone; where the
-// deadline comes first, its data planes, as many as it last said are live, count as missing. And one that is gone: its
-// data planes may have come to us after ours were counted, so ours are waited for once more.
+// deadline comes first, its data planes, as many as it last said are live, count as missing: at least one where it
+// never said, though the store hears it. And one that is gone: its data planes may have come to us after ours were
+// counted, so ours are waited for once more.
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,13 +39,21 @@ static uint64_t deadline_ms(const ez_wait *wait) {
     return wait->deadline_ns / NS_PER_MS;
 }
 
-// Locked. What the peers say, added up; those that did not answer go into missing.
-static void add_up(const ez_wait *wait, uint32_t *planes, uint32_t *of, bool is_missing[EZ_PEERS_MAX]) {
+typedef enum absence {
+    IS_THERE,
+    IS_MISSING, // with what it last said is live there
+    IS_UNKNOWN, // likewise, but what it said, if anything, is not to be relied on
+} absence;
+
+// Locked. What the peers say, added up, and who did not answer.
+static void add_up(const ez_wait *wait, uint32_t *planes, uint32_t *of, absence absent[EZ_PEERS_MAX]) {
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
         const ez_peer *peer = &wait->servers->peers[i];
         ask_state state = wait->asked[i].state;
-        is_missing[i] = (state == ASK_CALLING || state == ASK_FAILED) &&
-                        peer->generation == wait->asked[i].generation && !peer->is_lost;
+        bool is_missing = (state == ASK_CALLING || state == ASK_FAILED) &&
+                          peer->generation == wait->asked[i].generation && !peer->is_lost && !ez_peer_is_replaced(peer);
+        bool is_unknown = !peer->has_answered || wait->asked[i].behind > 0;
+        absent[i] = !is_missing ? IS_THERE : is_unknown ? IS_UNKNOWN : IS_MISSING;
         if (state == ASK_DONE) {
             *planes += wait->asked[i].planes;
             *of += wait->asked[i].of;
@@ -83,18 +92,19 @@ static void take_off(ez_wait *wait) {
 // After take_off, without the lock. Lets go of the list's hold; the caller has another.
 static void tell(ez_wait *wait, tally *known) {
     ez_servers *servers = wait->servers;
-    bool is_missing[EZ_PEERS_MAX];
+    absence absent[EZ_PEERS_MAX];
     uint32_t planes = 0, of = 0;
     pthread_mutex_lock(&servers->lock);
     bool has_local = wait->is_local_done;
-    add_up(wait, &planes, &of, is_missing);
+    add_up(wait, &planes, &of, absent);
     if (has_local) {
         planes += wait->local.planes;
         of += wait->local.of;
     }
     pthread_mutex_unlock(&servers->lock);
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
-        of += is_missing[i] ? look_up(servers, known, i) : 0;
+        uint32_t missing = absent[i] != IS_THERE ? look_up(servers, known, i) : 0;
+        of += missing == 0 && absent[i] == IS_UNKNOWN ? 1 : missing;
     }
     if (!has_local) { // the fleet has not been asked, or is about to say so
         uint32_t our_planes, our_of;
@@ -194,7 +204,9 @@ static void on_answer(void *user, const ez_call_result *result) {
 
 // Locked. Whether there is time to call a peer; then the wait is held for the call.
 static ez_client *begin_call(ez_wait *wait, unsigned slot, uint64_t now_ms) {
-    ez_client *client = now_ms < deadline_ms(wait) ? ez_peer_take(&wait->servers->peers[slot]) : NULL;
+    ez_peer *peer = &wait->servers->peers[slot];
+    bool may_call = peer->has_answered && peer->other_ms == 0 && now_ms < deadline_ms(wait); // before, who is there?
+    ez_client *client = may_call ? ez_peer_take(peer) : NULL;
     wait->asked[slot].state = client != NULL ? ASK_CALLING : ASK_FAILED;
     wait->asked[slot].retry_ms = now_ms + ASK_AGAIN_MS;
     wait->holds += client != NULL;
@@ -232,8 +244,8 @@ static unsigned choose(ez_wait *wait, ez_client *clients[EZ_PEERS_MAX], uint64_t
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
         const ez_peer *peer = &wait->servers->peers[i];
         clients[i] = NULL;
-        // One that never answered has no data planes that are known.
-        bool is_there = peer->state == PEER_ON && !peer->is_self && !peer->is_lost && peer->has_answered;
+        bool is_there = (peer->state == PEER_ON || peer->state == PEER_WANTED) && !peer->is_self && !peer->is_lost &&
+                        !ez_peer_is_replaced(peer) && (peer->has_answered || ez_peer_is_in_store(peer, now_ms));
         if (is_there) {
             wait->asked[i].generation = peer->generation;
             clients[i] = begin_call(wait, i, now_ms);
@@ -287,10 +299,11 @@ ez_status ez_servers_wait(void *user, ez_waiter *waiter, ez_error *error) {
 
 // Locked. A peer that is gone has no say, nor one that does not answer and of whose data planes none is left there; but
 // one that answers and is behind may be given some.
-static bool has_left(const ez_wait *wait, unsigned slot, bool has_planes) {
+static bool has_left(const ez_wait *wait, unsigned slot, bool has_planes, uint64_t now_ms) {
     const ez_peer *peer = &wait->servers->peers[slot];
-    return peer->generation != wait->asked[slot].generation || peer->is_lost ||
-           (!has_planes && wait->asked[slot].behind == 0);
+    bool is_known = peer->has_answered ? wait->asked[slot].behind == 0 : !ez_peer_is_in_store(peer, now_ms);
+    return peer->generation != wait->asked[slot].generation || peer->is_lost || ez_peer_is_replaced(peer) ||
+           (!has_planes && is_known);
 }
 
 static bool has_failed(const ez_wait *wait, unsigned slot) {
@@ -311,7 +324,7 @@ static void tick(ez_wait *wait, uint64_t now_ms, tally *known) {
         bool has_planes = look_up(servers, known, i) > 0;
         pthread_mutex_lock(&servers->lock);
         if (!wait->is_told && wait->asked[i].state == ASK_FAILED) {
-            if (has_left(wait, i, has_planes)) {
+            if (has_left(wait, i, has_planes, now_ms)) {
                 wait->asked[i].state = ASK_NONE;
                 wait->again = true;
             } else if (now_ms >= wait->asked[i].retry_ms) {
