@@ -205,7 +205,8 @@ static void on_answer(void *user, const ez_call_result *result) {
 // Locked. Whether there is time to call a peer; then the wait is held for the call.
 static ez_client *begin_call(ez_wait *wait, unsigned slot, uint64_t now_ms) {
     ez_peer *peer = &wait->servers->peers[slot];
-    bool may_call = peer->has_answered && peer->other_ms == 0 && now_ms < deadline_ms(wait); // before, who is there?
+    // Before it answered, or where it is gone, another one may be at its address, which is asked on its own account.
+    bool may_call = peer->has_answered && !peer->is_gone && now_ms < deadline_ms(wait);
     ez_client *client = may_call ? ez_peer_take(peer) : NULL;
     wait->asked[slot].state = client != NULL ? ASK_CALLING : ASK_FAILED;
     wait->asked[slot].retry_ms = now_ms + ASK_AGAIN_MS;
