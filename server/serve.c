@@ -267,6 +267,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     ez_audit_options audit = {.feed = s->core.feed};
     ez_fleet_options fleet = {.directory = s->core.directory,
                               .feed = s->core.feed,
+                              .writer = s->core.writer,
                               .events = s->events,
                               .server_id = s->id,
                               .config_url = advertised(settings, "EZ_ADVERTISE_CONFIG_URL", "EZ_CONFIG_URL"),

@@ -10,6 +10,7 @@
 
 #include "clients/c/reporter.h"
 #include "clients/c/subscribe.h"
+#include "tests/fault/support/forwarder.h"
 #include "tests/integration/support/plane.h"
 
 #define LIVE EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_LIVE
@@ -201,6 +202,10 @@ static const char *error_of(ez_world *world, const char *id) {
     return "it is not there";
 }
 
+static bool is_reached(ez_world *world, const char *id) {
+    return error_of(world, id)[0] == '\0';
+}
+
 // The row of a server that lives, at this address.
 static void beat_row(const char *id, const char *rpc_url) {
     run_sql_on(a.server.database,
@@ -237,6 +242,44 @@ Test(peers, a_server_is_not_held_up_by_its_own_past) {
     await_answers(&a);
     create_and_wait(&a, "alone", 2500);
     expect_applied(a, 0, 0);
+}
+
+// B reaches the store by a line that can be cut.
+static ez_forwarder *given_line_to_store(void) {
+    char through[EZ_TEST_URL_MAX];
+    ez_forwarder *line = given_forwarder(a.server.database, through, sizeof through);
+    stop_server(&b.server);
+    snprintf(b.server.store, sizeof b.server.store, "%s", through);
+    start_server(&b.server);
+    await_answers(&b);
+    const char *id = id_of(&b);
+    expect_soon(is_reached(&a, id) && reaches(&a) == 2 && reaches(&b) == 2); // not the one that b was before
+    expect_soon(revision_of(&b) == revision_of(&a));
+    return line;
+}
+
+static bool is_told_of(ez_caller *plane, uint64_t revision) {
+    const Ez__V1__HeartbeatResponse *beat = ask(plane, "DataPlanes/Heartbeat", "{}");
+    return (beat->revision ? beat->revision->n : 0) == revision;
+}
+
+// One that is cut off from the store has no data planes, but may be given some and does not have the change. And those
+// it is given are not told where it stands: they would go back there.
+Test(peers, a_server_that_is_cut_off_from_the_store_is_behind) {
+    need_postgres();
+    ez_forwarder *line = given_line_to_store();
+    close_forwarder(line);
+    create_and_wait(&a, "unsure", 2000);
+    expect_applied(a, 0, 1);
+    ez_caller mute = caller_with(&b, near->token);
+    ask(&mute, "DataPlanes/Hello", "{'process_epoch':3}");
+    cr_assert_lt(revision_of(&b), revision_of(&a));
+    expect_soon(is_told_of(&mute, 0));
+    open_forwarder(line);
+    expect_soon(is_told_of(&mute, revision_of(&a)));
+    end_world(&b);
+    b = (ez_world){.client = NULL};
+    end_forwarder(line);
 }
 
 // ---- Moving

@@ -10,6 +10,7 @@
 #include "ez/v1/server.pb-c.h"
 #include "server/state/directory/directory.h"
 #include "server/state/directory/txn.h"
+#include "server/state/directory/writer.h"
 #include "server/state/feed/feed.h"
 
 typedef struct ez_fleet ez_fleet;
@@ -24,7 +25,8 @@ typedef struct ez_fleet ez_fleet;
 typedef struct ez_fleet_options {
     const ez_directory *directory;
     ez_feed *feed;
-    ez_publish *events; // where topic "dataplanes" goes; NULL: nowhere
+    const ez_writer *writer; // says whether the store is followed; NULL: it is
+    ez_publish *events;      // where topic "dataplanes" goes; NULL: nowhere
     const char *server_id;
     const char *config_url; // told in Hello; "" : as the data plane was configured
     const char *events_url;
