@@ -267,6 +267,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     ez_audit_options audit = {.feed = s->core.feed};
     ez_fleet_options fleet = {.directory = s->core.directory,
                               .feed = s->core.feed,
+                              .writer = s->core.writer,
                               .events = s->events,
                               .server_id = s->id,
                               .config_url = advertised(settings, "EZ_ADVERTISE_CONFIG_URL", "EZ_CONFIG_URL"),
@@ -424,7 +425,7 @@ static void close_server(server *s, int exit_status) {
     ez_appender_stop(s->logs_appender);
     ez_redis_stop(s->redis);
     stop_webhooks(s);
-    ez_servers_destroy(s->servers);
+    ez_servers_join(s->servers);
     ez_model_sync_join(s->model_sync);
     ez_core_stop(&s->core);
     ez_exit_guard(CLOSE_MS, exit_status);
@@ -435,6 +436,7 @@ static void close_server(server *s, int exit_status) {
     ez_system_destroy(s->system);
     ez_redis_destroy(s->redis);
     ez_usage_destroy(s->usage);
+    ez_servers_destroy(s->servers); // a change that commits while the core stops waits by it
     ez_fleet_destroy(s->fleet);
     ez_import_destroy(s->import);
     ez_logs_destroy(s->logs);

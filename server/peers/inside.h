@@ -31,11 +31,13 @@ typedef struct ez_peer {
     ez_servers *servers;
     unsigned slot;
     peer_state state;
-    bool is_given;  // by EZ_PEERS: it stays, whoever answers there
-    bool is_self;   // … and it is this server
-    bool is_lost;   // its data planes were given up
-    bool is_gone;   // it said that it is another one now, or the store forgot it
-    unsigned users; // of client or subscriber, at the moment
+    bool is_given;   // by EZ_PEERS: it stays, whoever answers there
+    bool is_self;    // … and it is this server
+    bool is_lost;    // its data planes were given up
+    bool is_gone;    // another one answers at its address, or the store forgot it
+    bool leads_here; // … and that is this server
+    bool is_warned;  // that was complained about
+    unsigned users;  // of client or subscriber, at the moment
     unsigned generation;
     char id[EZ_PEER_ID_MAX]; // "": not known yet
     char rpc_url[EZ_PEER_TEXT_MAX], config_url[EZ_PEER_TEXT_MAX], events_url[EZ_PEER_TEXT_MAX];
@@ -44,6 +46,7 @@ typedef struct ez_peer {
     char error[256];
     int64_t started_ns, heard_wall_ns;
     uint64_t heard_ms; // when it answered last, or was found first; monotonic
+    uint64_t other_ms; // when another one answered at its address, on our clock; 0: none did
     uint64_t row_ms;   // when the store heard it last, on our clock; 0: it is not in the store
     bool has_answered;
     ez_revision head;
@@ -74,6 +77,7 @@ typedef struct ez_wait {
         ask_state state;
         unsigned generation; // of the peer
         uint32_t planes, of;
+        unsigned behind; // how often it answered without having the revision
         uint64_t retry_ms;
     } asked[EZ_PEERS_MAX];
 } ez_wait;
@@ -107,6 +111,10 @@ void ez_peer_ask(ez_peer *peer);
 void ez_peer_check(ez_peer *peer, uint64_t now_ms);
 // Tells the fleet where others are.
 void ez_peers_tell(ez_servers *servers);
+// Locked. Whether the store has heard it of late.
+bool ez_peer_is_in_store(const ez_peer *peer, uint64_t now_ms);
+// Locked. Whether another one is in its place: it answers there, and the store has not heard this one since.
+bool ez_peer_is_replaced(const ez_peer *peer);
 // The client, which stays until ez_peer_put; NULL where there is none. Locked.
 ez_client *ez_peer_take(ez_peer *peer);
 void ez_peer_put(ez_peer *peer); // not locked

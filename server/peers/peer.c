@@ -56,7 +56,8 @@ void ez_peer_copy(char *out, size_t room, const char *text) {
 
 // Locked. False: what it says of its sessions is not to be used.
 static bool take_server(ez_peer *peer, const Ez__V1__Server *server, uint64_t now_ms, bool *is_other) {
-    if (strcmp(server->id, peer->servers->options.server_id) == 0) {
+    bool is_us = strcmp(server->id, peer->servers->options.server_id) == 0;
+    if (is_us && peer->is_given) { // one list may serve all servers
         peer->is_self = true;
         return false;
     }
@@ -64,8 +65,11 @@ static bool take_server(ez_peer *peer, const Ez__V1__Server *server, uint64_t no
     if (*is_other) {
         peer->since = 0;
         peer->page = 0;
-        if (!peer->is_given) { // another process at its address: the one we knew is gone
+        if (!peer->is_given) { // the one we knew is gone, unless the store goes on hearing it
             peer->is_gone = true;
+            peer->leads_here = is_us;
+            peer->other_ms = now_ms;
+            ez_peer_copy(peer->error, sizeof peer->error, "another server answers at its address");
             return false;
         }
     }
@@ -183,13 +187,21 @@ void ez_peer_ask(ez_peer *peer) {
 
 // ---- Whether it is lost
 
+bool ez_peer_is_in_store(const ez_peer *peer, uint64_t now_ms) {
+    return peer->row_ms != 0 && !(now_ms > peer->row_ms && now_ms - peer->row_ms > EZ_PEER_ROW_MS);
+}
+
+bool ez_peer_is_replaced(const ez_peer *peer) {
+    return peer->other_ms != 0 && peer->row_ms <= peer->other_ms + EZ_PEER_BEAT_MS;
+}
+
 void ez_peer_check(ez_peer *peer, uint64_t now_ms) {
     ez_servers *servers = peer->servers;
     char id[EZ_PEER_ID_MAX], url[EZ_PEER_TEXT_MAX];
     pthread_mutex_lock(&servers->lock);
     bool is_silent = now_ms > peer->heard_ms && now_ms - peer->heard_ms > EZ_PEER_LOST_MS;
-    bool is_in_store = peer->row_ms != 0 && !(now_ms > peer->row_ms && now_ms - peer->row_ms > EZ_PEER_ROW_MS);
-    bool is_lost = peer->state == PEER_ON && !peer->is_self && !peer->is_lost && is_silent && !is_in_store;
+    bool is_lost =
+        peer->state == PEER_ON && !peer->is_self && !peer->is_lost && is_silent && !ez_peer_is_in_store(peer, now_ms);
     peer->is_lost = peer->is_lost || is_lost;
     if (is_lost) {
         peer->since = 0;

@@ -2,6 +2,7 @@
 //
 // The thread that may block: says in the store that this server is there, learns of the others, opens and closes the
 // connections to them. With EZ_PEERS the list says whom to ask, and the store only whether they live.
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -23,6 +24,7 @@ typedef struct look {
     ez_servers *servers;
     bool is_seen[EZ_PEERS_MAX];
     unsigned surplus;
+    bool has_news; // others are to be told of other servers than before
 } look;
 
 // Locked.
@@ -61,6 +63,26 @@ static ez_peer *add(ez_servers *servers, const ez_store_server *found) {
     return NULL;
 }
 
+// Locked. The store was away for so long that another server took this one's row for a dead one's; it is there again.
+static void come_back(look *at, ez_peer *peer) {
+    peer->is_gone = false;
+    peer->other_ms = 0;
+    peer->wants_sync = true;
+    at->has_news = true;
+}
+
+// Locked. It lives, and yet another one answers at the address it gave. True: that is to be complained about.
+static bool misleads(ez_peer *peer) {
+    bool is_new = peer->other_ms != 0 && !ez_peer_is_replaced(peer) && !peer->is_warned;
+    if (is_new) {
+        peer->is_warned = true;
+        snprintf(peer->error, sizeof peer->error,
+                 "its advertised address leads to %s server: set EZ_ADVERTISE_RPC_URL there",
+                 peer->leads_here ? "this" : "another");
+    }
+    return is_new;
+}
+
 static void note(void *user, const ez_store_server *found) {
     look *at = user;
     ez_servers *servers = at->servers;
@@ -72,20 +94,31 @@ static void note(void *user, const ez_store_server *found) {
         peer = add(servers, found);
         at->surplus += peer == NULL;
     }
+    bool warns = false;
     if (peer != NULL) {
         at->is_seen[peer->slot] = true;
+        if (peer->is_gone && peer->row_ms == 0 && silent_ms < EZ_PEER_ROW_MS) {
+            come_back(at, peer);
+        }
         peer->row_ms = now_ms > silent_ms ? now_ms - silent_ms : 1;
+        warns = misleads(peer);
     }
     pthread_mutex_unlock(&servers->lock);
+    if (warns) {
+        ez_log_warn("another server can't be reached: its advertised address leads elsewhere, set EZ_ADVERTISE_RPC_URL "
+                    "there",
+                    "server", found->id, "url", found->rpc_url);
+    }
 }
 
 // A row that is there no more was taken away by its server, which stops, or by others after long silence.
-static void close_who_left(ez_servers *servers, const look *seen) {
+static void close_who_left(ez_servers *servers, look *seen) {
     pthread_mutex_lock(&servers->lock);
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
         ez_peer *peer = &servers->peers[i];
         bool left = !seen->is_seen[i] && peer->row_ms != 0;
         peer->row_ms = left ? 0 : peer->row_ms;
+        seen->has_news = seen->has_news || (left && !peer->is_given);
         peer->is_gone = peer->is_gone || (left && !peer->is_given);
     }
     pthread_mutex_unlock(&servers->lock);
@@ -106,6 +139,10 @@ static void beat(ez_servers *servers, unsigned *failures) {
         close_who_left(servers, &at);
     } else if ((*failures)++ % REPEAT_LOG == 0) {
         ez_log_warn("the store can't be told that this server is there", "error", error.message);
+    }
+    if (at.has_news) {
+        ez_peers_tell(servers);
+        ez_servers_kick(servers);
     }
     if (at.surplus > 0) {
         ez_log_warn("there are more servers on this store than one keeps in touch with", "servers",

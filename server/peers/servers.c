@@ -215,7 +215,7 @@ void ez_servers_stop(ez_servers *servers) {
     ez_wait_stop(servers);
 }
 
-void ez_servers_destroy(ez_servers *servers) {
+void ez_servers_join(ez_servers *servers) {
     if (servers == NULL) {
         return;
     }
@@ -226,6 +226,14 @@ void ez_servers_destroy(ez_servers *servers) {
     if (servers->has_blocker) {
         pthread_join(servers->blocker, NULL); // closes all connections on its way out
     }
+    servers->has_talker = servers->has_blocker = false;
+}
+
+void ez_servers_destroy(ez_servers *servers) {
+    if (servers == NULL) {
+        return;
+    }
+    ez_servers_join(servers);
     if (servers->wake_fd >= 0) {
         close(servers->wake_fd);
     }
@@ -337,7 +345,7 @@ ez_status ez_handle_servers_list(struct ez_servers *self, ez_call *call, Ez__V1_
 // Somebody asks who is not known here yet: a server that has just started.
 static void note_caller(ez_servers *servers, const char *id) {
     pthread_mutex_lock(&servers->lock);
-    bool is_known = false;
+    bool is_known = strcmp(servers->options.server_id, id) == 0; // by an address that leads back to us
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
         is_known = is_known || strcmp(servers->peers[i].id, id) == 0;
     }

@@ -39,7 +39,11 @@ ez_status ez_servers_create(const ez_servers_options *options, ez_servers **out,
 ez_status ez_servers_start(ez_servers *servers, ez_error *error) EZ_MUST_CHECK;
 // Tells everybody who waits how far it is, and lets nobody wait any longer; begins to take leave.
 void ez_servers_stop(ez_servers *servers);
-void ez_servers_destroy(ez_servers *servers); // NULL is fine
+// Stops it first where that was not done; ends the threads and closes all connections. Calls are answered and waiters
+// told still: as the fleet tells them. NULL is fine, and a second time.
+void ez_servers_join(ez_servers *servers);
+// Joins it first. Nobody may wait or call any more. NULL is fine.
+void ez_servers_destroy(ez_servers *servers);
 
 // As ez_fleet_wait, for the data planes of all servers. Those of a server that does not answer count as missing, until
 // it is known to be gone. user: the ez_servers.

@@ -5,8 +5,9 @@
 // who begins it, the list, the fleet, each call under way.
 //
 // The awkward cases. A server that does not answer is asked again until it does or is known to be gone; where the
-// deadline comes first, its data planes, as many as it last said are live, count as missing. And one that is gone: its
-// data planes may have come to us after ours were counted, so ours are waited for once more.
+// deadline comes first, its data planes, as many as it last said are live, count as missing: at least one where it
+// never said, though the store hears it. And one that is gone: its data planes may have come to us after ours were
+// counted, so ours are waited for once more.
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,24 +27,47 @@ typedef struct asking {
     unsigned slot;
 } asking;
 
+// How many data planes are live on each of the others: looked up once for all waits that want to know.
+typedef struct tally {
+    bool is_known;
+    uint32_t live[EZ_FLEET_SERVERS_MAX];
+} tally;
+
 static void advance(ez_wait *wait);
 
 static uint64_t deadline_ms(const ez_wait *wait) {
     return wait->deadline_ns / NS_PER_MS;
 }
 
-// Locked. What the peers say, added up; those that did not answer go into missing.
-static void add_up(const ez_wait *wait, uint32_t *planes, uint32_t *of, bool is_missing[EZ_PEERS_MAX]) {
+typedef enum absence {
+    IS_THERE,
+    IS_MISSING, // with what it last said is live there
+    IS_UNKNOWN, // likewise, but what it said, if anything, is not to be relied on
+} absence;
+
+// Locked. What the peers say, added up, and who did not answer.
+static void add_up(const ez_wait *wait, uint32_t *planes, uint32_t *of, absence absent[EZ_PEERS_MAX]) {
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
         const ez_peer *peer = &wait->servers->peers[i];
         ask_state state = wait->asked[i].state;
-        is_missing[i] = (state == ASK_CALLING || state == ASK_FAILED) &&
-                        peer->generation == wait->asked[i].generation && !peer->is_lost;
+        bool is_missing = (state == ASK_CALLING || state == ASK_FAILED) &&
+                          peer->generation == wait->asked[i].generation && !peer->is_lost && !ez_peer_is_replaced(peer);
+        bool is_unknown = !peer->has_answered || wait->asked[i].behind > 0;
+        absent[i] = !is_missing ? IS_THERE : is_unknown ? IS_UNKNOWN : IS_MISSING;
         if (state == ASK_DONE) {
             *planes += wait->asked[i].planes;
             *of += wait->asked[i].of;
         }
     }
+}
+
+// Without the lock.
+static uint32_t look_up(ez_servers *servers, tally *known, unsigned slot) {
+    if (!known->is_known) {
+        ez_fleet_count_servers(servers->options.fleet, known->live);
+        known->is_known = true;
+    }
+    return known->live[slot];
 }
 
 static void let_go(ez_wait *wait) {
@@ -66,25 +90,27 @@ static void take_off(ez_wait *wait) {
 }
 
 // After take_off, without the lock. Lets go of the list's hold; the caller has another.
-static void tell(ez_wait *wait) {
+static void tell(ez_wait *wait, tally *known) {
     ez_servers *servers = wait->servers;
-    bool is_missing[EZ_PEERS_MAX];
+    absence absent[EZ_PEERS_MAX];
     uint32_t planes = 0, of = 0;
     pthread_mutex_lock(&servers->lock);
     bool has_local = wait->is_local_done;
-    add_up(wait, &planes, &of, is_missing);
+    add_up(wait, &planes, &of, absent);
     if (has_local) {
         planes += wait->local.planes;
         of += wait->local.of;
     }
     pthread_mutex_unlock(&servers->lock);
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
-        of += is_missing[i] ? ez_fleet_count_server(servers->options.fleet, i) : 0;
+        uint32_t missing = absent[i] != IS_THERE ? look_up(servers, known, i) : 0;
+        of += missing == 0 && absent[i] == IS_UNKNOWN ? 1 : missing;
     }
     if (!has_local) { // the fleet has not been asked, or is about to say so
-        uint32_t enrolled, live;
-        ez_fleet_counts(servers->options.fleet, &enrolled, &live);
-        of += live;
+        uint32_t our_planes, our_of;
+        ez_fleet_reached(servers->options.fleet, wait->revision, &our_planes, &our_of);
+        planes += our_planes;
+        of += our_of;
     }
     wait->outer->planes = planes;
     wait->outer->of = of;
@@ -105,9 +131,7 @@ static void on_local(ez_waiter *waiter) {
 static void wait_here(ez_wait *wait) {
     wait->local = (ez_waiter){.revision = wait->revision, .deadline_ns = wait->deadline_ns, .done = on_local};
     if (ez_fleet_wait(wait->servers->options.fleet, &wait->local, NULL) != EZ_OK) {
-        uint32_t enrolled;
-        wait->local.planes = 0;
-        ez_fleet_counts(wait->servers->options.fleet, &enrolled, &wait->local.of);
+        ez_fleet_reached(wait->servers->options.fleet, wait->revision, &wait->local.planes, &wait->local.of);
         on_local(&wait->local);
     }
 }
@@ -142,30 +166,36 @@ static void advance(ez_wait *wait) {
     if (waits) {
         wait_here(wait);
     } else if (tells) {
-        tell(wait);
+        tell(wait, &(tally){0}); // nothing is missing
     }
 }
 
 // ---- Asking a peer
 
-static void failed(ez_wait *wait, unsigned slot) {
+static void failed(ez_wait *wait, unsigned slot, bool is_behind) {
     pthread_mutex_lock(&wait->servers->lock);
+    unsigned behind = wait->asked[slot].behind;
     wait->asked[slot].state = ASK_FAILED;
-    wait->asked[slot].retry_ms = ez_clock_mono_ms() + ASK_AGAIN_MS;
+    wait->asked[slot].behind += is_behind ? 1 : 0;
+    wait->asked[slot].retry_ms = ez_clock_mono_ms() + ((uint64_t)ASK_AGAIN_MS << (behind < 4 ? behind : 4));
     pthread_mutex_unlock(&wait->servers->lock);
 }
 
 static void on_answer(void *user, const ez_call_result *result) {
     asking *ask = user;
     ez_wait *wait = ask->wait;
-    if (result->status == EZ_OK && result->info->has_applied) {
+    bool has_answered = result->status == EZ_OK && result->info->has_applied;
+    // Where no data plane is live there it answers at once, also before it has read of the revision: one that comes to
+    // it then would be given what was before.
+    bool is_behind = has_answered && result->info->revision < wait->revision;
+    if (has_answered && !is_behind) {
         pthread_mutex_lock(&wait->servers->lock);
         wait->asked[ask->slot].planes = result->info->applied_planes;
         wait->asked[ask->slot].of = result->info->applied_of;
         wait->asked[ask->slot].state = ASK_DONE;
         pthread_mutex_unlock(&wait->servers->lock);
     } else {
-        failed(wait, ask->slot);
+        failed(wait, ask->slot, is_behind);
     }
     free(ask);
     advance(wait);
@@ -174,7 +204,10 @@ static void on_answer(void *user, const ez_call_result *result) {
 
 // Locked. Whether there is time to call a peer; then the wait is held for the call.
 static ez_client *begin_call(ez_wait *wait, unsigned slot, uint64_t now_ms) {
-    ez_client *client = now_ms < deadline_ms(wait) ? ez_peer_take(&wait->servers->peers[slot]) : NULL;
+    ez_peer *peer = &wait->servers->peers[slot];
+    // Before it answered, or where it is gone, another one may be at its address, which is asked on its own account.
+    bool may_call = peer->has_answered && !peer->is_gone && now_ms < deadline_ms(wait);
+    ez_client *client = may_call ? ez_peer_take(peer) : NULL;
     wait->asked[slot].state = client != NULL ? ASK_CALLING : ASK_FAILED;
     wait->asked[slot].retry_ms = now_ms + ASK_AGAIN_MS;
     wait->holds += client != NULL;
@@ -198,7 +231,7 @@ static void call(ez_wait *wait, unsigned slot, ez_client *client, uint64_t now_m
     if (ask == NULL || ez_client_start(client, ez_method_find(name, sizeof name - 1), &request.base, &options,
                                        on_answer, ask, &error) != EZ_OK) {
         free(ask);
-        failed(wait, slot);
+        failed(wait, slot, false);
         let_go(wait);
     }
     ez_peer_put(&wait->servers->peers[slot]);
@@ -212,8 +245,8 @@ static unsigned choose(ez_wait *wait, ez_client *clients[EZ_PEERS_MAX], uint64_t
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
         const ez_peer *peer = &wait->servers->peers[i];
         clients[i] = NULL;
-        // One that never answered has no data planes that are known.
-        bool is_there = peer->state == PEER_ON && !peer->is_self && !peer->is_lost && peer->has_answered;
+        bool is_there = (peer->state == PEER_ON || peer->state == PEER_WANTED) && !peer->is_self && !peer->is_lost &&
+                        !ez_peer_is_replaced(peer) && (peer->has_answered || ez_peer_is_in_store(peer, now_ms));
         if (is_there) {
             wait->asked[i].generation = peer->generation;
             clients[i] = begin_call(wait, i, now_ms);
@@ -265,10 +298,13 @@ ez_status ez_servers_wait(void *user, ez_waiter *waiter, ez_error *error) {
     return EZ_OK;
 }
 
-// Locked. A peer that is gone has no say, nor one that does not answer and of whose data planes none is left there.
-static bool has_left(const ez_wait *wait, unsigned slot, bool has_planes) {
+// Locked. A peer that is gone has no say, nor one that does not answer and of whose data planes none is left there; but
+// one that answers and is behind may be given some.
+static bool has_left(const ez_wait *wait, unsigned slot, bool has_planes, uint64_t now_ms) {
     const ez_peer *peer = &wait->servers->peers[slot];
-    return peer->generation != wait->asked[slot].generation || peer->is_lost || !has_planes;
+    bool is_known = peer->has_answered ? wait->asked[slot].behind == 0 : !ez_peer_is_in_store(peer, now_ms);
+    return peer->generation != wait->asked[slot].generation || peer->is_lost || ez_peer_is_replaced(peer) ||
+           (!has_planes && is_known);
 }
 
 static bool has_failed(const ez_wait *wait, unsigned slot) {
@@ -279,17 +315,17 @@ static bool has_failed(const ez_wait *wait, unsigned slot) {
 }
 
 // What is due for one wait, held by the caller.
-static void tick(ez_wait *wait, uint64_t now_ms) {
+static void tick(ez_wait *wait, uint64_t now_ms, tally *known) {
     ez_servers *servers = wait->servers;
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
         if (!has_failed(wait, i)) {
             continue;
         }
         ez_client *client = NULL;
-        bool has_planes = ez_fleet_count_server(servers->options.fleet, i) > 0;
+        bool has_planes = look_up(servers, known, i) > 0;
         pthread_mutex_lock(&servers->lock);
         if (!wait->is_told && wait->asked[i].state == ASK_FAILED) {
-            if (has_left(wait, i, has_planes)) {
+            if (has_left(wait, i, has_planes, now_ms)) {
                 wait->asked[i].state = ASK_NONE;
                 wait->again = true;
             } else if (now_ms >= wait->asked[i].retry_ms) {
@@ -309,11 +345,12 @@ static void tick(ez_wait *wait, uint64_t now_ms) {
     }
     pthread_mutex_unlock(&servers->lock);
     if (is_late) {
-        tell(wait);
+        tell(wait, known);
     }
 }
 
 void ez_wait_tick(ez_servers *servers, uint64_t now_ms) {
+    tally known = {0};
     ez_wait *held[64];
     size_t count;
     ez_wait *after = NULL;
@@ -331,7 +368,7 @@ void ez_wait_tick(ez_servers *servers, uint64_t now_ms) {
             let_go(after);
         }
         for (size_t i = 0; i < count; i++) {
-            tick(held[i], now_ms);
+            tick(held[i], now_ms, &known);
             if (i + 1 < count) {
                 let_go(held[i]);
             }
@@ -341,6 +378,7 @@ void ez_wait_tick(ez_servers *servers, uint64_t now_ms) {
 }
 
 void ez_wait_stop(ez_servers *servers) {
+    tally known = {0};
     for (;;) {
         pthread_mutex_lock(&servers->lock);
         ez_wait *wait = servers->waits;
@@ -352,7 +390,7 @@ void ez_wait_stop(ez_servers *servers) {
         if (wait == NULL) {
             return;
         }
-        tell(wait);
+        tell(wait, &known);
         let_go(wait);
     }
 }

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <libpq-fe.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +23,8 @@ bool has_postgres(void) {
     return base_url() != NULL;
 }
 
-static void execute(const char *sql) {
-    PGconn *connection = PQconnectdb(base_url());
+static void execute_on(const char *url, const char *sql) {
+    PGconn *connection = PQconnectdb(url);
     bool is_connected = PQstatus(connection) == CONNECTION_OK;
     PGresult *result = is_connected ? PQexec(connection, sql) : NULL;
     ExecStatusType got = PQresultStatus(result);
@@ -33,6 +34,20 @@ static void execute(const char *sql) {
     PQclear(result);
     PQfinish(connection);
     cr_assert(is_done, "PostgreSQL: %s", message);
+}
+
+static void execute(const char *sql) {
+    execute_on(base_url(), sql);
+}
+
+void run_sql_on(const char *url, const char *format, ...) {
+    char sql[1024];
+    va_list args;
+    va_start(args, format);
+    int len = vsnprintf(sql, sizeof sql, format, args);
+    va_end(args);
+    cr_assert(len > 0 && (size_t)len < sizeof sql, "the statement is too long");
+    execute_on(url, sql);
 }
 
 // Where the database's name starts: behind the last slash, before any "?".

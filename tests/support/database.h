@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "proto/runtime/status.h"
+
 #define EZ_TEST_URL_MAX 256
 
 // True where there is a PostgreSQL to test with.
@@ -16,6 +18,9 @@ void given_database(char *url);
 
 // Drops it, ending what is still connected. Does nothing where url is empty.
 void drop_database(const char *url);
+
+// Runs a statement on it.
+void run_sql_on(const char *url, const char *format, ...) EZ_PRINTF(2, 3);
 
 // Ends every connection to it.
 void end_connections(const char *url);

@@ -260,3 +260,10 @@ void ez_fleet_counts(ez_fleet *fleet, uint32_t *enrolled, uint32_t *live) {
     *live = fleet->live;
     pthread_mutex_unlock(&fleet->lock);
 }
+
+void ez_fleet_reached(ez_fleet *fleet, uint64_t revision, uint32_t *planes, uint32_t *of) {
+    pthread_mutex_lock(&fleet->lock);
+    *of = fleet->live;
+    *planes = fleet->live - count_missing(fleet, revision);
+    pthread_mutex_unlock(&fleet->lock);
+}

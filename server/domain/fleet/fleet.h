@@ -10,6 +10,7 @@
 #include "ez/v1/server.pb-c.h"
 #include "server/state/directory/directory.h"
 #include "server/state/directory/txn.h"
+#include "server/state/directory/writer.h"
 #include "server/state/feed/feed.h"
 
 typedef struct ez_fleet ez_fleet;
@@ -24,7 +25,8 @@ typedef struct ez_fleet ez_fleet;
 typedef struct ez_fleet_options {
     const ez_directory *directory;
     ez_feed *feed;
-    ez_publish *events; // where topic "dataplanes" goes; NULL: nowhere
+    const ez_writer *writer; // says whether the store is followed; NULL: it is
+    ez_publish *events;      // where topic "dataplanes" goes; NULL: nowhere
     const char *server_id;
     const char *config_url; // told in Hello; "" : as the data plane was configured
     const char *events_url;
@@ -55,6 +57,8 @@ ez_status ez_fleet_wait(ez_fleet *fleet, ez_waiter *waiter, ez_error *error) EZ_
 void ez_fleet_tick(ez_fleet *fleet);
 
 void ez_fleet_counts(ez_fleet *fleet, uint32_t *enrolled, uint32_t *live);
+// How far a waiter would find them now: live data planes that have the revision, of all live ones.
+void ez_fleet_reached(ez_fleet *fleet, uint64_t revision, uint32_t *planes, uint32_t *of);
 // The same over all servers, as far as is known here.
 uint32_t ez_fleet_count_all(ez_fleet *fleet);
 
@@ -70,5 +74,5 @@ ez_status ez_fleet_list_sessions(ez_fleet *fleet, uint64_t since, uint32_t page,
 void ez_fleet_note_sessions(ez_fleet *fleet, unsigned server, Ez__V1__PeerSession *const *sessions, size_t count);
 // A server is gone: its data planes that are nowhere else are lost, which is published in its name.
 void ez_fleet_lose_server(ez_fleet *fleet, unsigned server, const char *server_id);
-// How many are live there, as it said last.
-uint32_t ez_fleet_count_server(ez_fleet *fleet, unsigned server);
+// How many are live on each, as it said last. Looks at every session: not for each of many.
+void ez_fleet_count_servers(ez_fleet *fleet, uint32_t live[EZ_FLEET_SERVERS_MAX]);

@@ -81,32 +81,38 @@ ez_status ez_remote_append(const ez_fleet *fleet, const ez_remote_session *remot
     return ez_buf_pack(out, &now.base);
 }
 
-static uint32_t count_live(const ez_fleet *fleet, unsigned server, bool any) {
-    uint32_t live = 0;
+// By server; the last one for those that are on none.
+static void count_live(const ez_fleet *fleet, uint32_t live[EZ_FLEET_SERVERS_MAX + 1]) {
+    memset(live, 0, (EZ_FLEET_SERVERS_MAX + 1) * sizeof *live);
     for (unsigned i = 0; i < EZ_FLEET_BUCKETS; i++) {
         for (const ez_remote_session *at = fleet->remotes[i]; at != NULL; at = at->next) {
-            live += (any || at->server == server) && is_live(at->state) &&
-                    ez_directory_get(fleet->options.directory, EZ__V1__KIND__KIND_DATA_PLANE, at->id) != NULL;
+            live[at->server] += is_live(at->state) && ez_directory_get(fleet->options.directory,
+                                                                       EZ__V1__KIND__KIND_DATA_PLANE, at->id) != NULL;
         }
     }
-    return live;
 }
 
-uint32_t ez_fleet_count_server(ez_fleet *fleet, unsigned server) {
+void ez_fleet_count_servers(ez_fleet *fleet, uint32_t live[EZ_FLEET_SERVERS_MAX]) {
+    uint32_t all[EZ_FLEET_SERVERS_MAX + 1];
     ez_directory_enter();
     pthread_mutex_lock(&fleet->lock);
-    uint32_t live = count_live(fleet, server, false);
+    count_live(fleet, all);
     pthread_mutex_unlock(&fleet->lock);
     ez_directory_leave();
-    return live;
+    memcpy(live, all, EZ_FLEET_SERVERS_MAX * sizeof *live);
 }
 
 uint32_t ez_fleet_count_all(ez_fleet *fleet) {
+    uint32_t all[EZ_FLEET_SERVERS_MAX + 1];
     ez_directory_enter();
     pthread_mutex_lock(&fleet->lock);
-    uint32_t live = fleet->live + count_live(fleet, 0, true);
+    count_live(fleet, all);
+    uint32_t live = fleet->live;
     pthread_mutex_unlock(&fleet->lock);
     ez_directory_leave();
+    for (unsigned i = 0; i <= EZ_FLEET_SERVERS_MAX; i++) {
+        live += all[i];
+    }
     return live;
 }
 

@@ -4,7 +4,8 @@
 // id in a message would be ignored, so there is none.
 //
 // The awkward case: a revision of another epoch, or from the future, is no progress: it counts as none, and the reply's
-// revision tells the data plane to fetch.
+// revision tells the data plane to fetch. A server that is cut off from its store says no revision: a data plane that
+// was given later ones elsewhere would take the store for one that was put back, and go back with it.
 #include "server/domain/fleet/session.h"
 
 #include <stdio.h>
@@ -218,7 +219,8 @@ ez_status ez_handle_data_planes_heartbeat(struct ez_fleet *self, ez_call *call, 
     revision.epoch = head.epoch;
     revision.n = head.n;
     Ez__V1__HeartbeatResponse reply = EZ__V1__HEARTBEAT_RESPONSE__INIT;
-    reply.revision = &revision;
+    bool follows = self->options.writer == NULL || ez_writer_follows(self->options.writer);
+    reply.revision = follows ? &revision : NULL;
     reply.digest_known = known;
     reply.digest_equal = equal;
     return ez_call_reply(call, &reply.base);

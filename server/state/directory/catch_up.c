@@ -144,7 +144,7 @@ static ez_status catch_up_to(ez_writer *writer, uint64_t to, ez_error *error) {
     return status;
 }
 
-ez_status ez_writer_catch_up(ez_writer *writer, ez_error *error) {
+static ez_status catch_up(ez_writer *writer, ez_error *error) {
     ez_store_head head;
     ez_status status = ez_store_read_head(writer->options.store, &head, error);
     if (status != EZ_OK)
@@ -160,6 +160,14 @@ ez_status ez_writer_catch_up(ez_writer *writer, ez_error *error) {
         return ez_writer_resync(writer, error);
     if (status == EZ_OK)
         writer->head = head;
+    return status;
+}
+
+ez_status ez_writer_catch_up(ez_writer *writer, ez_error *error) {
+    uint64_t now_ms = ez_clock_mono_ms(); // what is committed from here on may be missed
+    ez_status status = catch_up(writer, error);
+    if (status == EZ_OK)
+        atomic_store(&writer->followed_ms, now_ms);
     return status;
 }
 

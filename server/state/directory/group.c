@@ -388,12 +388,14 @@ static ez_status commit_once(ez_writer *writer, const group_pass *run, ez_error 
     if (status == EZ_OK)
         status = reserve(writer, &commit, error);
     if (status == EZ_OK) {
+        uint64_t now_ms = ez_clock_mono_ms();
         status = ez_store_commit(writer->options.store, &commit.group, error);
         if (status == EZ_UNAVAILABLE && strcmp(error->reason, "COMMIT_UNKNOWN") == 0)
             status = settle(writer, &commit.group, error);
-        if (status == EZ_OK)
+        if (status == EZ_OK) {
             adopt(writer, run, &commit);
-        else
+            atomic_store(&writer->followed_ms, now_ms);
+        } else
             unreserve(writer, &commit, commit.group.change_count);
     }
     commit_fini(&commit);

@@ -46,7 +46,8 @@ struct ez_writer {
     uint64_t trim_next;       // what trim_from becomes
     uint64_t trim_next_ms;    // and when, monotonic
     pthread_t thread;
-    _Atomic bool is_broken; // the store's state is not known: nothing is accepted
+    _Atomic uint64_t followed_ms; // when the store was last seen to be where the directory is, monotonic
+    _Atomic bool is_broken;       // the store's state is not known: nothing is accepted
     pthread_mutex_t lock;
     pthread_cond_t wake;
     ez_write *first;  // guarded

@@ -9,6 +9,8 @@
 #include "proto/runtime/clock.h"
 #include "server/state/directory/group.h"
 
+#define FOLLOWS_MS 3000 // a look that went well is good for so long; there is one each second
+
 bool ez_writer_has_others(const ez_writer *writer) {
     return strcmp(ez_store_name(writer->options.store), "sqlite") != 0;
 }
@@ -48,6 +50,11 @@ bool ez_writer_look(ez_writer *writer, uint64_t timeout_ms) {
     bool is_done = writer->looks.ended >= mine && writer->looks.failed < mine;
     pthread_mutex_unlock(&writer->lock);
     return is_done;
+}
+
+bool ez_writer_follows(const ez_writer *writer) {
+    uint64_t followed_ms = atomic_load(&writer->followed_ms);
+    return !ez_writer_has_others(writer) || ez_clock_mono_ms() < followed_ms + FOLLOWS_MS;
 }
 
 void ez_writer_hint(void *user, uint64_t n) {

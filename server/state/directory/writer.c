@@ -206,6 +206,7 @@ ez_status ez_writer_create(const ez_writer_options *options, ez_writer **out, ez
     writer->head = *options->head;
     writer->options.head = NULL; // the caller's: it may be gone once this returns
     writer->last = &writer->first;
+    atomic_init(&writer->followed_ms, ez_clock_mono_ms());
     init_locks(writer);
     uint8_t digest[EZ_DIGEST_LEN];
     uint64_t rows;

@@ -69,6 +69,10 @@ ez_status ez_writer_run(ez_writer *writer, ez_call *call, ez_handler *run, void 
 // also where a later look than this one failed. Any thread but the writer's.
 bool ez_writer_look(ez_writer *writer, uint64_t timeout_ms) EZ_MUST_CHECK;
 
+// Whether the directory is as the store was not long ago (3 s): false while the store is away. Always true on a store
+// that is one server's. Any thread.
+bool ez_writer_follows(const ez_writer *writer);
+
 // Another server has committed revision n, or may have (0): has the writer's thread look soon, and returns at once. Any
 // thread, nng's too. As an ez_store_changed_fn; writer: an ez_writer.
 void ez_writer_hint(void *writer, uint64_t n);
