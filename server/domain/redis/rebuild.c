@@ -110,15 +110,25 @@ static ez_status look_at_tables(ez_redis *r, bool *is_there, ez_error *error) {
     return status;
 }
 
-static bool has_features(const ez_redis *r) {
+static bool has_setting(const ez_redis *r, const char *name) {
     ez_directory_enter();
-    bool has = ez_directory_find(r->options.directory, EZ_INDEX_SETTING_NAME, ez_index_text("features")) != NULL;
+    bool has = ez_directory_find(r->options.directory, EZ_INDEX_SETTING_NAME, ez_index_text(name)) != NULL;
     ez_directory_leave();
     return has;
 }
 
+// Keys of settings that are not there; those that are come next.
+static void drop_settings(ez_redis *r) {
+    static const char *const keys[][2] = {{"features", "meta:features"},
+                                          {"features", "meta:log:retention_days"},
+                                          {"features", "meta:log:max_records"},
+                                          {"models_meta", "meta:models_meta"}};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (!has_setting(r, keys[i][0]))
+            ez_batch_command(&r->batch, "UNLINK", keys[i][1], 0);
+}
+
 static ez_status rename_tables(ez_redis *r, ez_error *error) {
-    static const char *const of_features[] = {"meta:features", "meta:log:retention_days", "meta:log:max_records"};
     bool is_there[16] = {false};
     ez_status status = look_at_tables(r, is_there, error);
     if (status != EZ_OK)
@@ -134,8 +144,7 @@ static ez_status rename_tables(ez_redis *r, ez_error *error) {
         if (is_there[i])
             ez_command_key(ez_batch_out(&r->batch), r->prefix, table);
     }
-    for (size_t i = 0; i < 3 && !has_features(r); i++)
-        ez_batch_command(&r->batch, "UNLINK", of_features[i], 0);
+    drop_settings(r);
     return ez_trip_commands(r, false, false, error);
 }
 
@@ -144,8 +153,8 @@ static ez_status next_row(ez_redis *r, ez_error *error) {
     rebuild->row++;
     rebuild->after = 0;
     bool is_last = rebuild->row == ez_redis_kind_count;
-    bool is_record = !is_last && ez_redis_kinds[rebuild->row].kind == EZ__V1__KIND__KIND_MASTER;
-    if (rebuild->phase == EZ_PHASE_TABLES && (is_record || is_last)) {
+    bool is_after_tables = !is_last && ez_redis_kinds[rebuild->row].kind == KIND_SETTING;
+    if (rebuild->phase == EZ_PHASE_TABLES && (is_after_tables || is_last)) {
         ez_status status = rename_tables(r, error);
         if (status != EZ_OK)
             return status;
