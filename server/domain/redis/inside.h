@@ -111,6 +111,7 @@ struct ez_redis {
     uint64_t goal_n;   // where the batch at hand leads
     uint64_t done_n;   // Redis has all up to here, and says so
     bool is_whole;     // it was made whole in this epoch
+    uint64_t batch_no; // the last batch that Redis took, as it counts them in meta:ezplane
     bool is_answering;
     int64_t behind_since_ns;
     uint64_t rebuilds_done, retries_done;
@@ -160,6 +161,8 @@ void ez_rebuild_ask(ez_redis *r, const char *why, bool by_admin);
 // One step. Where Redis is not whole, following waits until the tables are there.
 ez_status ez_rebuild_step(ez_redis *r, ez_error *error) EZ_MUST_CHECK;
 bool ez_rebuild_is_running(const ez_redis *r);
+// A cursor is of the process that gave it: on a new connection the scan begins again.
+void ez_rebuild_scan_anew(ez_redis *r);
 // Changes may be followed beside it.
 bool ez_rebuild_lets_follow(const ez_redis *r);
 

@@ -451,8 +451,8 @@ static ez_status drop_model_row(ez_batch *batch, int64_t id, const ez_was *was, 
     return EZ_OK;
 }
 
-// ---- The table. A rebuild goes through it from top to bottom: tables first, they are few and renamed together; settings
-// right after, so that meta:models_meta never speaks of models that are not there yet.
+// ---- The table. A rebuild goes through it from top to bottom: tables first, they are few and renamed together;
+// settings right after, so that meta:models_meta never speaks of models that are not there yet.
 
 const ez_redis_kind ez_redis_kinds[] = {
     {KIND_NAMESPACE, 'n', NULL, put_namespace, drop_namespace},

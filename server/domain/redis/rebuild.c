@@ -148,6 +148,10 @@ static ez_status rename_tables(ez_redis *r, ez_error *error) {
     return ez_trip_commands(r, false, false, error);
 }
 
+void ez_rebuild_scan_anew(ez_redis *r) {
+    snprintf(r->rebuild.scan, sizeof r->rebuild.scan, "0");
+}
+
 static ez_status next_row(ez_redis *r, ez_error *error) {
     ez_rebuild *rebuild = &r->rebuild;
     rebuild->row++;
@@ -162,7 +166,7 @@ static ez_status next_row(ez_redis *r, ez_error *error) {
     }
     if (is_last) {
         rebuild->phase = EZ_PHASE_SWEEP;
-        snprintf(rebuild->scan, sizeof rebuild->scan, "0");
+        ez_rebuild_scan_anew(r);
     }
     return EZ_OK;
 }

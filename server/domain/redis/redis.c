@@ -69,6 +69,8 @@ static ez_status connect_link(ez_redis *r, ez_error *error) {
     ez_status status = ez_redis_link_create(&options, &r->link, error);
     if (status == EZ_OK)
         r->look_ms = 0;
+    if (status == EZ_OK && r->rebuild.phase == EZ_PHASE_SWEEP)
+        ez_rebuild_scan_anew(r);
     return status;
 }
 

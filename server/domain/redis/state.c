@@ -112,6 +112,7 @@ ez_status ez_state_load(ez_redis *r, ez_error *error) {
     r->error_ns = state.error_ns;
     copy_text(r->error, sizeof r->error, state.error);
     r->rebuild = (ez_rebuild){.phase = EZ_PHASE_NONE};
+    r->batch_no = 0; // others may have written since
     ez_batch_reset(&r->batch);
     ez_extras_forget(&r->extras);
     status = take_up(r, &state, error);

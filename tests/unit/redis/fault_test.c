@@ -101,6 +101,49 @@ Test(redis_fault, went_back_to_an_older_state) {
     cr_assert_str_eq(says("HGET t:auth:master:1 name"), "acme");
 }
 
+static void put_providers(int count) {
+    Ez__V1__ProviderGroup *group = given_group(e.w, "main", "'m'");
+    for (int i = 0; i < count; i++)
+        given_api_key(e.w, group->id, "a");
+    given_binding(e.w, "m", group->id);
+}
+
+// Back to what was saved before it, with the tables half made. The rules keep the rebuild from going on past the first
+// table, so that it is in its middle for certain; they are gone with the process.
+Test(redis_fault, a_rebuild_notices_that_redis_went_back_to_before_a_batch) {
+    put_providers(3);
+    given_master(e.w, "acme");
+    expect_soon(is_well());
+    ask_edge(&e, true);
+    expect_soon(metric_of(&e, "rebuilds_total") == 2 && is_well()); // an asked one: what was saved has its fence
+    cr_assert_str_eq(says("SAVE"), "OK");
+    cr_assert_str_eq(says("ACL SETUSER default resetkeys -hset ~* (+hset ~t:config:providers* ~t:meta:ezplane*)"),
+                     "OK");
+    ask_edge(&e, true);
+    expect_soon(strcmp(says("HLEN t:config:providers:new"), "3") == 0);
+    long long failures = metric_of(&e, "failures_total");
+    expect_soon(metric_of(&e, "failures_total") > failures);
+    kill_redis(&e.server);
+    start_redis(&e.server);
+    expect_soon(metric_of(&e, "rebuilds_total") == 4 && is_well());
+    cr_assert_str_eq(says("HLEN t:config:providers"), "3");
+    cr_assert_str_eq(says("HKEYS t:config:bindings"), "default.m");
+    cr_assert_str_eq(says("KEYS t:*:new"), "");
+}
+
+// The same between batches of one revision.
+Test(redis_fault, went_back_to_an_older_state_of_the_same_revision) {
+    given_master(e.w, "acme");
+    expect_soon(is_well());
+    char before[64];
+    snprintf(before, sizeof before, "%s", says("HGET t:meta:ezplane batch"));
+    says("HINCRBY t:meta:ezplane batch -1");
+    says("DEL t:auth:master:1");
+    expect_soon(metric_of(&e, "rebuilds_total") == 2 && is_well());
+    cr_assert_gt(strtoll(says("HGET t:meta:ezplane batch"), NULL, 10), strtoll(before, NULL, 10));
+    cr_assert_str_eq(says("HGET t:auth:master:1 name"), "acme");
+}
+
 Test(redis_fault, another_stores_data) {
     given_master(e.w, "acme");
     expect_soon(is_well());

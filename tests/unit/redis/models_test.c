@@ -99,10 +99,11 @@ Test(redis_models, all_members_in_their_order_and_none_that_is_cleared) {
     model.candidates = 2;
     given_stored(e.w, EZ__V1__KIND__KIND_MODEL, &model.base);
     expect_soon(is_even(&e));
-    expect_says("{\"name\":\"default.gpt \\\"x\\\"\",\"kind\":\"chat\",\"context_window\":128000,\"cost_per_token\":1e-05,"
-                "\"supports_vision\":true,\"supports_functions\":true,\"supports_tool_choice\":true,"
-                "\"supports_fim\":true,\"supports_stream\":true,\"max_output_tokens\":16384}",
-                "HVALS t:meta:models");
+    expect_says(
+        "{\"name\":\"default.gpt \\\"x\\\"\",\"kind\":\"chat\",\"context_window\":128000,\"cost_per_token\":1e-05,"
+        "\"supports_vision\":true,\"supports_functions\":true,\"supports_tool_choice\":true,"
+        "\"supports_fim\":true,\"supports_stream\":true,\"max_output_tokens\":16384}",
+        "HVALS t:meta:models");
     Ez__V1__Model bare = EZ__V1__MODEL__INIT;
     bare.id = 1;
     bare.name = model.name;
