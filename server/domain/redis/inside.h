@@ -141,7 +141,7 @@ ez_status ez_trip(ez_redis *r, ez_trip_kind kind, const ez_unit *units, size_t c
 // is made also where Redis is not as we left it. reaches: says the revision goal_n.
 void ez_trip_begin(ez_redis *r);
 ez_status ez_trip_commands(ez_redis *r, bool is_claim, bool reaches, ez_error *error) EZ_MUST_CHECK;
-// Looks whether Redis is as we left it, and how long the refresh queue is.
+// Looks whether Redis is as we left it, its index is there, and how long the refresh queue is.
 ez_status ez_trip_look(ez_redis *r, ez_error *error) EZ_MUST_CHECK;
 
 // ---- follow.c

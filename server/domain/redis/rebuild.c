@@ -62,6 +62,9 @@ static ez_status claim(ez_redis *r, ez_error *error) {
         ez_batch_command(&r->batch, "UNLINK", key, 0);
     }
     ez_batch_command(&r->batch, "UNLINK", EZ_REDIS_INDEX, 0);
+    ez_batch_command(&r->batch, "HSET", EZ_REDIS_INDEX, 2); // so that it is there while nothing else is
+    ez_command_text(ez_batch_out(&r->batch), "made_at");
+    ez_command_int(ez_batch_out(&r->batch), ez_clock_wall_ns() / INT64_C(1000000000));
     status = ez_trip_commands(r, true, false, error);
     if (status != EZ_OK)
         return status;

@@ -428,24 +428,36 @@ ez_status ez_trip_commands(ez_redis *r, bool is_claim, bool reaches, ez_error *e
     return status;
 }
 
+// Two questions beside meta:ezplane: whether the index is there, without which tokens of keys that go or are rotated are
+// not found any more, and how long the refresh queue is.
+static ez_status ask_beside(ez_redis *r, ez_error *error) {
+    ez_buf out;
+    ez_buf_init(&out, 4096);
+    ez_command_begin(&out, 2);
+    ez_command_text(&out, "EXISTS");
+    ez_command_key(&out, r->prefix, EZ_REDIS_INDEX);
+    ez_command_begin(&out, 2);
+    ez_command_text(&out, "LLEN");
+    ez_command_key(&out, r->prefix, "token:refresh:queue");
+    ez_redis_autofree redisReply *index = NULL, *queue = NULL;
+    ez_status status = ez_redis_link_send(r->link, &out, error);
+    ez_buf_fini(&out);
+    if (status == EZ_OK)
+        status = ez_redis_link_receive(r->link, 0, &index, error);
+    if (status == EZ_OK)
+        status = ez_redis_link_receive(r->link, 0, &queue, error);
+    if (status != EZ_OK)
+        return status;
+    r->refresh_waiting = queue->type == REDIS_REPLY_INTEGER ? queue->integer : -1;
+    r->is_answering = true;
+    if (index->type == REDIS_REPLY_INTEGER && index->integer == 0)
+        return lost(error, "the index in Redis is gone");
+    return EZ_OK;
+}
+
 ez_status ez_trip_look(ez_redis *r, ez_error *error) {
     trip t = {.r = r, .kind = EZ_TRIP_REBUILD};
     meta found;
     ez_status status = look(&t, false, &found, error);
-    if (status != EZ_OK)
-        return status;
-    ez_buf out;
-    ez_buf_init(&out, 4096);
-    ez_command_begin(&out, 2);
-    ez_command_text(&out, "LLEN");
-    ez_command_key(&out, r->prefix, "token:refresh:queue");
-    ez_redis_autofree redisReply *reply = NULL;
-    status = ez_redis_link_send(r->link, &out, error);
-    ez_buf_fini(&out);
-    if (status == EZ_OK)
-        status = ez_redis_link_receive(r->link, 0, &reply, error);
-    if (status == EZ_OK)
-        r->refresh_waiting = reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
-    r->is_answering = r->is_answering || status == EZ_OK;
-    return status;
+    return status == EZ_OK ? ask_beside(r, error) : status;
 }

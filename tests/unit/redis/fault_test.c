@@ -144,6 +144,22 @@ Test(redis_fault, went_back_to_an_older_state_of_the_same_revision) {
     cr_assert_str_eq(says("HGET t:auth:master:1 name"), "acme");
 }
 
+// Without it nobody knows which token a key had: one that was revoked would stay valid.
+Test(redis_fault, the_index_is_lost) {
+    Ez__V1__Master *master = given_master(e.w, "acme");
+    Ez__V1__Key *key = given_key(e.w, master->id, "web");
+    char first[80], second[80];
+    token_key(key, first);
+    token_key(given_key(e.w, master->id, "app"), second);
+    expect_soon(is_well());
+    says("DEL t:meta:ezplane:index");
+    expect_soon(metric_of(&e, "rebuilds_total") == 2 && is_well());
+    expect_ok(e.w, "Keys/Rotate", "{'id':1}");
+    expect_ok(e.w, "Keys/Delete", "{'id':2}");
+    expect_soon(is_well());
+    cr_assert_str_eq(says("EXISTS %s %s", first, second), "0");
+}
+
 Test(redis_fault, another_stores_data) {
     given_master(e.w, "acme");
     expect_soon(is_well());
