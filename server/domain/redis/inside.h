@@ -78,6 +78,7 @@ typedef struct ez_rebuild {
     bool is_asked;       // by an admin
     uint64_t begun_ms;   // monotonic
     uint64_t not_before; // monotonic: when one may begin that nobody asked for
+    unsigned full;       // how often in a row Redis had no room for it
     char why[160];
 } ez_rebuild;
 
@@ -141,6 +142,9 @@ ez_status ez_trip(ez_redis *r, ez_trip_kind kind, const ez_unit *units, size_t c
 // is made also where Redis is not as we left it. reaches: says the revision goal_n.
 void ez_trip_begin(ez_redis *r);
 ez_status ez_trip_commands(ez_redis *r, bool is_claim, bool reaches, ez_error *error) EZ_MUST_CHECK;
+// Takes keys away outside of a MULTI, within which a Redis that is full refuses even that. Unless a newer server
+// writes; one that begins in the very moment between is not noticed, so only for what a rebuild may lose.
+ez_status ez_trip_unlink(ez_redis *r, const char *const *keys, size_t count, ez_error *error) EZ_MUST_CHECK;
 // Looks whether Redis is as we left it, its index is there, and how long the refresh queue is.
 ez_status ez_trip_look(ez_redis *r, ez_error *error) EZ_MUST_CHECK;
 
@@ -161,6 +165,8 @@ void ez_rebuild_ask(ez_redis *r, const char *why, bool by_admin);
 // One step. Where Redis is not whole, following waits until the tables are there.
 ez_status ez_rebuild_step(ez_redis *r, ez_error *error) EZ_MUST_CHECK;
 bool ez_rebuild_is_running(const ez_redis *r);
+// One is due, and may not begin yet: nothing is asked of Redis.
+bool ez_rebuild_waits(const ez_redis *r);
 // A cursor is of the process that gave it: on a new connection the scan begins again.
 void ez_rebuild_scan_anew(ez_redis *r);
 // Changes may be followed beside it.

@@ -16,9 +16,11 @@
 #include "proto/runtime/log.h"
 #include "server/domain/redis/inside.h"
 
-#define CHUNK       2000 // resources of one step
-#define SCAN_COUNT  "1000"
-#define PATTERN_MAX 600
+#define CHUNK        2000 // resources of one step
+#define SCAN_COUNT   "1000"
+#define PATTERN_MAX  600
+#define TABLES_MAX   8
+#define FULL_DOUBLED 3 // how often the pause is, while Redis is full
 
 bool ez_rebuild_is_running(const ez_redis *r) {
     return r->rebuild.phase > EZ_PHASE_CLAIM;
@@ -39,6 +41,38 @@ void ez_rebuild_ask(ez_redis *r, const char *why, bool by_admin) {
     snprintf(rebuild->why, sizeof rebuild->why, "%s", why);
 }
 
+bool ez_rebuild_waits(const ez_redis *r) {
+    return r->rebuild.phase == EZ_PHASE_CLAIM && !r->rebuild.is_asked && ez_clock_mono_ms() < r->rebuild.not_before;
+}
+
+static size_t new_tables(char names[TABLES_MAX][64], const char *keys[TABLES_MAX]) {
+    size_t count = 0;
+    for (size_t i = 0; i < ez_redis_kind_count && count < TABLES_MAX; i++) {
+        if (!ez_redis_kinds[i].table)
+            continue;
+        snprintf(names[count], 64, "%s:new", ez_redis_kinds[i].table);
+        keys[count] = names[count];
+        count++;
+    }
+    return count;
+}
+
+// The new tables do not fit beside the old ones: they go, so that what Redis had before has its room again, and all of
+// it is tried again later.
+static void give_up(ez_redis *r) {
+    char names[TABLES_MAX][64];
+    const char *keys[TABLES_MAX];
+    ez_error error = EZ_ERROR_INIT;
+    ez_rebuild *rebuild = &r->rebuild;
+    if (ez_trip_unlink(r, keys, new_tables(names, keys), &error) != EZ_OK)
+        ez_log_warn("the half of what is written anew stays in Redis until it is tried again", "why", error.message);
+    ez_log_warn("Redis has no room to be written anew; trying again", "tries", EZ_LOG_INT(rebuild->full + 1));
+    rebuild->phase = EZ_PHASE_CLAIM;
+    rebuild->is_asked = false; // it waits now, whoever asked
+    rebuild->not_before = ez_clock_mono_ms() + ((uint64_t)r->options.interval_ms << rebuild->full);
+    rebuild->full += rebuild->full < FULL_DOUBLED;
+}
+
 static ez_status claim(ez_redis *r, ez_error *error) {
     uint64_t retries;
     r->is_persist_due = true;
@@ -54,13 +88,11 @@ static ez_status claim(ez_redis *r, ez_error *error) {
     ez_unsent_clear(&r->due);
     ez_batch_reset(&r->batch);
     ez_trip_begin(r);
-    for (size_t i = 0; i < ez_redis_kind_count; i++) {
-        char key[64];
-        if (!ez_redis_kinds[i].table)
-            continue;
-        snprintf(key, sizeof key, "%s:new", ez_redis_kinds[i].table);
-        ez_batch_command(&r->batch, "UNLINK", key, 0);
-    }
+    char names[TABLES_MAX][64];
+    const char *keys[TABLES_MAX];
+    size_t tables = new_tables(names, keys);
+    for (size_t i = 0; i < tables; i++)
+        ez_batch_command(&r->batch, "UNLINK", keys[i], 0);
     ez_batch_command(&r->batch, "UNLINK", EZ_REDIS_INDEX, 0);
     ez_batch_command(&r->batch, "HSET", EZ_REDIS_INDEX, 2); // so that it is there while nothing else is
     ez_command_text(ez_batch_out(&r->batch), "made_at");
@@ -260,6 +292,7 @@ static ez_status finish(ez_redis *r, ez_error *error) {
     if (status != EZ_OK)
         return status;
     r->rebuild.phase = EZ_PHASE_NONE;
+    r->rebuild.full = 0;
     r->rebuilds_done = r->rebuild.asked;
     r->rebuilt_ns = ez_clock_wall_ns();
     ez_log_info("Redis is whole", "revision", EZ_LOG_INT(r->done_n), "ms",
@@ -286,12 +319,10 @@ static ez_status sweep(ez_redis *r, ez_error *error) {
     return EZ_OK;
 }
 
-ez_status ez_rebuild_step(ez_redis *r, ez_error *error) {
+static ez_status take_step(ez_redis *r, ez_error *error) {
     switch (r->rebuild.phase) {
     case EZ_PHASE_CLAIM:
-        if (!r->rebuild.is_asked && ez_clock_mono_ms() < r->rebuild.not_before)
-            return EZ_OK;
-        return claim(r, error);
+        return ez_rebuild_waits(r) ? EZ_OK : claim(r, error);
     case EZ_PHASE_TABLES:
     case EZ_PHASE_RECORDS:
         return write_rows(r, error);
@@ -301,4 +332,12 @@ ez_status ez_rebuild_step(ez_redis *r, ez_error *error) {
         break;
     }
     return EZ_OK;
+}
+
+ez_status ez_rebuild_step(ez_redis *r, ez_error *error) {
+    bool has_new = r->rebuild.phase == EZ_PHASE_CLAIM || r->rebuild.phase == EZ_PHASE_TABLES;
+    ez_status status = take_step(r, error);
+    if (status != EZ_OK && has_new && strcmp(error->reason, "REDIS_FULL") == 0)
+        give_up(r);
+    return status;
 }

@@ -41,8 +41,10 @@ static void fail_link(ez_redis *r, const ez_error *error) {
     r->retry_ms = ez_clock_mono_ms() + pause;
     r->failures_in_a_row++;
     // It answers, and would not do what it was asked.
-    r->is_answering = strcmp(error->reason, "REDIS_REFUSED") == 0 || strcmp(error->reason, "REDIS_AHEAD") == 0 ||
-                      strcmp(error->reason, "REDIS_CONTENDED") == 0;
+    static const char *const answers[] = {"REDIS_REFUSED", "REDIS_FULL", "REDIS_AHEAD", "REDIS_CONTENDED"};
+    r->is_answering = false;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+        r->is_answering = r->is_answering || strcmp(error->reason, answers[i]) == 0;
     atomic_fetch_add(&r->failures, 1);
     r->is_persist_due = r->is_persist_due || r->failures_in_a_row == 1;
     ez_state_note_error(r, error);

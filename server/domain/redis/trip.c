@@ -428,8 +428,8 @@ ez_status ez_trip_commands(ez_redis *r, bool is_claim, bool reaches, ez_error *e
     return status;
 }
 
-// Two questions beside meta:ezplane: whether the index is there, without which tokens of keys that go or are rotated are
-// not found any more, and how long the refresh queue is.
+// Two questions beside meta:ezplane: whether the index is there, without which tokens of keys that go or are rotated
+// are not found any more, and how long the refresh queue is.
 static ez_status ask_beside(ez_redis *r, ez_error *error) {
     ez_buf out;
     ez_buf_init(&out, 4096);
@@ -453,6 +453,23 @@ static ez_status ask_beside(ez_redis *r, ez_error *error) {
     if (index->type == REDIS_REPLY_INTEGER && index->integer == 0)
         return lost(error, "the index in Redis is gone");
     return EZ_OK;
+}
+
+ez_status ez_trip_unlink(ez_redis *r, const char *const *keys, size_t count, ez_error *error) {
+    trip t = {.r = r, .kind = EZ_TRIP_REBUILD};
+    meta found;
+    ez_status status = look(&t, true, &found, error);
+    if (status != EZ_OK)
+        return status;
+    ez_buf out;
+    ez_buf_init(&out, 1u << 16);
+    ez_command_begin(&out, 1 + count);
+    ez_command_text(&out, "UNLINK");
+    for (size_t i = 0; i < count; i++)
+        ez_command_key(&out, r->prefix, keys[i]);
+    status = ez_redis_link_ask(r->link, &out, 1, NULL, error);
+    ez_buf_fini(&out);
+    return status;
 }
 
 ez_status ez_trip_look(ez_redis *r, ez_error *error) {

@@ -81,6 +81,45 @@ Test(redis_fault, fault_48_out_of_memory) {
     cr_assert_str_eq(says("HGET t:auth:master:1 name"), "one too many");
 }
 
+static long long used_memory(void) {
+    return strtoll(strstr(says("INFO memory"), "used_memory:") + strlen("used_memory:"), NULL, 10);
+}
+
+static void put_large_providers(int count) {
+    char model[251], *models[120];
+    Ez__V1__ProviderGroup group = EZ__V1__PROVIDER_GROUP__INIT;
+    memset(model, 'x', sizeof model - 1);
+    model[sizeof model - 1] = 0;
+    for (size_t i = 0; i < 120; i++)
+        models[i] = model;
+    group.name = (char *)"large";
+    group.type = (char *)"openai";
+    group.base_url = (char *)"https://large.example";
+    group.models = models;
+    group.n_models = 120;
+    given_stored(e.w, EZ__V1__KIND__KIND_PROVIDER_GROUP, &group.base);
+    for (int i = 0; i < count; i++)
+        given_api_key(e.w, 1, "a");
+}
+
+// What stood there has its room again, and is as it was; then there is enough.
+Test(redis_fault, a_rebuild_that_does_not_fit_takes_its_half_away) {
+    put_large_providers(200); // 6 MiB of them, in batches of 2
+    expect_soon(is_well());
+    says("CONFIG SET maxmemory-policy noeviction");
+    cr_assert_str_eq(says("CONFIG SET maxmemory %lld", used_memory() + (3 << 20)), "OK");
+    ask_edge(&e, true);
+    expect_soon(metric_of(&e, "failures_total") >= 1);
+    expect_soon(strcmp(says("KEYS t:*:new"), "") == 0);
+    cr_assert_str_eq(says("HLEN t:config:providers"), "200");
+    cr_assert(is_word("behind"));
+    expect_soon(metric_of(&e, "rebuilds_total") >= 3); // it was tried again, so nothing is in its own way
+    says("CONFIG SET maxmemory 0");
+    expect_soon(is_well());
+    cr_assert_str_eq(says("HLEN t:config:providers"), "200");
+    cr_assert_str_eq(says("KEYS t:*:new"), "");
+}
+
 Test(redis_fault, flushed) {
     Ez__V1__Master *master = given_master(e.w, "acme");
     given_key(e.w, master->id, "web");
