@@ -147,6 +147,8 @@ ez_status ez_trip_commands(ez_redis *r, bool is_claim, bool reaches, ez_error *e
 ez_status ez_trip_unlink(ez_redis *r, const char *const *keys, size_t count, ez_error *error) EZ_MUST_CHECK;
 // Looks whether Redis is as we left it, its index is there, and how long the refresh queue is.
 ez_status ez_trip_look(ez_redis *r, ez_error *error) EZ_MUST_CHECK;
+// Looks whether it answers.
+ez_status ez_trip_ping(ez_redis *r, ez_error *error) EZ_MUST_CHECK;
 
 // ---- follow.c
 
@@ -165,7 +167,7 @@ void ez_rebuild_ask(ez_redis *r, const char *why, bool by_admin);
 // One step. Where Redis is not whole, following waits until the tables are there.
 ez_status ez_rebuild_step(ez_redis *r, ez_error *error) EZ_MUST_CHECK;
 bool ez_rebuild_is_running(const ez_redis *r);
-// One is due, and may not begin yet: nothing is asked of Redis.
+// One is due, and may not begin yet: Redis is asked nothing but whether it answers.
 bool ez_rebuild_waits(const ez_redis *r);
 // A cursor is of the process that gave it: on a new connection the scan begins again.
 void ez_rebuild_scan_anew(ez_redis *r);

@@ -428,6 +428,15 @@ ez_status ez_trip_commands(ez_redis *r, bool is_claim, bool reaches, ez_error *e
     return status;
 }
 
+ez_status ez_trip_ping(ez_redis *r, ez_error *error) {
+    ez_buf out;
+    ez_buf_init(&out, 64);
+    ez_command_put(&out, "PING", NULL);
+    ez_status status = ez_redis_link_ask(r->link, &out, 1, NULL, error);
+    ez_buf_fini(&out);
+    return status;
+}
+
 // Two questions beside meta:ezplane: whether the index is there, without which tokens of keys that go or are rotated
 // are not found any more, and how long the refresh queue is.
 static ez_status ask_beside(ez_redis *r, ez_error *error) {

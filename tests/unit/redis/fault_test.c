@@ -131,6 +131,22 @@ Test(redis_fault, flushed) {
     cr_assert_neq(strlen(says("KEYS t:auth:token:*")), 0);
 }
 
+// The second rebuild in a row waits for an hour here, and Redis goes meanwhile.
+Test(redis_fault, away_while_a_rebuild_waits) {
+    expect_soon(is_well());
+    close_edge(&e);
+    e.interval_ms = 3600000;
+    open_edge(&e);
+    expect_soon(is_well());
+    says("FLUSHALL");
+    expect_soon(metric_of(&e, "rebuilds_total") == 1 && is_well());
+    says("FLUSHALL");
+    expect_soon(is_word("behind"));
+    cr_assert_eq(metric_of(&e, "rebuilds_total"), 1, "it waits");
+    kill_redis(&e.server);
+    expect_soon(is_word("away"));
+}
+
 Test(redis_fault, went_back_to_an_older_state) {
     given_master(e.w, "acme");
     expect_soon(is_well());
