@@ -445,8 +445,8 @@ static ez_status drop_model_row(ez_batch *batch, int64_t id, const ez_was *was, 
     char *name = was->is_known ? ez_arena_strndup(&batch->arena, was->text, was->len) : NULL;
     if (was->is_known && !name)
         return no_memory(error);
-    if (name)
-        drop_field(batch, "meta:models", name);
+    if (name && !ez_directory_find(batch->directory, EZ_INDEX_MODEL_NAME, ez_index_text(name)))
+        drop_field(batch, "meta:models", name); // else it is its successor's by now
     index_now(batch, KIND_MODEL, id, NULL, 0);
     return EZ_OK;
 }

@@ -85,6 +85,23 @@ Test(redis_models, a_models_field_comes_and_goes_with_its_bindings) {
     cr_assert_str_eq(says("HGET t:meta:ezplane:index o:%lld", (long long)id_of("default.m")), "default.m");
 }
 
+// One that is due for long is dropped when another has its name: the other's field stays.
+Test(redis_models, a_late_drop_leaves_the_successor_alone) {
+    Ez__V1__ProviderGroup *group = given_group(e.w, "main", "'m'");
+    given_binding(e.w, "m", group->id);
+    expect_soon(is_even(&e));
+    says("SET t:meta:models nonsense");
+    expect_ok(e.w, "Bindings/Delete", "{'id':1}");
+    expect_soon(metric_of(&e, "parked") == 1);
+    says("DEL t:meta:models");
+    given_binding(e.w, "m", group->id);
+    expect_soon(is_even(&e));
+    expect_says("default.m", "HKEYS t:meta:models");
+    ask_edge(&e, false);
+    expect_soon(is_even(&e) && metric_of(&e, "parked") == 0 && strcmp(word_of_edge(&e), "ok") == 0);
+    expect_says("default.m {\"name\":\"default.m\"}", "HGETALL t:meta:models");
+}
+
 Test(redis_models, all_members_in_their_order_and_none_that_is_cleared) {
     Ez__V1__Model model = EZ__V1__MODEL__INIT;
     model.name = (char *)"default.gpt \"x\"";
