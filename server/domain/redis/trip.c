@@ -128,6 +128,8 @@ static ez_status judge(const ez_redis *r, const meta *found, bool is_claim, ez_e
         return ez_error_set(error, EZ_ABORTED, "FENCED", "a newer server writes to Redis");
     if (is_claim)
         return EZ_OK;
+    if (!is_ours && found->fence_epoch)
+        return lost(error, "another store has written to Redis");
     // What was written at one revision, the tables of a rebuild above all, has no other mark.
     if (is_ours && found->batch < r->batch_no)
         return lost(error, "Redis went back to before a batch that it had taken");

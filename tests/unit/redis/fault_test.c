@@ -226,6 +226,16 @@ Test(redis_fault, another_stores_data) {
     cr_assert_str_eq(says("EXISTS t:auth:master:7"), "0");
 }
 
+// One that writes at this moment, and has said no revision yet.
+Test(redis_fault, another_store_writes) {
+    given_master(e.w, "acme");
+    expect_soon(is_well());
+    says("HSET t:meta:ezplane fence_epoch 5 fence 99");
+    says("HSET t:auth:master:7 name somebody");
+    expect_soon(metric_of(&e, "rebuilds_total") == 2 && is_well());
+    cr_assert_str_eq(says("EXISTS t:auth:master:7"), "0");
+}
+
 // A value of another type under one of our keys: that resource waits and is parked; all others go on.
 Test(redis_fault, a_wrong_type_parks_one_resource) {
     Ez__V1__Master *master = given_master(e.w, "acme");
