@@ -78,6 +78,7 @@ typedef struct ez_rebuild {
     bool is_asked;       // by an admin
     uint64_t begun_ms;   // monotonic
     uint64_t not_before; // monotonic: when one may begin that nobody asked for
+    unsigned full;       // how often in a row Redis had no room for it
     char why[160];
 } ez_rebuild;
 
@@ -111,6 +112,7 @@ struct ez_redis {
     uint64_t goal_n;   // where the batch at hand leads
     uint64_t done_n;   // Redis has all up to here, and says so
     bool is_whole;     // it was made whole in this epoch
+    uint64_t batch_no; // the last batch that Redis took, as it counts them in meta:ezplane
     bool is_answering;
     int64_t behind_since_ns;
     uint64_t rebuilds_done, retries_done;
@@ -140,8 +142,13 @@ ez_status ez_trip(ez_redis *r, ez_trip_kind kind, const ez_unit *units, size_t c
 // is made also where Redis is not as we left it. reaches: says the revision goal_n.
 void ez_trip_begin(ez_redis *r);
 ez_status ez_trip_commands(ez_redis *r, bool is_claim, bool reaches, ez_error *error) EZ_MUST_CHECK;
-// Looks whether Redis is as we left it, and how long the refresh queue is.
+// Takes keys away outside of a MULTI, within which a Redis that is full refuses even that. Unless a newer server
+// writes; one that begins in the very moment between is not noticed, so only for what a rebuild may lose.
+ez_status ez_trip_unlink(ez_redis *r, const char *const *keys, size_t count, ez_error *error) EZ_MUST_CHECK;
+// Looks whether Redis is as we left it, its index is there, and how long the refresh queue is.
 ez_status ez_trip_look(ez_redis *r, ez_error *error) EZ_MUST_CHECK;
+// Looks whether it answers.
+ez_status ez_trip_ping(ez_redis *r, ez_error *error) EZ_MUST_CHECK;
 
 // ---- follow.c
 
@@ -160,6 +167,10 @@ void ez_rebuild_ask(ez_redis *r, const char *why, bool by_admin);
 // One step. Where Redis is not whole, following waits until the tables are there.
 ez_status ez_rebuild_step(ez_redis *r, ez_error *error) EZ_MUST_CHECK;
 bool ez_rebuild_is_running(const ez_redis *r);
+// One is due, and may not begin yet: Redis is asked nothing but whether it answers.
+bool ez_rebuild_waits(const ez_redis *r);
+// A cursor is of the process that gave it: on a new connection the scan begins again.
+void ez_rebuild_scan_anew(ez_redis *r);
 // Changes may be followed beside it.
 bool ez_rebuild_lets_follow(const ez_redis *r);
 

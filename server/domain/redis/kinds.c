@@ -390,6 +390,7 @@ static ez_status put_features(ez_batch *batch, const Ez__V1__Setting *setting, e
 
 static ez_status put_models_meta(ez_batch *batch, const Ez__V1__Setting *setting, ez_error *error) {
     const Ez__V1__ModelsMeta *meta = setting->models_meta;
+    ez_batch_command(batch, "UNLINK", "meta:models_meta", 0); // whatever stands there is replaced
     if (!meta)
         return EZ_OK;
     char *updated_at = ez_arena_printf(&batch->arena, "%" PRId64, meta->updated_at ? meta->updated_at->seconds : 0);
@@ -444,21 +445,22 @@ static ez_status drop_model_row(ez_batch *batch, int64_t id, const ez_was *was, 
     char *name = was->is_known ? ez_arena_strndup(&batch->arena, was->text, was->len) : NULL;
     if (was->is_known && !name)
         return no_memory(error);
-    if (name)
-        drop_field(batch, "meta:models", name);
+    if (name && !ez_directory_find(batch->directory, EZ_INDEX_MODEL_NAME, ez_index_text(name)))
+        drop_field(batch, "meta:models", name); // else it is its successor's by now
     index_now(batch, KIND_MODEL, id, NULL, 0);
     return EZ_OK;
 }
 
-// ---- The table. A rebuild goes through it from top to bottom: tables first, they are few and renamed together.
+// ---- The table. A rebuild goes through it from top to bottom: tables first, they are few and renamed together;
+// settings right after, so that meta:models_meta never speaks of models that are not there yet.
 
 const ez_redis_kind ez_redis_kinds[] = {
     {KIND_NAMESPACE, 'n', NULL, put_namespace, drop_namespace},
-    {KIND_SETTING, 0, NULL, put_setting, nothing_to_drop},
     {KIND_GROUP, 0, NULL, put_group, nothing_to_drop},
     {KIND_API_KEY, 'a', "config:providers", put_api_key, drop_api_key},
     {KIND_BINDING, 'b', "config:bindings", put_binding, drop_binding},
     {KIND_MODEL, 'o', "meta:models", put_model_row, drop_model_row},
+    {KIND_SETTING, 0, NULL, put_setting, nothing_to_drop},
     {KIND_MASTER, 'm', NULL, put_master, drop_master},
     {KIND_KEY, 'k', NULL, put_key, drop_key},
 };

@@ -6,7 +6,8 @@
 #include "server/domain/redis/batch.h"
 
 // Beside the contract's keys: a hash that says what stands for a resource in Redis, so that it can be found when the
-// resource is gone or has another token. Field: the kind's letter, ":" and the id.
+// resource is gone or has another token. Field: the kind's letter, ":" and the id; one more, made_at, keeps it from
+// being empty, which Redis can't tell from gone.
 #define EZ_REDIS_INDEX "meta:ezplane:index"
 
 typedef struct ez_redis_kind {

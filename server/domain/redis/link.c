@@ -171,7 +171,8 @@ void ez_redis_error_text(const redisReply *reply, char *out, size_t size) {
 ez_status ez_redis_refused(const redisReply *reply, ez_error *error) {
     char text[ERROR_SHOWN + 1];
     ez_redis_error_text(reply, text, sizeof text);
-    return ez_error_set(error, EZ_UNAVAILABLE, "REDIS_REFUSED", "Redis says: %s", text);
+    bool is_full = strncmp(text, "OOM ", 4) == 0;
+    return ez_error_set(error, EZ_UNAVAILABLE, is_full ? "REDIS_FULL" : "REDIS_REFUSED", "Redis says: %s", text);
 }
 
 ez_status ez_redis_link_ask(ez_redis_link *link, const ez_buf *commands, size_t count, redisReply **out,

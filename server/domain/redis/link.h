@@ -38,14 +38,14 @@ ez_status ez_redis_link_send(ez_redis_link *link, const ez_buf *commands, ez_err
 // extra_ms: how much longer than usual Redis may take (blocking commands).
 ez_status ez_redis_link_receive(ez_redis_link *link, unsigned extra_ms, redisReply **out,
                                 ez_error *error) EZ_MUST_CHECK;
-// Sends and receives count replies, all of which must not be errors: an error is UNAVAILABLE (REDIS_REFUSED). The last
-// reply is *out (NULL: not wanted).
+// Sends and receives count replies, all of which must not be errors: an error is UNAVAILABLE, as ez_redis_refused. The
+// last reply is *out (NULL: not wanted).
 ez_status ez_redis_link_ask(ez_redis_link *link, const ez_buf *commands, size_t count, redisReply **out,
                             ez_error *error) EZ_MUST_CHECK;
 
 // Redis's error as we show it: without the arguments that Redis may quote. out holds size bytes.
 void ez_redis_error_text(const redisReply *reply, char *out, size_t size);
-// UNAVAILABLE (REDIS_REFUSED) from a reply that is an error.
+// UNAVAILABLE (REDIS_REFUSED; REDIS_FULL: its memory is) from a reply that is an error.
 ez_status ez_redis_refused(const redisReply *reply, ez_error *error);
 
 static inline void ez_redis_reply_free(redisReply **reply) {

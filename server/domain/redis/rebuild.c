@@ -16,9 +16,11 @@
 #include "proto/runtime/log.h"
 #include "server/domain/redis/inside.h"
 
-#define CHUNK       2000 // resources of one step
-#define SCAN_COUNT  "1000"
-#define PATTERN_MAX 600
+#define CHUNK        2000 // resources of one step
+#define SCAN_COUNT   "1000"
+#define PATTERN_MAX  600
+#define TABLES_MAX   8
+#define FULL_DOUBLED 3 // how often the pause is, while Redis is full
 
 bool ez_rebuild_is_running(const ez_redis *r) {
     return r->rebuild.phase > EZ_PHASE_CLAIM;
@@ -39,6 +41,38 @@ void ez_rebuild_ask(ez_redis *r, const char *why, bool by_admin) {
     snprintf(rebuild->why, sizeof rebuild->why, "%s", why);
 }
 
+bool ez_rebuild_waits(const ez_redis *r) {
+    return r->rebuild.phase == EZ_PHASE_CLAIM && !r->rebuild.is_asked && ez_clock_mono_ms() < r->rebuild.not_before;
+}
+
+static size_t new_tables(char names[TABLES_MAX][64], const char *keys[TABLES_MAX]) {
+    size_t count = 0;
+    for (size_t i = 0; i < ez_redis_kind_count && count < TABLES_MAX; i++) {
+        if (!ez_redis_kinds[i].table)
+            continue;
+        snprintf(names[count], 64, "%s:new", ez_redis_kinds[i].table);
+        keys[count] = names[count];
+        count++;
+    }
+    return count;
+}
+
+// The new tables do not fit beside the old ones: they go, so that what Redis had before has its room again, and all of
+// it is tried again later.
+static void give_up(ez_redis *r) {
+    char names[TABLES_MAX][64];
+    const char *keys[TABLES_MAX];
+    ez_error error = EZ_ERROR_INIT;
+    ez_rebuild *rebuild = &r->rebuild;
+    if (ez_trip_unlink(r, keys, new_tables(names, keys), &error) != EZ_OK)
+        ez_log_warn("the half of what is written anew stays in Redis until it is tried again", "why", error.message);
+    ez_log_warn("Redis has no room to be written anew; trying again", "tries", EZ_LOG_INT(rebuild->full + 1));
+    rebuild->phase = EZ_PHASE_CLAIM;
+    rebuild->is_asked = false; // it waits now, whoever asked
+    rebuild->not_before = ez_clock_mono_ms() + ((uint64_t)r->options.interval_ms << rebuild->full);
+    rebuild->full += rebuild->full < FULL_DOUBLED;
+}
+
 static ez_status claim(ez_redis *r, ez_error *error) {
     uint64_t retries;
     r->is_persist_due = true;
@@ -54,14 +88,15 @@ static ez_status claim(ez_redis *r, ez_error *error) {
     ez_unsent_clear(&r->due);
     ez_batch_reset(&r->batch);
     ez_trip_begin(r);
-    for (size_t i = 0; i < ez_redis_kind_count; i++) {
-        char key[64];
-        if (!ez_redis_kinds[i].table)
-            continue;
-        snprintf(key, sizeof key, "%s:new", ez_redis_kinds[i].table);
-        ez_batch_command(&r->batch, "UNLINK", key, 0);
-    }
+    char names[TABLES_MAX][64];
+    const char *keys[TABLES_MAX];
+    size_t tables = new_tables(names, keys);
+    for (size_t i = 0; i < tables; i++)
+        ez_batch_command(&r->batch, "UNLINK", keys[i], 0);
     ez_batch_command(&r->batch, "UNLINK", EZ_REDIS_INDEX, 0);
+    ez_batch_command(&r->batch, "HSET", EZ_REDIS_INDEX, 2); // so that it is there while nothing else is
+    ez_command_text(ez_batch_out(&r->batch), "made_at");
+    ez_command_int(ez_batch_out(&r->batch), ez_clock_wall_ns() / INT64_C(1000000000));
     status = ez_trip_commands(r, true, false, error);
     if (status != EZ_OK)
         return status;
@@ -110,15 +145,25 @@ static ez_status look_at_tables(ez_redis *r, bool *is_there, ez_error *error) {
     return status;
 }
 
-static bool has_features(const ez_redis *r) {
+static bool has_setting(const ez_redis *r, const char *name) {
     ez_directory_enter();
-    bool has = ez_directory_find(r->options.directory, EZ_INDEX_SETTING_NAME, ez_index_text("features")) != NULL;
+    bool has = ez_directory_find(r->options.directory, EZ_INDEX_SETTING_NAME, ez_index_text(name)) != NULL;
     ez_directory_leave();
     return has;
 }
 
+// Keys of settings that are not there; those that are come next.
+static void drop_settings(ez_redis *r) {
+    static const char *const keys[][2] = {{"features", "meta:features"},
+                                          {"features", "meta:log:retention_days"},
+                                          {"features", "meta:log:max_records"},
+                                          {"models_meta", "meta:models_meta"}};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        if (!has_setting(r, keys[i][0]))
+            ez_batch_command(&r->batch, "UNLINK", keys[i][1], 0);
+}
+
 static ez_status rename_tables(ez_redis *r, ez_error *error) {
-    static const char *const of_features[] = {"meta:features", "meta:log:retention_days", "meta:log:max_records"};
     bool is_there[16] = {false};
     ez_status status = look_at_tables(r, is_there, error);
     if (status != EZ_OK)
@@ -134,9 +179,12 @@ static ez_status rename_tables(ez_redis *r, ez_error *error) {
         if (is_there[i])
             ez_command_key(ez_batch_out(&r->batch), r->prefix, table);
     }
-    for (size_t i = 0; i < 3 && !has_features(r); i++)
-        ez_batch_command(&r->batch, "UNLINK", of_features[i], 0);
+    drop_settings(r);
     return ez_trip_commands(r, false, false, error);
+}
+
+void ez_rebuild_scan_anew(ez_redis *r) {
+    snprintf(r->rebuild.scan, sizeof r->rebuild.scan, "0");
 }
 
 static ez_status next_row(ez_redis *r, ez_error *error) {
@@ -144,8 +192,8 @@ static ez_status next_row(ez_redis *r, ez_error *error) {
     rebuild->row++;
     rebuild->after = 0;
     bool is_last = rebuild->row == ez_redis_kind_count;
-    bool is_record = !is_last && ez_redis_kinds[rebuild->row].kind == EZ__V1__KIND__KIND_MASTER;
-    if (rebuild->phase == EZ_PHASE_TABLES && (is_record || is_last)) {
+    bool is_after_tables = !is_last && ez_redis_kinds[rebuild->row].kind == KIND_SETTING;
+    if (rebuild->phase == EZ_PHASE_TABLES && (is_after_tables || is_last)) {
         ez_status status = rename_tables(r, error);
         if (status != EZ_OK)
             return status;
@@ -153,7 +201,7 @@ static ez_status next_row(ez_redis *r, ez_error *error) {
     }
     if (is_last) {
         rebuild->phase = EZ_PHASE_SWEEP;
-        snprintf(rebuild->scan, sizeof rebuild->scan, "0");
+        ez_rebuild_scan_anew(r);
     }
     return EZ_OK;
 }
@@ -244,6 +292,7 @@ static ez_status finish(ez_redis *r, ez_error *error) {
     if (status != EZ_OK)
         return status;
     r->rebuild.phase = EZ_PHASE_NONE;
+    r->rebuild.full = 0;
     r->rebuilds_done = r->rebuild.asked;
     r->rebuilt_ns = ez_clock_wall_ns();
     ez_log_info("Redis is whole", "revision", EZ_LOG_INT(r->done_n), "ms",
@@ -270,12 +319,10 @@ static ez_status sweep(ez_redis *r, ez_error *error) {
     return EZ_OK;
 }
 
-ez_status ez_rebuild_step(ez_redis *r, ez_error *error) {
+static ez_status take_step(ez_redis *r, ez_error *error) {
     switch (r->rebuild.phase) {
     case EZ_PHASE_CLAIM:
-        if (!r->rebuild.is_asked && ez_clock_mono_ms() < r->rebuild.not_before)
-            return EZ_OK;
-        return claim(r, error);
+        return ez_rebuild_waits(r) ? EZ_OK : claim(r, error);
     case EZ_PHASE_TABLES:
     case EZ_PHASE_RECORDS:
         return write_rows(r, error);
@@ -285,4 +332,12 @@ ez_status ez_rebuild_step(ez_redis *r, ez_error *error) {
         break;
     }
     return EZ_OK;
+}
+
+ez_status ez_rebuild_step(ez_redis *r, ez_error *error) {
+    bool has_new = r->rebuild.phase == EZ_PHASE_CLAIM || r->rebuild.phase == EZ_PHASE_TABLES;
+    ez_status status = take_step(r, error);
+    if (status != EZ_OK && has_new && strcmp(error->reason, "REDIS_FULL") == 0)
+        give_up(r);
+    return status;
 }

@@ -41,8 +41,10 @@ static void fail_link(ez_redis *r, const ez_error *error) {
     r->retry_ms = ez_clock_mono_ms() + pause;
     r->failures_in_a_row++;
     // It answers, and would not do what it was asked.
-    r->is_answering = strcmp(error->reason, "REDIS_REFUSED") == 0 || strcmp(error->reason, "REDIS_AHEAD") == 0 ||
-                      strcmp(error->reason, "REDIS_CONTENDED") == 0;
+    static const char *const answers[] = {"REDIS_REFUSED", "REDIS_FULL", "REDIS_AHEAD", "REDIS_CONTENDED"};
+    r->is_answering = false;
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+        r->is_answering = r->is_answering || strcmp(error->reason, answers[i]) == 0;
     atomic_fetch_add(&r->failures, 1);
     r->is_persist_due = r->is_persist_due || r->failures_in_a_row == 1;
     ez_state_note_error(r, error);
@@ -69,20 +71,26 @@ static ez_status connect_link(ez_redis *r, ez_error *error) {
     ez_status status = ez_redis_link_create(&options, &r->link, error);
     if (status == EZ_OK)
         r->look_ms = 0;
+    if (status == EZ_OK && r->rebuild.phase == EZ_PHASE_SWEEP)
+        ez_rebuild_scan_anew(r);
     return status;
 }
 
-// Also notices where Redis was emptied while nothing changed.
-static ez_status look(ez_redis *r, ez_error *error) {
+// Notices where Redis was emptied while nothing changed, or went away while a rebuild waits.
+static ez_status look(ez_redis *r, bool *asked, ez_error *error) {
     uint64_t now = ez_clock_mono_ms();
-    if (now < r->look_ms || r->rebuild.phase == EZ_PHASE_CLAIM)
+    if (now < r->look_ms)
         return EZ_OK;
     r->look_ms = now + TICK_MS;
-    return ez_trip_look(r, error);
+    *asked = true;
+    return r->rebuild.phase == EZ_PHASE_CLAIM ? ez_trip_ping(r, error) : ez_trip_look(r, error);
 }
 
-static ez_status step(ez_redis *r, bool *worked, ez_error *error) {
-    ez_status status = look(r, error);
+static ez_status step(ez_redis *r, bool *worked, bool *asked, ez_error *error) {
+    ez_status status = look(r, asked, error);
+    if (status != EZ_OK || ez_rebuild_waits(r))
+        return status;
+    *asked = true;
     if (status == EZ_OK && r->rebuild.phase != EZ_PHASE_NONE) {
         status = ez_rebuild_step(r, error);
         *worked = ez_rebuild_is_running(r);
@@ -98,16 +106,19 @@ static ez_status step(ez_redis *r, bool *worked, ez_error *error) {
 static bool work(ez_redis *r) {
     ez_error error = EZ_ERROR_INIT;
     bool worked = false;
+    bool asked = !r->link;
     if (!r->link && ez_clock_mono_ms() < r->retry_ms)
         return false;
     ez_status status = r->link ? EZ_OK : connect_link(r, &error);
     if (status == EZ_OK)
-        status = step(r, &worked, &error);
+        status = step(r, &worked, &asked, &error);
     if (status != EZ_OK && strcmp(error.reason, "STOPPING") == 0)
         return false;
-    if (status == EZ_OK) {
+    if (status == EZ_OK && asked) {
         r->is_answering = true;
         forget_errors(r);
+    } else if (status == EZ_OK) {
+        worked = false;
     } else if (status == EZ_DATA_LOSS) {
         ez_state_note_error(r, &error);
         ez_rebuild_ask(r, error.message, false);
@@ -159,20 +170,25 @@ static void save(ez_redis *r, bool now) {
 
 // ---- Waiting
 
+// When there is something to do though nobody wakes us, at most a tick from now.
 static int pause_ms(const ez_redis *r) {
-    uint64_t now = ez_clock_mono_ms(), pause = TICK_MS;
-    if (r->token && !r->link && r->retry_ms < now + pause)
-        pause = r->retry_ms > now ? r->retry_ms - now : 0;
-    int64_t due_ms = (ez_unsent_next_ns(&r->due) - ez_clock_wall_ns()) / NS_PER_MS;
-    if (r->token && r->link && due_ms < (int64_t)pause)
-        pause = due_ms > 0 ? (uint64_t)due_ms : 0;
-    return (int)pause + 1;
+    uint64_t now = ez_clock_mono_ms(), at = now + TICK_MS, next = at;
+    if (r->token && !r->link) {
+        next = r->retry_ms;
+    } else if (r->token && r->rebuild.phase == EZ_PHASE_CLAIM) {
+        next = ez_rebuild_waits(r) ? r->rebuild.not_before : now;
+    } else if (r->token && r->rebuild.phase == EZ_PHASE_NONE) { // else what is due waits for the rebuild
+        int64_t due_ms = (ez_unsent_next_ns(&r->due) - ez_clock_wall_ns()) / NS_PER_MS;
+        next = due_ms < TICK_MS ? now + (due_ms > 0 ? (uint64_t)due_ms : 0) : at;
+    }
+    at = next < at ? next : at;
+    return (int)(at > now ? at - now : 0) + 1;
 }
 
 // Waits until there is something to do; true: to end.
 static bool is_stopping(ez_redis *r, int wait_ms) {
-    // While Redis is away commits wake nobody: the pause is kept.
-    bool is_deaf = wait_ms > 0 && !r->link;
+    // While Redis is away, or a rebuild waits, commits wake nobody: the pause is kept.
+    bool is_deaf = wait_ms > 0 && (!r->link || ez_rebuild_waits(r));
     struct pollfd fds[3] = {{.fd = r->stop_fd, .events = POLLIN},
                             {.fd = is_deaf ? -1 : r->wake_fd, .events = POLLIN},
                             {.fd = r->link ? ez_redis_link_fd(r->link) : -1, .events = POLLIN}};

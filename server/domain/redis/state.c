@@ -89,10 +89,13 @@ static ez_status take_up(ez_redis *r, const ez_sync_state *state, ez_error *erro
     if (state->n < ez_feed_oldest(r->options.feed))
         return EZ_OK; // ez_follow finds out
     first_change first = {.r = r};
-    ez_status status = EZ_OK;
+    ez_store_head stored;
+    // The store's own: a change is told to ez_extras_take before the feed's head is moved, so one that was told before
+    // the extras were forgotten may lie behind it.
+    ez_status status = ez_store_read_head(r->options.store, &stored, error);
     // A few at a time: the store is not held up for long.
-    for (uint64_t n = state->n; status == EZ_OK && n < head.n; n += SLICE) {
-        uint64_t until = head.n - n > SLICE ? n + SLICE : head.n;
+    for (uint64_t n = state->n; status == EZ_OK && n < stored.n; n += SLICE) {
+        uint64_t until = stored.n - n > SLICE ? n + SLICE : stored.n;
         status = ez_store_each_change(r->options.store, n, until, 0, take_missed, &first, error);
     }
     r->behind_since_ns = first.time_ns;
@@ -112,6 +115,7 @@ ez_status ez_state_load(ez_redis *r, ez_error *error) {
     r->error_ns = state.error_ns;
     copy_text(r->error, sizeof r->error, state.error);
     r->rebuild = (ez_rebuild){.phase = EZ_PHASE_NONE};
+    r->batch_no = 0; // others may have written since
     ez_batch_reset(&r->batch);
     ez_extras_forget(&r->extras);
     status = take_up(r, &state, error);

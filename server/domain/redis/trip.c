@@ -25,6 +25,7 @@ typedef struct meta {
     bool has_epoch;
     uint64_t epoch, n;
     uint64_t fence, fence_epoch; // tokens of two stores do not compare
+    uint64_t batch;              // how many were written, whoever wrote them
 } meta;
 
 typedef struct trip {
@@ -33,9 +34,10 @@ typedef struct trip {
     const ez_unit *units;
     size_t count;
     size_t done;
-    size_t ahead; // commands before the batch's
-    bool flushes; // what is late goes with it
-    bool reaches; // the revision too
+    size_t ahead;   // commands before the batch's
+    bool flushes;   // what is late goes with it
+    bool reaches;   // the revision too
+    uint64_t batch; // what it says of itself
     uint8_t failed[EZ_BATCH_UNITS / 8];
 } trip;
 
@@ -46,13 +48,14 @@ static void put_watch(const ez_redis *r, ez_buf *out) {
     ez_command_begin(out, 2);
     ez_command_text(out, "WATCH");
     ez_command_key(out, r->prefix, EZ_REDIS_META);
-    ez_command_begin(out, 6);
+    ez_command_begin(out, 7);
     ez_command_text(out, "HMGET");
     ez_command_key(out, r->prefix, EZ_REDIS_META);
     ez_command_text(out, "epoch");
     ez_command_text(out, "revision");
     ez_command_text(out, "fence");
     ez_command_text(out, "fence_epoch");
+    ez_command_text(out, "batch");
 }
 
 static void put_index_look(const ez_redis *r, const ez_unit *units, size_t count, ez_buf *out) {
@@ -83,13 +86,16 @@ static ez_status read_meta(const redisReply *reply, meta *out, ez_error *error) 
         out->is_wrong = true;
         return EZ_OK;
     }
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 4)
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 5)
         return ez_redis_refused(reply, error);
     uint64_t n;
     read_number(reply->element[3], &out->fence_epoch);
     out->has_epoch = read_number(reply->element[0], &out->epoch) && read_number(reply->element[1], &n);
     out->n = out->has_epoch ? n : 0;
     read_number(reply->element[2], &out->fence);
+    read_number(reply->element[4], &out->batch);
+    if (out->batch >= INT64_MAX) // not ours
+        out->batch = 0;
     return EZ_OK;
 }
 
@@ -122,6 +128,11 @@ static ez_status judge(const ez_redis *r, const meta *found, bool is_claim, ez_e
         return ez_error_set(error, EZ_ABORTED, "FENCED", "a newer server writes to Redis");
     if (is_claim)
         return EZ_OK;
+    if (!is_ours && found->fence_epoch)
+        return lost(error, "another store has written to Redis");
+    // What was written at one revision, the tables of a rebuild above all, has no other mark.
+    if (is_ours && found->batch < r->batch_no)
+        return lost(error, "Redis went back to before a batch that it had taken");
     if (ez_rebuild_is_running(r)) // it has claimed
         return is_ours && found->fence == r->token ? EZ_OK : lost(error, "Redis lost its data while it was rebuilt");
     if (!found->has_epoch)
@@ -162,7 +173,11 @@ static ez_status look(trip *t, bool is_claim, meta *found, ez_error *error) {
             verdict = ez_redis_refused(reply, error);
     }
     status = status == EZ_OK ? verdict : status;
-    return status == EZ_OK ? judge(r, found, is_claim, error) : status;
+    status = status == EZ_OK ? judge(r, found, is_claim, error) : status;
+    if (status == EZ_OK && !is_claim)
+        r->batch_no = found->batch; // also one whose answer did not come
+    t->batch = found->batch + 1;
+    return status;
 }
 
 // ---- Building
@@ -235,7 +250,7 @@ static void build(trip *t) {
 
 static void put_meta(const trip *t, ez_buf *out) {
     const ez_redis *r = t->r;
-    ez_command_begin(out, t->reaches ? 14 : 10);
+    ez_command_begin(out, t->reaches ? 16 : 12);
     ez_command_text(out, "HSET");
     ez_command_key(out, r->prefix, EZ_REDIS_META);
     if (t->reaches) {
@@ -250,6 +265,8 @@ static void put_meta(const trip *t, ez_buf *out) {
     ez_command_int(out, (int64_t)r->token);
     ez_command_text(out, "fence_epoch");
     ez_command_int(out, (int64_t)ez_feed_head(r->options.feed).epoch);
+    ez_command_text(out, "batch");
+    ez_command_int(out, (int64_t)t->batch);
     ez_command_text(out, "server");
     ez_command_text(out, r->options.server_id);
 }
@@ -343,6 +360,7 @@ static void settle(trip *t) {
     for (size_t i = 0; i < t->done && r->due.count > 0; i++)
         if (!(t->failed[i / 8] & (1u << i % 8)))
             ez_unsent_settle(&r->due, t->units[i]);
+    r->batch_no = t->batch;
     atomic_fetch_add(&r->batches, 1);
     atomic_fetch_add(&r->written, t->done);
     if (t->flushes) {
@@ -412,24 +430,62 @@ ez_status ez_trip_commands(ez_redis *r, bool is_claim, bool reaches, ez_error *e
     return status;
 }
 
+ez_status ez_trip_ping(ez_redis *r, ez_error *error) {
+    ez_buf out;
+    ez_buf_init(&out, 64);
+    ez_command_put(&out, "PING", NULL);
+    ez_status status = ez_redis_link_ask(r->link, &out, 1, NULL, error);
+    ez_buf_fini(&out);
+    return status;
+}
+
+// Two questions beside meta:ezplane: whether the index is there, without which tokens of keys that go or are rotated
+// are not found any more, and how long the refresh queue is.
+static ez_status ask_beside(ez_redis *r, ez_error *error) {
+    ez_buf out;
+    ez_buf_init(&out, 4096);
+    ez_command_begin(&out, 2);
+    ez_command_text(&out, "EXISTS");
+    ez_command_key(&out, r->prefix, EZ_REDIS_INDEX);
+    ez_command_begin(&out, 2);
+    ez_command_text(&out, "LLEN");
+    ez_command_key(&out, r->prefix, "token:refresh:queue");
+    ez_redis_autofree redisReply *index = NULL, *queue = NULL;
+    ez_status status = ez_redis_link_send(r->link, &out, error);
+    ez_buf_fini(&out);
+    if (status == EZ_OK)
+        status = ez_redis_link_receive(r->link, 0, &index, error);
+    if (status == EZ_OK)
+        status = ez_redis_link_receive(r->link, 0, &queue, error);
+    if (status != EZ_OK)
+        return status;
+    r->refresh_waiting = queue->type == REDIS_REPLY_INTEGER ? queue->integer : -1;
+    r->is_answering = true;
+    if (index->type == REDIS_REPLY_INTEGER && index->integer == 0)
+        return lost(error, "the index in Redis is gone");
+    return EZ_OK;
+}
+
+ez_status ez_trip_unlink(ez_redis *r, const char *const *keys, size_t count, ez_error *error) {
+    trip t = {.r = r, .kind = EZ_TRIP_REBUILD};
+    meta found;
+    ez_status status = look(&t, true, &found, error);
+    if (status != EZ_OK)
+        return status;
+    ez_buf out;
+    ez_buf_init(&out, 1u << 16);
+    ez_command_begin(&out, 1 + count);
+    ez_command_text(&out, "UNLINK");
+    for (size_t i = 0; i < count; i++)
+        ez_command_key(&out, r->prefix, keys[i]);
+    status = ez_redis_link_ask(r->link, &out, 1, NULL, error);
+    ez_buf_fini(&out);
+    return status;
+}
+
 ez_status ez_trip_look(ez_redis *r, ez_error *error) {
     trip t = {.r = r, .kind = EZ_TRIP_REBUILD};
     meta found;
     ez_status status = look(&t, false, &found, error);
-    if (status != EZ_OK)
-        return status;
-    ez_buf out;
-    ez_buf_init(&out, 4096);
-    ez_command_begin(&out, 2);
-    ez_command_text(&out, "LLEN");
-    ez_command_key(&out, r->prefix, "token:refresh:queue");
-    ez_redis_autofree redisReply *reply = NULL;
-    status = ez_redis_link_send(r->link, &out, error);
-    ez_buf_fini(&out);
-    if (status == EZ_OK)
-        status = ez_redis_link_receive(r->link, 0, &reply, error);
-    if (status == EZ_OK)
-        r->refresh_waiting = reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
-    r->is_answering = r->is_answering || status == EZ_OK;
-    return status;
+    return status == EZ_OK ? ask_beside(r, error) : status;
 }

@@ -81,6 +81,45 @@ Test(redis_fault, fault_48_out_of_memory) {
     cr_assert_str_eq(says("HGET t:auth:master:1 name"), "one too many");
 }
 
+static long long used_memory(void) {
+    return strtoll(strstr(says("INFO memory"), "used_memory:") + strlen("used_memory:"), NULL, 10);
+}
+
+static void put_large_providers(int count) {
+    char model[251], *models[120];
+    Ez__V1__ProviderGroup group = EZ__V1__PROVIDER_GROUP__INIT;
+    memset(model, 'x', sizeof model - 1);
+    model[sizeof model - 1] = 0;
+    for (size_t i = 0; i < 120; i++)
+        models[i] = model;
+    group.name = (char *)"large";
+    group.type = (char *)"openai";
+    group.base_url = (char *)"https://large.example";
+    group.models = models;
+    group.n_models = 120;
+    given_stored(e.w, EZ__V1__KIND__KIND_PROVIDER_GROUP, &group.base);
+    for (int i = 0; i < count; i++)
+        given_api_key(e.w, 1, "a");
+}
+
+// What stood there has its room again, and is as it was; then there is enough.
+Test(redis_fault, a_rebuild_that_does_not_fit_takes_its_half_away) {
+    put_large_providers(200); // 6 MiB of them, in batches of 2
+    expect_soon(is_well());
+    says("CONFIG SET maxmemory-policy noeviction");
+    cr_assert_str_eq(says("CONFIG SET maxmemory %lld", used_memory() + (3 << 20)), "OK");
+    ask_edge(&e, true);
+    expect_soon(metric_of(&e, "failures_total") >= 1);
+    expect_soon(strcmp(says("KEYS t:*:new"), "") == 0);
+    cr_assert_str_eq(says("HLEN t:config:providers"), "200");
+    cr_assert(is_word("behind"));
+    expect_soon(metric_of(&e, "rebuilds_total") >= 3); // it was tried again, so nothing is in its own way
+    says("CONFIG SET maxmemory 0");
+    expect_soon(is_well());
+    cr_assert_str_eq(says("HLEN t:config:providers"), "200");
+    cr_assert_str_eq(says("KEYS t:*:new"), "");
+}
+
 Test(redis_fault, flushed) {
     Ez__V1__Master *master = given_master(e.w, "acme");
     given_key(e.w, master->id, "web");
@@ -92,6 +131,22 @@ Test(redis_fault, flushed) {
     cr_assert_neq(strlen(says("KEYS t:auth:token:*")), 0);
 }
 
+// The second rebuild in a row waits for an hour here, and Redis goes meanwhile.
+Test(redis_fault, away_while_a_rebuild_waits) {
+    expect_soon(is_well());
+    close_edge(&e);
+    e.interval_ms = 3600000;
+    open_edge(&e);
+    expect_soon(is_well());
+    says("FLUSHALL");
+    expect_soon(metric_of(&e, "rebuilds_total") == 1 && is_well());
+    says("FLUSHALL");
+    expect_soon(is_word("behind"));
+    cr_assert_eq(metric_of(&e, "rebuilds_total"), 1, "it waits");
+    kill_redis(&e.server);
+    expect_soon(is_word("away"));
+}
+
 Test(redis_fault, went_back_to_an_older_state) {
     given_master(e.w, "acme");
     expect_soon(is_well());
@@ -99,6 +154,65 @@ Test(redis_fault, went_back_to_an_older_state) {
     says("DEL t:auth:master:1");
     expect_soon(is_even(&e) && is_word("ok"));
     cr_assert_str_eq(says("HGET t:auth:master:1 name"), "acme");
+}
+
+static void put_providers(int count) {
+    Ez__V1__ProviderGroup *group = given_group(e.w, "main", "'m'");
+    for (int i = 0; i < count; i++)
+        given_api_key(e.w, group->id, "a");
+    given_binding(e.w, "m", group->id);
+}
+
+// Back to what was saved before it, with the tables half made. The rules keep the rebuild from going on past the first
+// table, so that it is in its middle for certain; they are gone with the process.
+Test(redis_fault, a_rebuild_notices_that_redis_went_back_to_before_a_batch) {
+    put_providers(3);
+    given_master(e.w, "acme");
+    expect_soon(is_well());
+    ask_edge(&e, true);
+    expect_soon(metric_of(&e, "rebuilds_total") == 2 && is_well()); // an asked one: what was saved has its fence
+    cr_assert_str_eq(says("SAVE"), "OK");
+    cr_assert_str_eq(says("ACL SETUSER default resetkeys -hset ~* (+hset ~t:config:providers* ~t:meta:ezplane*)"),
+                     "OK");
+    ask_edge(&e, true);
+    expect_soon(strcmp(says("HLEN t:config:providers:new"), "3") == 0);
+    long long failures = metric_of(&e, "failures_total");
+    expect_soon(metric_of(&e, "failures_total") > failures);
+    kill_redis(&e.server);
+    start_redis(&e.server);
+    expect_soon(metric_of(&e, "rebuilds_total") == 4 && is_well());
+    cr_assert_str_eq(says("HLEN t:config:providers"), "3");
+    cr_assert_str_eq(says("HKEYS t:config:bindings"), "default.m");
+    cr_assert_str_eq(says("KEYS t:*:new"), "");
+}
+
+// The same between batches of one revision.
+Test(redis_fault, went_back_to_an_older_state_of_the_same_revision) {
+    given_master(e.w, "acme");
+    expect_soon(is_well());
+    char before[64];
+    snprintf(before, sizeof before, "%s", says("HGET t:meta:ezplane batch"));
+    says("HINCRBY t:meta:ezplane batch -1");
+    says("DEL t:auth:master:1");
+    expect_soon(metric_of(&e, "rebuilds_total") == 2 && is_well());
+    cr_assert_gt(strtoll(says("HGET t:meta:ezplane batch"), NULL, 10), strtoll(before, NULL, 10));
+    cr_assert_str_eq(says("HGET t:auth:master:1 name"), "acme");
+}
+
+// Without it nobody knows which token a key had: one that was revoked would stay valid.
+Test(redis_fault, the_index_is_lost) {
+    Ez__V1__Master *master = given_master(e.w, "acme");
+    Ez__V1__Key *key = given_key(e.w, master->id, "web");
+    char first[80], second[80];
+    token_key(key, first);
+    token_key(given_key(e.w, master->id, "app"), second);
+    expect_soon(is_well());
+    says("DEL t:meta:ezplane:index");
+    expect_soon(metric_of(&e, "rebuilds_total") == 2 && is_well());
+    expect_ok(e.w, "Keys/Rotate", "{'id':1}");
+    expect_ok(e.w, "Keys/Delete", "{'id':2}");
+    expect_soon(is_well());
+    cr_assert_str_eq(says("EXISTS %s %s", first, second), "0");
 }
 
 Test(redis_fault, another_stores_data) {
@@ -109,6 +223,16 @@ Test(redis_fault, another_stores_data) {
     says("HSET t:auth:master:7 name somebody");
     open_edge(&e);
     expect_soon(is_well());
+    cr_assert_str_eq(says("EXISTS t:auth:master:7"), "0");
+}
+
+// One that writes at this moment, and has said no revision yet.
+Test(redis_fault, another_store_writes) {
+    given_master(e.w, "acme");
+    expect_soon(is_well());
+    says("HSET t:meta:ezplane fence_epoch 5 fence 99");
+    says("HSET t:auth:master:7 name somebody");
+    expect_soon(metric_of(&e, "rebuilds_total") == 2 && is_well());
     cr_assert_str_eq(says("EXISTS t:auth:master:7"), "0");
 }
 

@@ -56,7 +56,7 @@ Test(redis_follow, keys_and_their_masters) {
     expect_soon(is_even(&e));
     expect_says("", "KEYS t:auth:*");
     expect_says("", "HKEYS t:meta:ezplane:index:nothing");
-    expect_says("n:1", "HKEYS t:meta:ezplane:index");
+    expect_says("made_at n:1", "HKEYS t:meta:ezplane:index");
 }
 
 Test(redis_follow, providers_bindings_and_what_they_depend_on) {
