@@ -127,7 +127,8 @@ ez_status ez_model_work_watch(ez_model_work *work, ez_error *error) {
     uint64_t revision;
     size_t models;
     look(work, &revision, &models);
-    bool is_same = work->has_seen ? revision == work->seen_revision && models == work->seen_models : models == 0;
+    bool is_same = work->has_seen ? revision == work->seen_revision && models == work->seen_models
+                                  : models == 0 && !has_setting(work, SETTING_META);
     return is_same ? EZ_OK : put_meta(work, NULL, NULL, NULL, error);
 }
 
