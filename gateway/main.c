@@ -38,6 +38,10 @@ static const ez_setting table[] = {
      "Event streams (GET /admin/events) at once; more are answered 503.", "N"},
     {"EZ_HTTP_STREAM_CHECK", EZ_SETTING_INT, "60", 1, 3600,
      "Seconds after which is asked again whether a client may still watch events.", "N"},
+    {"EZ_HTTP_STREAM_BEAT", EZ_SETTING_INT, "15", 1, 3600,
+     "Seconds without an event after which a stream gets a comment; one of which nothing is read for twice as long is "
+     "closed.",
+     "N"},
     {"EZ_HTTP_IDLE_TIMEOUT", EZ_SETTING_INT, "60", 1, 3600, "Seconds a connection may stand without a request.", "N"},
     {"EZ_HTTP_REQUEST_TIMEOUT", EZ_SETTING_INT, "10", 1, 600,
      "Seconds a request may take to arrive, beside one for each 32 KiB of it.", "N"},
@@ -68,6 +72,7 @@ static ez_server_options read_options(const ez_settings *settings) {
         .max_calls = (unsigned)ez_settings_int(settings, "EZ_HTTP_MAX_CALLS"),
         .max_streams = (unsigned)ez_settings_int(settings, "EZ_HTTP_MAX_STREAMS"),
         .stream_check_s = (unsigned)ez_settings_int(settings, "EZ_HTTP_STREAM_CHECK"),
+        .stream_beat_s = (unsigned)ez_settings_int(settings, "EZ_HTTP_STREAM_BEAT"),
         .idle_s = (unsigned)ez_settings_int(settings, "EZ_HTTP_IDLE_TIMEOUT"),
         .request_s = (unsigned)ez_settings_int(settings, "EZ_HTTP_REQUEST_TIMEOUT"),
     };

@@ -155,6 +155,7 @@ static ez_status make_parts(loop *one, const ez_server_options *options, ez_erro
         .max = options->max_streams,
         .total = &server->streams,
         .check_s = options->stream_check_s,
+        .beat_s = options->stream_beat_s,
     };
     if (status == EZ_OK)
         status = ez_streams_open(&streams, &one->streams, error);

@@ -19,6 +19,7 @@ typedef struct ez_server_options {
     unsigned max_calls;       // in flight, per loop
     unsigned max_streams;     // over all loops
     unsigned stream_check_s;  // how often a stream's credential is looked at again
+    unsigned stream_beat_s;   // silence on a stream before a comment
     unsigned idle_s;          // connections without a request
     unsigned request_s;       // for a request to arrive, beside what its size allows
 } ez_server_options;

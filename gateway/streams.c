@@ -27,10 +27,8 @@
 
 #define UNSENT_MAX (256u << 10) // and one event
 #define UNSENT_LOW (64u << 10)
-#define BEAT_MS    15000
-#define STUCK_MS   30000 // nothing leaves
-#define END_MS     2000  // for the last bytes to leave
-#define SETTLE_MS  2000  // for an event to come that the server has published
+#define END_MS     2000 // for the last bytes to leave
+#define SETTLE_MS  2000 // for an event to come that the server has published
 #define ADRIFT_MS  60000
 
 struct ez_streams {
@@ -313,8 +311,18 @@ static void begin(ez_stream *stream, const ez_stream_start *start) {
     pump(stream);
 }
 
+static uint64_t beat_ms(const ez_streams *streams) {
+    return UINT64_C(1000) * streams->options.beat_s;
+}
+
+// Nothing leaves.
+static uint64_t stuck_ms(const ez_streams *streams) {
+    return 2 * beat_ms(streams);
+}
+
 static void set_up_connection(ez_stream *stream) {
-    static const int stuck = STUCK_MS, on = 1;
+    static const int on = 1;
+    const int stuck = (int)stuck_ms(stream->owner);
     stream->bufferevent = ez_connection_take(stream->connection, on_gone, stream);
     int fd = bufferevent_getfd(stream->bufferevent);
     // A client that is gone without a word: what is sent to it stays in the system's buffer, and is never acknowledged.
@@ -355,7 +363,7 @@ void ez_streams_start(ez_streams *streams, const ez_stream_start *start) {
 static bool tick(ez_stream *stream, uint64_t now) {
     if (stream->is_ending)
         return ez_stream_elapsed(now, stream->ending_ms) > END_MS;
-    if (ez_stream_is_stuck(stream, now, STUCK_MS))
+    if (ez_stream_is_stuck(stream, now, stuck_ms(stream->owner)))
         return true;
     if (stream->is_adrift && ez_stream_elapsed(now, stream->adrift_ms) > ADRIFT_MS) {
         ez_stream_end(stream, "EVENTS_UNAVAILABLE", "the gateway has no connection to the events of the core it calls");
@@ -363,7 +371,7 @@ static bool tick(ez_stream *stream, uint64_t now) {
     }
     pump(stream);
     look_for_expected(stream, now);
-    if (ez_stream_elapsed(now, stream->wrote_ms) >= BEAT_MS && ez_stream_unsent(stream) == 0)
+    if (ez_stream_elapsed(now, stream->wrote_ms) >= beat_ms(stream->owner) && ez_stream_unsent(stream) == 0)
         ez_stream_beat(stream);
     return false;
 }

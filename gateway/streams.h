@@ -23,6 +23,7 @@ typedef struct ez_streams_options {
     unsigned max;       // over all loops that share total
     atomic_uint *total; // streams there are now
     uint32_t check_s;   // how often is asked whether a client may still watch
+    uint32_t beat_s;    // silence before a comment; a stream of which nothing is read for two of them is closed
 } ez_streams_options;
 
 // INVALID_ARGUMENT for a URL that can't be dialled.

@@ -70,8 +70,11 @@ def expect_code(reply, status, reason=None):
     return reply
 
 
+_libc = ctypes.CDLL(None)  # not between fork and exec: other threads may load something meanwhile
+
+
 def _die_with_parent():
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 class Process:

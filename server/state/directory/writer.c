@@ -293,9 +293,15 @@ static void end_wait(ez_write *write) {
 
 ez_status ez_writer_run(ez_writer *writer, ez_call *call, ez_handler *run, void *self, ProtobufCMessage *request,
                         ez_error *error) {
-    waiting wait = {.write = {.call = call, .run = run, .self = self, .request = request, .done = end_wait},
-                    .lock = PTHREAD_MUTEX_INITIALIZER,
-                    .over = PTHREAD_COND_INITIALIZER};
+    return ez_writer_run_fenced(writer, EZ_NO_FENCE, call, run, self, request, error);
+}
+
+ez_status ez_writer_run_fenced(ez_writer *writer, uint64_t fence, ez_call *call, ez_handler *run, void *self,
+                               ProtobufCMessage *request, ez_error *error) {
+    waiting wait = {
+        .write = {.call = call, .run = run, .self = self, .request = request, .done = end_wait, .fence = fence},
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .over = PTHREAD_COND_INITIALIZER};
     assert(!pthread_equal(pthread_self(), writer->thread));
     ez_status status = ez_writer_submit(writer, &wait.write, error);
     if (status != EZ_OK)

@@ -63,6 +63,9 @@ ez_status ez_writer_submit(ez_writer *writer, ez_write *write, ez_error *error) 
 // server was faster, the handler ran again on a request that was decoded anew.
 ez_status ez_writer_run(ez_writer *writer, ez_call *call, ez_handler *run, void *self, ProtobufCMessage *request,
                         ez_error *error) EZ_MUST_CHECK;
+// The same under the lease's token. ABORTED (LEASE_LOST): it was stale, and nothing was written.
+ez_status ez_writer_run_fenced(ez_writer *writer, uint64_t fence, ez_call *call, ez_handler *run, void *self,
+                               ProtobufCMessage *request, ez_error *error) EZ_MUST_CHECK;
 
 // Whether the directory has all that other servers had committed when this was called: has the writer's thread look at
 // once, between two groups, and waits for it, timeout_ms at most. True at once on a store that is one server's. False

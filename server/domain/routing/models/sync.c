@@ -6,6 +6,9 @@
 //
 // The awkward case is the end. A stop answers every call at once, whatever the thread is at; the thread sees it between
 // two writes, or is woken from waiting for a reply, and what it finds out then nobody is told.
+//
+// A leader may be asleep past its lease. What it does by itself is therefore written under the token it began with;
+// what was asked for is not.
 #include "server/domain/routing/models/sync.h"
 
 #include <pthread.h>
@@ -157,12 +160,13 @@ static void name_asker(const ez_hold *hold, ez_model_asker *out) {
 }
 
 // Takes the calls that wait. False where there are none and nothing is due.
-static bool begin_sync(ez_model_sync *sync, bool is_due, ez_model_asker *asker, bool *force) {
+static bool begin_sync(ez_model_sync *sync, bool is_due, uint64_t fence, ez_model_asker *asker, bool *force) {
     pthread_mutex_lock(&sync->lock);
     bool begins = !sync->stopping && (is_due || sync->waiting);
     if (begins) {
         if (sync->waiting)
             name_asker(sync->waiting, asker);
+        sync->work.fence = sync->waiting ? EZ_NO_FENCE : fence;
         sync->served = sync->waiting;
         sync->waiting = NULL;
         *force = sync->force;
@@ -196,12 +200,16 @@ static void sync_once(ez_model_sync *sync, const ez_model_asker *asker, bool for
     uint64_t began = ez_clock_mono_ms();
     ez_status status = ez_model_work_sync(&sync->work, asker, force, &outcome, &error);
     end_sync(sync);
-    plan_next(sync, status);
+    bool is_lost = status != EZ_OK && ez_model_work_is_lost(&error);
+    if (!is_lost)
+        plan_next(sync, status); // else it stays due, should the lease come back
     if (status == EZ_OK) {
         sync->has_derived = true;
         ez_log_info("models synced", "catalogue_changed", outcome.catalogue_changed ? "yes" : "no", "models_changed",
                     EZ_LOG_INT((long long)outcome.models_changed), "ms",
                     EZ_LOG_INT((long long)(ez_clock_mono_ms() - began)));
+    } else if (is_lost) {
+        ez_log_info("another server syncs the models: it has the lease");
     } else if (error.code != EZ_UNAVAILABLE || strcmp(error.reason, "STOPPING") != 0) {
         ez_log_warn("the models were not synced, the last good catalogue stays", "reason", error.reason, "message",
                     error.message);
@@ -211,10 +219,9 @@ static void sync_once(ez_model_sync *sync, const ez_model_asker *asker, bool for
 
 // ---- The thread
 
-static bool is_leader(const ez_model_sync *sync) {
-    const ez_model_sync_options *options = &sync->work.options;
-    uint64_t fence;
-    return ez_holder_may(&options->holder, &fence);
+static void warn(const ez_model_sync *sync, const char *what, const ez_error *error) {
+    if (!atomic_load(&sync->work.is_stopping) && !ez_model_work_is_lost(error))
+        ez_log_warn(what, "reason", error->reason, "message", error->message);
 }
 
 // Models of a store that was filled before there were any, or that another release has worked on.
@@ -225,8 +232,8 @@ static void derive_once(ez_model_sync *sync) {
     ez_model_outcome outcome = {0};
     sync->has_derived = ez_model_work_derive(&sync->work, NULL, &outcome, &error) == EZ_OK;
     sync->derive_ms = ez_clock_mono_ms() + RETRY_FIRST_MS;
-    if (!sync->has_derived && !atomic_load(&sync->work.is_stopping))
-        ez_log_warn("the models were not derived; trying again", "reason", error.reason, "message", error.message);
+    if (!sync->has_derived)
+        warn(sync, "the models were not derived; trying again", &error);
 }
 
 static void watch(ez_model_sync *sync) {
@@ -234,8 +241,8 @@ static void watch(ez_model_sync *sync) {
     if (began < sync->watch_ms)
         return;
     ez_error error = EZ_ERROR_INIT;
-    if (ez_model_work_watch(&sync->work, &error) != EZ_OK && !atomic_load(&sync->work.is_stopping))
-        ez_log_warn("models_meta was not written; trying again", "reason", error.reason, "message", error.message);
+    if (ez_model_work_watch(&sync->work, &error) != EZ_OK)
+        warn(sync, "models_meta was not written; trying again", &error);
     uint64_t now = ez_clock_mono_ms(), pause = (now - began) * WATCH_SHARE;
     sync->watch_ms = now + (pause > WATCH_MS ? pause : WATCH_MS);
 }
@@ -257,12 +264,14 @@ static bool wait_for_work(ez_model_sync *sync) {
 static void *work(void *user) {
     ez_model_sync *sync = user;
     do {
-        bool leads = is_leader(sync), force = false;
+        uint64_t fence;
+        bool leads = ez_holder_may(&sync->work.options.holder, &fence), force = false;
         bool is_due = leads && ez_model_work_has_source(&sync->work) && ez_clock_mono_ms() >= sync->due_ms;
         ez_model_asker asker = {.method = NULL};
-        if (begin_sync(sync, is_due, &asker, &force))
+        if (begin_sync(sync, is_due, fence, &asker, &force))
             sync_once(sync, &asker, force);
         if (leads) {
+            sync->work.fence = fence;
             derive_once(sync);
             watch(sync);
         }

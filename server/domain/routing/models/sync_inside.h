@@ -17,6 +17,7 @@ typedef struct ez_model_work {
     uint64_t seen_revision; // newest of the models when the checksum was made
     size_t seen_models;     // and how many there were
     bool has_seen;
+    uint64_t fence; // the lease's token, for what nobody asked for; EZ_NO_FENCE
 } ez_model_work;
 
 // Who it is done for, in the audit.
@@ -32,6 +33,8 @@ typedef struct ez_model_outcome {
     int64_t models_changed;
 } ez_model_outcome;
 
+// Another server has the lease: what was to be written is its, and nothing was.
+bool ez_model_work_is_lost(const ez_error *error);
 bool ez_model_work_has_source(const ez_model_work *work);
 
 // Reads, parses, puts, derives, and notes in models_meta how it went. Blocks.

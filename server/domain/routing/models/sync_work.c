@@ -29,6 +29,10 @@ static bool is_set(const char *text) {
     return text && text[0];
 }
 
+bool ez_model_work_is_lost(const ez_error *error) {
+    return error->code == EZ_ABORTED && strcmp(error->reason, "LEASE_LOST") == 0;
+}
+
 bool ez_model_work_has_source(const ez_model_work *work) {
     return is_set(work->options.file) || is_set(work->options.url);
 }
@@ -50,7 +54,8 @@ static ez_status run(ez_model_work *work, const ez_model_asker *asker, ez_handle
         memcpy(call->remote, asker->remote, sizeof call->remote);
     }
     call->deadline_ns = ez_clock_mono_ns() + WRITE_NS;
-    ez_status status = ez_writer_run(work->options.writer, call, handler, self, &nothing.base, error);
+    ez_status status =
+        ez_writer_run_fenced(work->options.writer, work->fence, call, handler, self, &nothing.base, error);
     ez_call_destroy_system(call);
     return status;
 }
@@ -122,7 +127,8 @@ ez_status ez_model_work_watch(ez_model_work *work, ez_error *error) {
     uint64_t revision;
     size_t models;
     look(work, &revision, &models);
-    bool is_same = work->has_seen ? revision == work->seen_revision && models == work->seen_models : models == 0;
+    bool is_same = work->has_seen ? revision == work->seen_revision && models == work->seen_models
+                                  : models == 0 && !has_setting(work, SETTING_META);
     return is_same ? EZ_OK : put_meta(work, NULL, NULL, NULL, error);
 }
 
@@ -237,6 +243,8 @@ ez_status ez_model_work_sync(ez_model_work *work, const ez_model_asker *asker, b
     ez_error failure = EZ_ERROR_INIT;
     *out = (ez_model_outcome){0};
     ez_status status = take(work, asker, force, out, &from, &failure);
+    if (status != EZ_OK && ez_model_work_is_lost(&failure))
+        return ez_error_copy(error, &failure);
     bool has_origin = status == EZ_OK || take_copy(work, asker, out, &from);
     ez_model_origin shown = {from.source, from.url, from.ref};
     bool is_stopping = atomic_load(&work->is_stopping);

@@ -31,6 +31,7 @@ static ez_outbound *outbound;
 static ez_model_sync *sync_;
 static ez_error error;
 static atomic_bool leads;
+static atomic_ullong token;
 
 static void must(ez_status got, const ez_error *why) {
     cr_assert_eq(got, EZ_OK, "%s: %s", why->reason, why->message);
@@ -41,14 +42,22 @@ static void must_fail(ez_status code, const char *reason, ez_status got, const e
               reason, ez_status_name(got), got ? why->reason : "", got ? why->message : "");
 }
 
-static bool is_leading(void *user, uint64_t *token) {
-    *token = 1;
+static bool is_leading(void *user, uint64_t *fence) {
+    *fence = atomic_load(&token);
     (void)user;
     return atomic_load(&leads);
 }
 
+static uint64_t take_lease(const char *holder) {
+    ez_store_lease lease;
+    must(ez_store_take_lease(w->store, holder, 60000, 10000, &lease, &error), &error);
+    cr_assert_str_eq(lease.holder, holder);
+    return lease.token;
+}
+
 static void begin(void) {
     w = given_world();
+    atomic_store(&token, take_lease("this one"));
     given_folder(home);
     snprintf(file, sizeof file, "%s/models.json", home);
     atomic_store(&leads, false);
@@ -392,4 +401,32 @@ Test(model_sync, the_leader_syncs_by_itself_and_keeps_the_meta_in_step) {
     expect_ok(w, "Bindings/Delete", "{'id':2}");
     expect_soon(meta()->models == 1);
     cr_assert_str_eq(meta()->checksum, before);
+}
+
+Test(model_sync, a_leader_that_was_overtaken_writes_nothing) {
+    given_file(SMALL);
+    given_sync(file, NULL);
+    uint64_t newer = take_lease("another one"), before = head_of(w);
+    cr_assert_gt(newer, atomic_load(&token));
+    atomic_store(&leads, true); // it does not know yet
+    int64_t checked_ns = 0;
+    bool is_busy;
+    expect_soon((ez_model_sync_state(sync_, &checked_ns, &is_busy), checked_ns != 0));
+    cr_assert_eq(head_of(w), before, "neither catalogue nor meta");
+    // An admin's word counts whoever leads.
+    cr_assert_eq(sync_ok()->models_changed, 1);
+    cr_assert_eq(window(), 1000);
+}
+
+Test(model_sync, a_lease_that_comes_back_finds_the_sync_due) {
+    given_file(SMALL);
+    given_sync(file, NULL);
+    uint64_t newer = take_lease("another one");
+    atomic_store(&leads, true);
+    int64_t checked_ns = 0;
+    bool is_busy;
+    expect_soon((ez_model_sync_state(sync_, &checked_ns, &is_busy), checked_ns != 0));
+    cr_assert_eq(window(), 0);
+    atomic_store(&token, newer);
+    expect_soon(window() == 1000 && meta()->models == 1);
 }
