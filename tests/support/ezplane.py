@@ -40,8 +40,8 @@ def free_port():
         claim = socket.socket(socket.AF_UNIX)
         with contextlib.closing(socket.socket()) as probe:
             try:
-                probe.bind(("127.0.0.1", port))
                 claim.bind(f"\0ez-test-port-{port}")
+                probe.bind(("127.0.0.1", port))  # only then: for a moment it has the port, which may be its owner's
             except OSError:
                 claim.close()
                 continue

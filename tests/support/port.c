@@ -48,7 +48,8 @@ unsigned given_port(void) {
         next = (unsigned)getpid() * 31;
     for (unsigned tries = 0; tries < COUNT; tries++) {
         unsigned port = FIRST + next++ % COUNT;
-        if (is_free(port) && reserve(port))
+        // In this order: looking binds it for a moment, which must not be just when its owner does.
+        if (reserve(port) && is_free(port))
             return port;
     }
     cr_assert_fail("no free port between %u and %u", FIRST, FIRST + COUNT - 1);
