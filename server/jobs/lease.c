@@ -50,18 +50,14 @@ static bool is_held_locked(const ez_lease *lease) {
     return is_ours(lease) && (!lease->is_shared || ez_clock_mono_ms() < lease->until_ms);
 }
 
-bool ez_lease_is_held(const ez_lease *lease, uint64_t *token) {
-    ez_lease *self = (ez_lease *)(uintptr_t)lease; // for its lock
+static bool is_holder(void *user, uint64_t *token) {
+    ez_lease *self = user;
     pthread_mutex_lock(&self->lock);
     bool is_held = is_held_locked(self);
     if (is_held)
         *token = self->seen.token;
     pthread_mutex_unlock(&self->lock);
     return is_held;
-}
-
-static bool is_holder(void *user, uint64_t *token) {
-    return ez_lease_is_held(user, token);
 }
 
 ez_holder ez_lease_holder(const ez_lease *lease) {

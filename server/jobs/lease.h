@@ -7,7 +7,7 @@
 //
 // On a store that is one server's the lease is taken at start and kept.
 //
-// Threads: one of its own asks. Is_held and look: any thread; they never block on the store.
+// Threads: one of its own asks. The holder and look: any thread; they never block on the store.
 #pragma once
 
 #include "server/state/store/store.h"
@@ -23,9 +23,7 @@ ez_status ez_lease_create(ez_store *store, const char *holder, uint32_t ttl_ms, 
 void ez_lease_stop(ez_lease *lease);
 void ez_lease_destroy(ez_lease *lease); // stops it first where that was not done; NULL is fine
 
-// Whether this server has it now. *token, where it has: to fence what is written.
-bool ez_lease_is_held(const ez_lease *lease, uint64_t *token);
-// The same as a callback, for those who stand below.
+// Says whether this server has it now, and the token that fences what is written. Any thread.
 ez_holder ez_lease_holder(const ez_lease *lease);
 // Who had it when it was last asked for; "" where nobody or not known. holder: EZ_LEASE_HOLDER_MAX bytes.
 void ez_lease_look(const ez_lease *lease, char *holder, uint64_t *token);

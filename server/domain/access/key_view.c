@@ -7,6 +7,7 @@
 
 #include "proto/runtime/wire.h"
 #include "server/domain/access/inside.h"
+#include "server/state/directory/master.h"
 #include "server/state/metering/quota.h"
 
 enum {
@@ -180,20 +181,9 @@ ez_status ez_key_reply_list(const ez_access *access, ez_call *call, const ez_key
 
 // ---- Resolve
 
-// The master's own default namespace and the listed ones.
 static ez_status inherit_namespaces(const Ez__V1__Master *master, Ez__V1__Key *key, ez_arena *arena) {
-    char **names = ez_arena_alloc(arena, (master->n_namespaces + 1) * sizeof *names);
-    if (!names)
-        return EZ_RESOURCE_EXHAUSTED;
-    size_t count = 0;
-    if (master->default_namespace[0])
-        names[count++] = master->default_namespace;
-    for (size_t i = 0; i < master->n_namespaces; i++)
-        if (strcmp(master->namespaces[i], master->default_namespace) != 0)
-            names[count++] = master->namespaces[i];
-    key->namespaces = names;
-    key->n_namespaces = count;
-    return EZ_OK;
+    key->namespaces = ez_master_namespaces(master, arena, &key->n_namespaces);
+    return key->namespaces ? EZ_OK : EZ_RESOURCE_EXHAUSTED;
 }
 
 static ez_status fill_in(const ez_access *access, const Ez__V1__Master *master, Ez__V1__Key *key, int64_t now_ns,

@@ -7,6 +7,7 @@
 
 #include "server/domain/redis/json_out.h"
 #include "server/domain/redis/snapshot.h"
+#include "server/state/directory/master.h"
 #include "server/state/directory/stamp.h"
 
 #define LIST_MAX (8u << 20) // bytes of one list as JSON
@@ -41,18 +42,10 @@ static ez_status check(const ez_record *record) {
     return EZ_OK;
 }
 
-// The master's own default namespace and the listed ones.
 static const char *master_namespaces(const Ez__V1__Master *master, ez_arena *arena) {
-    char **names = ez_arena_alloc(arena, (master->n_namespaces + 1) * sizeof *names);
-    if (!names)
-        return NULL;
-    size_t count = 0;
-    if (master->default_namespace[0])
-        names[count++] = master->default_namespace;
-    for (size_t i = 0; i < master->n_namespaces; i++)
-        if (strcmp(master->namespaces[i], master->default_namespace) != 0)
-            names[count++] = master->namespaces[i];
-    return list(count, names, arena);
+    size_t count;
+    char **names = ez_master_namespaces(master, arena, &count);
+    return names ? list(count, names, arena) : NULL;
 }
 
 static const char *key_status(const Ez__V1__Key *key, const Ez__V1__Master *master, int64_t now_ns) {

@@ -200,13 +200,6 @@ ez_status ez_unsent_load(ez_unsent *due, ez_store *store, ez_error *error) {
     return ez_store_each_sync_due(store, load_row, due, error);
 }
 
-bool ez_unsent_is_dirty(const ez_unsent *due) {
-    for (size_t i = 0; i < due->count; i++)
-        if (due->rows[i]->is_dirty)
-            return true;
-    return due->gone_count > 0 || due->was_cleared;
-}
-
 ez_status ez_unsent_fill(const ez_unsent *due, ez_sync_write *write) {
     ez_sync_due *puts = calloc(due->count + 1, sizeof *puts);
     ez_sync_due *deletes = calloc(due->gone_count + 1, sizeof *deletes);

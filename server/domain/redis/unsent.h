@@ -53,6 +53,5 @@ int64_t ez_unsent_oldest_ns(const ez_unsent *due); // 0: there are none
 // From and to the store. The arrays of the write are malloc'd: free puts and deletes. After a write that went well:
 // ez_unsent_written.
 ez_status ez_unsent_load(ez_unsent *due, ez_store *store, ez_error *error) EZ_MUST_CHECK;
-bool ez_unsent_is_dirty(const ez_unsent *due);
 ez_status ez_unsent_fill(const ez_unsent *due, ez_sync_write *write) EZ_MUST_CHECK;
 void ez_unsent_written(ez_unsent *due);

@@ -3,7 +3,6 @@
 // Looks for other servers' commits that somebody waits for, or that there is a hint of. Each is numbered; one that the
 // thread begins stands for all that were asked for until then.
 #include <errno.h>
-#include <string.h>
 #include <time.h>
 
 #include "proto/runtime/clock.h"
@@ -12,7 +11,7 @@
 #define FOLLOWS_MS 3000 // a look that went well is good for so long; there is one each second
 
 bool ez_writer_has_others(const ez_writer *writer) {
-    return strcmp(ez_store_name(writer->options.store), "sqlite") != 0;
+    return ez_store_is_shared(writer->options.store);
 }
 
 bool ez_writer_owes_look(const ez_writer *writer) {

@@ -8,7 +8,7 @@
 
 #include "proto/runtime/json.h"
 
-const char *ez_model_kind_word(Ez__V1__ModelKind kind) {
+static const char *kind_word(Ez__V1__ModelKind kind) {
     switch (kind) {
     case EZ__V1__MODEL_KIND__MODEL_KIND_CHAT:
         return "chat";
@@ -43,7 +43,7 @@ static ez_status put_flags(const Ez__V1__Model *model, ez_buf *out) {
 }
 
 ez_status ez_model_json(const Ez__V1__Model *model, ez_buf *out) {
-    const char *kind = ez_model_kind_word(model->kind);
+    const char *kind = kind_word(model->kind);
     ez_status status = ez_buf_puts(out, "{\"name\":");
     if (status == EZ_OK)
         status = ez_json_write_string(model->name, strlen(model->name), out);
@@ -61,9 +61,4 @@ ez_status ez_model_json(const Ez__V1__Model *model, ez_buf *out) {
     if (status == EZ_OK)
         status = put_number("max_output_tokens", model->max_output_tokens, out);
     return status == EZ_OK ? ez_buf_putc(out, '}') : status;
-}
-
-ez_status ez_model_entry_json(const ez_entry *entry, ez_arena *arena, ez_buf *out) {
-    const Ez__V1__Model *model = (const Ez__V1__Model *)ez_entry_unpack(entry, arena);
-    return model ? ez_model_json(model, out) : EZ_RESOURCE_EXHAUSTED;
 }

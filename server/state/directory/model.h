@@ -6,13 +6,7 @@
 
 #include "ez/v1/model.pb-c.h"
 #include "proto/runtime/buf.h"
-#include "server/state/directory/directory.h"
 
 // Appends {"name":…,"kind":…,"context_window":…, …}, what is empty left out. The same model gives the same bytes.
 // RESOURCE_EXHAUSTED at the buffer's ceiling.
 ez_status ez_model_json(const Ez__V1__Model *model, ez_buf *out) EZ_MUST_CHECK;
-// The same of a model in the directory: unpacks it into arena. RESOURCE_EXHAUSTED also where there is no memory.
-ez_status ez_model_entry_json(const ez_entry *entry, ez_arena *arena, ez_buf *out) EZ_MUST_CHECK;
-
-// "chat", "embedding", …; "" where the kind is not known.
-const char *ez_model_kind_word(Ez__V1__ModelKind kind);

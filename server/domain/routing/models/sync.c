@@ -35,6 +35,7 @@ struct ez_model_sync {
 
     // The thread's.
     bool has_derived;   // all models since the start
+    bool was_lost;      // the lease, in the sync before, and it was said
     uint64_t due_ms;    // when the catalogue is looked at again; UINT64_MAX: when asked
     uint64_t derive_ms; // when deriving is tried again
     uint64_t watch_ms;
@@ -208,12 +209,13 @@ static void sync_once(ez_model_sync *sync, const ez_model_asker *asker, bool for
         ez_log_info("models synced", "catalogue_changed", outcome.catalogue_changed ? "yes" : "no", "models_changed",
                     EZ_LOG_INT((long long)outcome.models_changed), "ms",
                     EZ_LOG_INT((long long)(ez_clock_mono_ms() - began)));
-    } else if (is_lost) {
+    } else if (is_lost && !sync->was_lost) {
         ez_log_info("another server syncs the models: it has the lease");
-    } else if (error.code != EZ_UNAVAILABLE || strcmp(error.reason, "STOPPING") != 0) {
+    } else if (!is_lost && (error.code != EZ_UNAVAILABLE || strcmp(error.reason, "STOPPING") != 0)) {
         ez_log_warn("the models were not synced, the last good catalogue stays", "reason", error.reason, "message",
                     error.message);
     }
+    sync->was_lost = is_lost;
     answer_served(sync, status, &outcome, &error);
 }
 
