@@ -87,7 +87,7 @@ void ez_session_close(ez_session *session);
 typedef struct ez_session_info {
     int64_t id;             // as Hello said; 0 before
     bool is_live;           // said Hello and caught up; stays true through short losses
-    ez_session_revision at; // epoch 0: nothing yet, or in the middle of a snapshot
+    ez_session_revision at; // epoch 0: nothing yet, or in the middle of a fetch
     uint8_t digest[EZ_SESSION_DIGEST_LEN];
     uint64_t rows;        // held
     uint64_t rejected;    // rows that are older than they should be, or missing

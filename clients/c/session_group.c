@@ -44,7 +44,7 @@ static void publish_info(ez_session *session, ez_session_info *info) {
     *info = (ez_session_info){
         .id = session->id,
         .is_live = session->was_live && session->failed_reports < 3,
-        .at = session->at,
+        .at = session->is_consistent ? session->at : (ez_session_revision){0},
         .rows = session->rows.held,
         .rejected = session->rows.rejected,
         .events_lost = session->events_lost,

@@ -167,8 +167,8 @@ struct ez_session_group {
     bool stopping;
 };
 
-// session_group.c
-// ------------------------------------------------------------------------------------------------------
+// ---- session_group.c ----
+
 void ez_group_add(ez_session_group *group, ez_session *session);
 // Marks a session to be run. Locked.
 void ez_group_ready(ez_session_group *group, ez_session *session);
@@ -177,8 +177,8 @@ ez_status ez_group_need_writer(ez_session_group *group, ez_error *error) EZ_MUST
 // Hands cache.plain to the writer; cache.is_busy until it is written.
 void ez_group_write(ez_session_group *group, ez_session *session);
 
-// session_push.c
-// -------------------------------------------------------------------------------------------------------
+// ---- session_push.c ----
+
 ez_status ez_push_open(ez_session *session, ez_error *error) EZ_MUST_CHECK;
 bool ez_push_close(ez_session *session); // false: as ez_socket_close
 // Follows this URL from now on. Nothing happens where it does already.
@@ -193,21 +193,21 @@ bool ez_push_is_connected(ez_session *session);
 // Drops a connection on which nothing comes; nng makes a new one.
 void ez_push_reconnect(ez_session *session);
 
-// session_follow.c
-// ----------------------------------------------------------------------------------------------------- Does all there
-// is to do now; returns when to come again, monotonic ns.
+// ---- session_follow.c ----
+
+// Does all there is to do now; returns when to come again, monotonic ns.
 uint64_t ez_follow_run(ez_session *session, uint64_t now);
 
-// session_report.c
-// ----------------------------------------------------------------------------------------------------- A session has
-// been opened: the first heartbeat is due a while from now.
+// ---- session_report.c ----
+
+// A session has been opened: the first heartbeat is due a while from now.
 void ez_report_begin(ez_session *session, uint64_t now);
 // Sends an acknowledgement or a heartbeat if one is due; takes the last one's answer. Returns when the next is due.
 uint64_t ez_report_run(ez_session *session, uint64_t now);
 
-// session_fetch.c
-// ------------------------------------------------------------------------------------------------------ Forgets what
-// was half fetched: the next fetch begins anew.
+// ---- session_fetch.c ----
+
+// Forgets what was half fetched: the next fetch begins anew.
 void ez_fetch_reset(ez_session *session);
 // Gives back the session's fetch slot and its place in the queue for one; the next in the queue is woken.
 void ez_fetch_leave(ez_session *session);
@@ -217,8 +217,8 @@ typedef enum ez_fetch_result { EZ_FETCH_MORE, EZ_FETCH_DONE, EZ_FETCH_AGAIN, EZ_
 // Applies a reply: MORE: start again at once; DONE: caught up; AGAIN: after a pause; HELLO: the session is gone.
 ez_fetch_result ez_fetch_take(ez_session *session, ez_status status, const ez_error *error, ez_slice reply);
 
-// session_apply.c
-// ------------------------------------------------------------------------------------------------------
+// ---- session_apply.c ----
+
 // False: of a kind that this session does not hold.
 bool ez_apply_change(ez_session *session, const ez_change *change);
 // Whether a pushed change can be applied without its secret.
@@ -228,8 +228,8 @@ void ez_apply_sweep(ez_session *session);
 // Tells the user that a step is done.
 void ez_apply_step(ez_session *session, const ez_session_step *step);
 
-// session_cache.c
-// ------------------------------------------------------------------------------------------------------
+// ---- session_cache.c ----
+
 ez_status ez_cache_open(ez_session *session, ez_error *error) EZ_MUST_CHECK;
 void ez_cache_close(ez_session *session);
 // Gives its rows through on_put and sets where the session stands. A bad cache is ignored, with one warning.

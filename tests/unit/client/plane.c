@@ -42,7 +42,7 @@ struct fake_plane {
     ez_status fail_code;
     char fail_reason[48];
     uint32_t fail_after;
-    bool has_session;
+    bool has_session, no_deltas;
     char done_keys[16][65];
     unsigned done_count;
     plane_seen seen;
@@ -225,6 +225,11 @@ static void do_fetch(fake_plane *plane, ez_slice message, call_answer *answer) {
     uint64_t since = is_delta ? request->revision->n : 0;
     uint64_t next = request->page_token[0] == '\0' ? since + 1 : strtoull(request->page_token, NULL, 10);
     ez__v1__fetch_config_request__free_unpacked(request, NULL);
+    if (is_delta && plane->no_deltas) {
+        *answer = (call_answer){
+            .code = EZ_RESOURCE_EXHAUSTED, .reason = "SERVER_IN_FLIGHT", .retry_after_ms = 20, .body = answer->body};
+        return;
+    }
     Ez__V1__Revision from = EZ__V1__REVISION__INIT, to = EZ__V1__REVISION__INIT;
     from.epoch = to.epoch = plane->epoch;
     from.n = is_delta ? since : plane->n;
@@ -591,6 +596,10 @@ void plane_fail_calls(fake_plane *plane, unsigned count, ez_status code, const c
 
 void plane_forget_sessions(fake_plane *plane) {
     LOCKED(plane, plane->has_session = false);
+}
+
+void plane_refuse_deltas(fake_plane *plane, bool on) {
+    LOCKED(plane, plane->no_deltas = on);
 }
 
 void plane_deny_digest(fake_plane *plane, unsigned reports) {

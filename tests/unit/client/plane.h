@@ -59,6 +59,8 @@ void plane_ignore_calls(fake_plane *plane, unsigned count); // never answers
 void plane_fail_calls(fake_plane *plane, unsigned count, ez_status code, const char *reason, uint32_t retry_after_ms);
 void plane_forget_sessions(fake_plane *plane);               // reports are refused until the next Hello
 void plane_deny_digest(fake_plane *plane, unsigned reports); // says "not equal" that often
+// While on, fetches of what comes after a revision are refused for now; snapshots are not.
+void plane_refuse_deltas(fake_plane *plane, bool on);
 
 // Answers the methods that the plane itself does not know; body is the packed reply. NULL: they are unknown. Called
 // with the plane's mutex held.

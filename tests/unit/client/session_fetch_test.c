@@ -48,6 +48,25 @@ Test(session_fetch, reads_a_snapshot_in_pages) {
     plane_stop(plane);
 }
 
+// A snapshot's pages are of different moments: until the deltas since its beginning are in, it stands nowhere.
+Test(session_fetch, stands_nowhere_before_a_snapshots_deltas_are_in) {
+    fake_plane *plane = plane_start(1, 0, 0);
+    given_rows(plane);
+    plane_refuse_deltas(plane, true);
+    holder *seen = holder_create();
+    ez_session *session = follow(plane, seen);
+    until(info_of(session).snapshots == 1 && plane_look(plane).fetches > 2);
+    cr_assert_eq(info_of(session).rows, 3);
+    cr_assert_eq(info_of(session).at.epoch, 0);
+    cr_assert(!info_of(session).is_live);
+    plane_refuse_deltas(plane, false);
+    until(is_at(session, 3));
+    expect_same_digest(plane, session);
+    ez_session_close(session);
+    holder_destroy(seen);
+    plane_stop(plane);
+}
+
 Test(session_fetch, fetches_over_a_gap) {
     fake_plane *plane = plane_start(1, 0, 0);
     holder *seen = holder_create();
