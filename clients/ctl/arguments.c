@@ -113,8 +113,8 @@ static ez_status unknown(parser *p, const char *name, size_t len) {
         ez_ctl_setting_flag(&ez_ctl_settings[i], word);
         ez_ctl_nearest_offer(&nearest, word);
     }
-    return FAIL(p, "there is no flag --%.*s here; the nearest is --%s (there are %s)", (int)(len < 48 ? len : 48), name,
-                nearest.word, list + 2);
+    return FAIL(p, "there is no flag --%.*s here%s (there are %s)", (int)(len < 48 ? len : 48), name,
+                ez_ctl_nearest_note(&nearest, "--"), list + 2);
 }
 
 // A field that exists and can't be given: says why instead of guessing what was meant.

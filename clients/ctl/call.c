@@ -159,7 +159,8 @@ static int show(call *c, const ProtobufCMessage *reply) {
     ez_buf_init(&out, EZ_CTL_VIEW_MAX);
     ez_status status;
     if (c->in->has[EZ_CTL_QUIET]) {
-        status = ez_ctl_view_quiet(rule, reply, reveal, &out);
+        // What would have been made has no id that a script could go on with.
+        status = c->in->has[EZ_CTL_VALIDATE_ONLY] ? EZ_OK : ez_ctl_view_quiet(rule, reply, reveal, &out);
     } else if (is_table) {
         status = ez_ctl_view_write(rule, reply, reveal, ez_ctl_terminal_width(), c->arena, &out);
     } else {

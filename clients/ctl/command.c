@@ -52,8 +52,8 @@ ez_status ez_ctl_noun_find(const char *noun, const ez_method **out, ez_error *er
         offer(&nearest, m->service);
         list_add(list, m->service);
     }
-    return ez_error_set(error, EZ_INVALID_ARGUMENT, EZ_CTL_USAGE,
-                        "there is no \"%.40s\"; the nearest is %s (there are %s)", noun, nearest.word, list);
+    return ez_error_set(error, EZ_INVALID_ARGUMENT, EZ_CTL_USAGE, "there is no \"%.40s\"%s (there are %s)", noun,
+                        ez_ctl_nearest_note(&nearest, ""), list);
 }
 
 ez_status ez_ctl_verb_find(const ez_method *noun, const char *verb, const ez_method **out, ez_error *error) {
@@ -71,8 +71,8 @@ ez_status ez_ctl_verb_find(const ez_method *noun, const char *verb, const ez_met
     }
     if (!verb)
         return ez_error_set(error, EZ_INVALID_ARGUMENT, EZ_CTL_USAGE, "%s wants a verb: %s", word, list);
-    return ez_error_set(error, EZ_INVALID_ARGUMENT, EZ_CTL_USAGE,
-                        "%s can't \"%.40s\"; the nearest is %s (there are %s)", word, verb, nearest.word, list);
+    return ez_error_set(error, EZ_INVALID_ARGUMENT, EZ_CTL_USAGE, "%s can't \"%.40s\"%s (there are %s)", word, verb,
+                        ez_ctl_nearest_note(&nearest, ""), list);
 }
 
 ez_status ez_ctl_method_find(const char *name, const ez_method **out, ez_error *error) {
@@ -82,12 +82,13 @@ ez_status ez_ctl_method_find(const char *name, const ez_method **out, ez_error *
         const char *package_end = strrchr(ez_methods[i].name, '.');
         if (package_end && strcmp(package_end + 1, name) == 0)
             found = &ez_methods[i];
-        ez_ctl_nearest_offer(&nearest, ez_methods[i].name);
+        bool is_short = package_end && !strchr(name, '.');
+        ez_ctl_nearest_offer(&nearest, is_short ? package_end + 1 : ez_methods[i].name);
     }
     if (!found)
         return ez_error_set(error, EZ_INVALID_ARGUMENT, EZ_CTL_USAGE,
-                            "there is no method \"%.64s\"; the nearest is %s (ezctl methods lists all)", name,
-                            nearest.word);
+                            "there is no method \"%.64s\"%s (ezctl methods lists all)", name,
+                            ez_ctl_nearest_note(&nearest, ""));
     *out = found;
     return EZ_OK;
 }

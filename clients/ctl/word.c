@@ -44,8 +44,14 @@ bool ez_ctl_word_is(const char *typed, size_t len, const char *name) {
 
 void ez_ctl_nearest_offer(ez_ctl_nearest *nearest, const char *candidate) {
     unsigned edits = ez_distance(nearest->wanted, nearest->wanted_len, candidate, strlen(candidate));
-    if (nearest->word[0] && edits >= nearest->edits)
+    if (edits * 2 > nearest->wanted_len || (nearest->word[0] && edits >= nearest->edits))
         return;
     nearest->edits = edits;
     snprintf(nearest->word, sizeof nearest->word, "%s", candidate);
+}
+
+const char *ez_ctl_nearest_note(ez_ctl_nearest *nearest, const char *before) {
+    if (nearest->word[0])
+        snprintf(nearest->note, sizeof nearest->note, "; the nearest is %.4s%s", before, nearest->word);
+    return nearest->note;
 }

@@ -249,6 +249,9 @@ static ez_status fill_candidate(explain *e, const Ez__V1__Binding *binding, Ez__
 static ez_status list_candidates(explain *e) {
     ez_index_key key = ez_index_model(e->reply.namespace_, e->reply.public_model, arena_of(e));
     size_t count = ez_directory_member_count(e->directory, EZ_INDEX_BINDING_BY_MODEL, key);
+    if (count == 0 && refuse(e, ez_arena_printf(arena_of(e), "no binding of namespace \"%s\" has the model \"%.200s\"",
+                                                e->reply.namespace_, e->reply.public_model)) != EZ_OK)
+        return EZ_RESOURCE_EXHAUSTED;
     size_t room = count < CANDIDATES_MAX ? count : CANDIDATES_MAX;
     Ez__V1__RouteCandidate *candidates = ez_arena_alloc(arena_of(e), (room + 1) * sizeof *candidates);
     e->reply.candidates = ez_arena_alloc(arena_of(e), (room + 1) * sizeof(Ez__V1__RouteCandidate *));

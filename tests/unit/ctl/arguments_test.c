@@ -173,5 +173,9 @@ Test(arguments, methods_by_name) {
     cr_assert_eq(ez_ctl_method_find("Keys/List", &method, &error), EZ_OK);
     cr_assert_str_eq(method->name, "ez.v1.Keys/List");
     cr_assert_eq(ez_ctl_method_find("ez.v1.Keys/Gte", &method, &error), EZ_INVALID_ARGUMENT);
-    cr_assert(strstr(error.message, "ez.v1.Keys/Get"));
+    cr_assert(strstr(error.message, "the nearest is ez.v1.Keys/Get"));
+    cr_assert_eq(ez_ctl_method_find("KeysGet", &method, &error), EZ_INVALID_ARGUMENT);
+    cr_assert(strstr(error.message, "the nearest is Keys/Get"));
+    cr_assert_eq(ez_ctl_method_find("Foo", &method, &error), EZ_INVALID_ARGUMENT);
+    cr_assert_null(strstr(error.message, "nearest"), "nothing is near: %s", error.message);
 }

@@ -27,7 +27,7 @@ Test(explain, references_split_at_the_first_dot) {
     reply = explain(w, "o3", 0);
     cr_assert_str_eq(reply->namespace_, "default");
     cr_assert_str_eq(reply->public_model, "o3");
-    cr_assert_str_eq(reply->refused, "");
+    cr_assert_str_eq(reply->refused, "no binding of namespace \"default\" has the model \"o3\"");
     expect_refused(w, "gpt-4.1", 0, "no namespace \"gpt-4\"");
     expect_error(w, EZ_NOT_FOUND, "NOT_FOUND", "there is no key 99", "Routes/Explain", "{'model':'m','key_id':99}");
     end_world(w);
