@@ -340,10 +340,3 @@ void ez_connections_close_idle(ez_connections *connections) {
 unsigned ez_connections_count(const ez_connections *connections) {
     return connections->count;
 }
-
-unsigned ez_connections_busy(const ez_connections *connections) {
-    unsigned busy = 0;
-    for (const ez_connection *one = connections->all; one; one = one->next)
-        busy += one->state != CONNECTION_IDLE;
-    return busy;
-}

@@ -53,5 +53,3 @@ void ez_connections_sweep(ez_connections *connections);
 // Closes those without a request.
 void ez_connections_close_idle(ez_connections *connections);
 unsigned ez_connections_count(const ez_connections *connections);
-// How many have a request or a response under way.
-unsigned ez_connections_busy(const ez_connections *connections);

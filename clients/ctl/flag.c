@@ -22,7 +22,7 @@ const ez_ctl_option_info ez_ctl_options[EZ_CTL_OPTION_COUNT] = {
     [EZ_CTL_IF_MATCH] = {"if-match", 0, "REVISION", "Changes: only if this is still the resource's revision."},
     [EZ_CTL_TIMEOUT] = {"timeout", 0, "TIME", "Give up after this long, such as 500ms, 5s or 2m."},
     [EZ_CTL_HELP] = {"help", 'h', NULL, "Say what can be given here."},
-    [EZ_CTL_VERSION] = {"version", 0, NULL, "Print the program's version."},
+    [EZ_CTL_VERSION] = {"version", 'v', NULL, "Print the program's version."},
 };
 
 static bool is_list(const ez_method *method) {

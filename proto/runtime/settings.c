@@ -95,7 +95,7 @@ static ez_status take(ez_settings *settings, const ez_setting *setting, const ch
 // How many arguments a flag takes, itself included: 0: arg is no flag.
 static int width(const ez_setting *table, size_t count, const char *arg) {
     if (strncmp(arg, "--", 2) != 0 || arg[2] == 0)
-        return strcmp(arg, "-h") == 0;
+        return strcmp(arg, "-h") == 0 || strcmp(arg, "-v") == 0;
     if (strchr(arg, '='))
         return 1;
     const ez_setting *setting = find_flag(table, count, arg, strlen(arg));
@@ -109,12 +109,20 @@ static bool answer(const char *program, const char *usage, const ez_setting *tab
             ez_settings_help(stdout, program, usage, table, count);
             return true;
         }
-        if (strcmp(argv[i], "--version") == 0) {
+        if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-v") == 0) {
             printf("%s %s\n", program, ez_version);
             return true;
         }
     }
     return false;
+}
+
+// "scheme://user:password@…".
+static bool has_password(const char *value) {
+    const char *begin = strstr(value, "://");
+    size_t len = begin ? strcspn(begin + 3, "/?#") : 0;
+    const char *at = len ? memrchr(begin + 3, '@', len) : NULL;
+    return at && memchr(begin + 3, ':', (size_t)(at - begin - 3));
 }
 
 static ez_status read_flags(ez_settings *settings, int argc, char **argv, int *rest, ez_error *error) {
@@ -138,7 +146,12 @@ static ez_status read_flags(ez_settings *settings, int argc, char **argv, int *r
                                 "%s would show in the process list: set %s in the environment", flag, setting->env);
         if (step == 2 && i + 1 >= argc)
             return ez_error_set(error, EZ_INVALID_ARGUMENT, "SETTING_INVALID", "%s wants a value", flag);
-        ez_status status = take(settings, setting, flag, equals ? equals + 1 : step == 2 ? argv[i + 1] : "true", error);
+        const char *value = equals ? equals + 1 : step == 2 ? argv[i + 1] : "true";
+        if (has_password(value))
+            return ez_error_set(error, EZ_INVALID_ARGUMENT, "SETTING_SECRET",
+                                "the password in %s would show in the process list: set %s in the environment", flag,
+                                setting->env);
+        ez_status status = take(settings, setting, flag, value, error);
         if (status != EZ_OK)
             return status;
         i += step;

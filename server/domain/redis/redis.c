@@ -323,10 +323,11 @@ void ez_redis_stop(ez_redis *r) {
     if (!r || !r->is_on)
         return;
     uint64_t one = 1;
-    if (write(r->stop_fd, &one, sizeof one) < 0)
-        ez_log_warn("Redis's thread can't be told to end");
-    if (r->is_started)
+    if (r->is_started) {
+        if (write(r->stop_fd, &one, sizeof one) < 0)
+            ez_log_warn("Redis's thread can't be told to end");
         pthread_join(r->thread, NULL);
+    }
     r->is_started = false;
     ez_refresher_stop(r->refresher);
 }

@@ -85,6 +85,28 @@ static ez_status refuse_url(const char *why, ez_error *error) {
     return ez_error_set(error, EZ_INVALID_ARGUMENT, "BASE_URL_INVALID", "base_url: %s", why);
 }
 
+// What names of parameters and headers end in where they carry a credential. Configuration is shown and pushed.
+static bool names_secret(const char *name, size_t len) {
+    static const char *const endings[] = {"key", "token", "secret", "password", "passwd", "cookie", "signature", "sig"};
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+        size_t end = strlen(endings[i]);
+        if (len >= end && strncasecmp(name + len - end, endings[i], end) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool has_secret_parameter(const char *url) {
+    const char *at = strchr(url, '?');
+    while (at) {
+        const char *name = at + 1;
+        if (names_secret(name, strcspn(name, "=&#")))
+            return true;
+        at = strchr(name, '&');
+    }
+    return false;
+}
+
 ez_status ez_upstream_check_url(const char *url, ez_error *error) {
     bool is_secure = strncasecmp(url, "https://", 8) == 0;
     if (!is_secure && strncasecmp(url, "http://", 7) != 0)
@@ -92,6 +114,8 @@ ez_status ez_upstream_check_url(const char *url, ez_error *error) {
     host where;
     if (!read_host(url + (is_secure ? 8 : 7), &where))
         return refuse_url("the host is missing, too long or has characters that no host has", error);
+    if (has_secret_parameter(url))
+        return refuse_url("a parameter carries a credential; credentials belong in an API key", error);
     struct in_addr v4;
     struct in6_addr v6;
     bool is_private;
@@ -128,10 +152,9 @@ static bool is_token(const char *name) {
 
 static bool is_refused(const char *name) {
     static const char *const refused[] = {
-        "Connection",     "Keep-Alive",    "TE",        "Trailer", "Transfer-Encoding", "Upgrade", "Host",
-        "Content-Length", "Authorization", "X-Api-Key", "Api-Key", "X-Goog-Api-Key",    "Cookie",
+        "Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding", "Upgrade", "Host", "Content-Length",
     };
-    if (strncasecmp(name, "Proxy-", 6) == 0)
+    if (strncasecmp(name, "Proxy-", 6) == 0 || strcasestr(name, "Authorization") || names_secret(name, strlen(name)))
         return true;
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
         if (strcasecmp(name, refused[i]) == 0)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "proto/runtime/clock.h"
+#include "proto/runtime/message.h"
 #include "server/domain/fleet/session.h"
 #include "server/state/directory/apply.h"
 #include "tests/support/expect.h"
@@ -64,6 +65,13 @@ static void hear(unsigned server, int64_t id, uint64_t process_epoch, uint64_t h
     Ez__V1__PeerSession said = EZ__V1__PEER_SESSION__INIT;
     Ez__V1__DataPlane plane = EZ__V1__DATA_PLANE__INIT;
     Ez__V1__PeerSession *list[] = {&said};
+    Google__Protobuf__Timestamp seen = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    Ez__V1__Revision applied = EZ__V1__REVISION__INIT;
+    seen.seconds = 1;
+    applied.epoch = 1;
+    applied.n = 8;
+    plane.last_seen_at = &seen;
+    plane.applied = &applied;
     plane.id = id;
     plane.state = state;
     said.plane = &plane;
@@ -102,6 +110,28 @@ Test(fleet_remote, of_two_processes_the_one_that_was_heard_last_counts) {
     ours->heard_ns = ez_clock_mono_ns() - 3000000000ull;
     hear(0, 1, 8, 1, 2000, LIVE);
     cr_assert_not(is_ours(1));
+}
+
+// What is shown of it is read as strictly as a gateway reads replies.
+Test(fleet_remote, what_is_shown_of_one_elsewhere_is_one_message) {
+    hear(0, 1, 7, 1, 0, LIVE);
+    ez_buf bytes;
+    ez_arena arena;
+    ez_error error = EZ_ERROR_INIT;
+    ProtobufCMessage *message = NULL;
+    ez_buf_init(&bytes, 4096);
+    ez_arena_init(&arena, 65536);
+    expect_ok(ez_remote_append(fleet, ez_remote_find(fleet, 1), &bytes), &error);
+    expect_ok(ez_message_decode_reply(ez_message_rule_find(&ez__v1__data_plane__descriptor), bytes.data, bytes.len,
+                                      &arena, &message, &error),
+              &error);
+    const Ez__V1__DataPlane *shown = (const Ez__V1__DataPlane *)message;
+    cr_assert_eq(shown->state, LIVE);
+    cr_assert_eq(shown->applied->n, 8);
+    cr_assert_eq(shown->lag, 1);
+    cr_assert_gt(shown->last_seen_at->seconds, 1, "by our clock");
+    ez_arena_fini(&arena);
+    ez_buf_fini(&bytes);
 }
 
 static unsigned waited;

@@ -40,6 +40,19 @@ Test(redis_fault, fault_48_away_and_back_again) {
     cr_assert_str_eq(says("HGET t:auth:master:2 name"), "meanwhile");
 }
 
+Test(redis_fault, fault_48_away_at_the_start) {
+    close_edge(&e);
+    kill_redis(&e.server);
+    given_master(e.w, "nobody hears");
+    open_edge(&e);
+    expect_soon(is_word("away"));
+    given_master(e.w, "nor of this");
+    start_redis(&e.server);
+    expect_soon(is_well());
+    cr_assert_str_eq(says("HGET t:auth:master:1 name"), "nobody hears");
+    cr_assert_str_eq(says("HGET t:auth:master:2 name"), "nor of this");
+}
+
 Test(redis_fault, fault_48_killed_in_the_middle_of_what_follows_from_a_change) {
     Ez__V1__Master *master = expect_ok(e.w, "Masters/Create", "{'master':{'name':'many','max_child_keys':1000}}");
     for (int i = 0; i < 300; i++)

@@ -59,6 +59,9 @@ Test(upstream, addresses_in_disguise) {
         "http://a.com\\.local",
         "http://a.com%2f.local",
         "http://me@a.local",
+        "https://a.com/v1?api_key=do-not-show",
+        "https://a.com/v1?version=2&Access-Token=x#y",
+        "https://a.com/v1?key",
     };
     for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
         expect_url(refused[i], "BASE_URL_INVALID");
@@ -94,6 +97,11 @@ Test(upstream, headers) {
         "X-Api-Key",
         "api-key",
         "x-goog-api-key",
+        "X-Auth-Token",
+        "x-amz-security-token",
+        "Set-Cookie",
+        "X-Forwarded-Authorization",
+        "Client-Secret",
         "",
         "a b",
         "a:b",
