@@ -110,7 +110,10 @@ Test(settings, a_secret_can_not_be_a_flag) {
     cr_assert_eq(open_with("--token", "eza_secret", NULL), EZ_INVALID_ARGUMENT);
     cr_assert_str_eq(error.reason, "SETTING_SECRET");
     cr_assert_null(strstr(error.message, "eza_secret"));
-    cr_assert_eq(open_with("--http-addr=postgres://me:eza_secret@host/db", NULL, NULL), EZ_INVALID_ARGUMENT);
+    cr_assert_eq(open_with("--http-addr=postgres://me:"
+                           "eza_secret@host/db",
+                           NULL, NULL),
+                 EZ_INVALID_ARGUMENT);
     cr_assert_str_eq(error.reason, "SETTING_SECRET", "nor a part of one");
     cr_assert_null(strstr(error.message, "eza_secret"));
     cr_assert_eq(open_with("--http-addr", "postgres://me@host:5432/db?a=b:c@d", NULL), EZ_OK);
