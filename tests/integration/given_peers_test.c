@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Two servers that are told by hand where they are: EZ_PEERS has the addresses they use among themselves, EZ_ADVERTISE_…
-// those that data planes and subscribers use. Each advertised address is a forwarder, so whoever uses it can be told
-// from who uses the other one, and it can be closed alone.
+// Two servers that are told by hand where they are: EZ_PEERS has the addresses they use among themselves,
+// EZ_ADVERTISE_… those that data planes and subscribers use. Each advertised address is a forwarder, so whoever uses it
+// can be told from who uses the other one, and it can be closed alone.
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
