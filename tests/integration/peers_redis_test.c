@@ -65,8 +65,8 @@ static const char *group_of(int64_t master_id) {
 }
 
 static void set_group(ez_world *w, int64_t master_id, const char *group) {
-    ask(&w->admin, "Masters/Update",
-        "{'id':%" PRId64 ",'master':{'group':'%s'},'update_mask':['group']}", master_id, group);
+    ask(&w->admin, "Masters/Update", "{'id':%" PRId64 ",'master':{'group':'%s'},'update_mask':['group']}", master_id,
+        group);
 }
 
 static bool holds(ez_world *w, uint64_t token) {
