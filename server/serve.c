@@ -213,6 +213,7 @@ static ez_status open_servers(server *s, const ez_settings *settings, ez_error *
         .rpc_url = advertised(settings, "EZ_ADVERTISE_RPC_URL", "EZ_RPC_URL"),
         .config_url = advertised(settings, "EZ_ADVERTISE_CONFIG_URL", "EZ_CONFIG_URL"),
         .events_url = advertised(settings, "EZ_ADVERTISE_EVENTS_URL", "EZ_EVENTS_URL"),
+        .advertised_rpc_url = ez_settings_text(settings, "EZ_ADVERTISE_RPC_URL"),
         .peers = ez_settings_text(settings, "EZ_PEERS"),
         .token = s->peer_token,
         .counted = note_counted,

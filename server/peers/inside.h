@@ -41,6 +41,7 @@ typedef struct ez_peer {
     unsigned generation;
     char id[EZ_PEER_ID_MAX]; // "": not known yet
     char rpc_url[EZ_PEER_TEXT_MAX], config_url[EZ_PEER_TEXT_MAX], events_url[EZ_PEER_TEXT_MAX];
+    char advertised_url[EZ_PEER_TEXT_MAX]; // where data planes are to call it; "": at rpc_url
     char subscribed_url[EZ_PEER_TEXT_MAX]; // the subscriber's
     char version[64];
     char error[256];

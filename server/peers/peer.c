@@ -37,7 +37,9 @@ void ez_peers_tell(ez_servers *servers) {
     for (unsigned i = 0; i < EZ_PEERS_MAX; i++) {
         const ez_peer *peer = &servers->peers[i];
         if (peer->state == PEER_ON && peer->has_answered && !peer->is_lost && !peer->is_gone && !peer->is_self) {
-            memcpy(urls[count], peer->rpc_url, sizeof urls[count]);
+            // EZ_PEERS may name a network that data planes are not in.
+            bool is_advertised = peer->advertised_url[0] != '\0';
+            memcpy(urls[count], is_advertised ? peer->advertised_url : peer->rpc_url, sizeof urls[count]);
             list[count] = urls[count];
             count++;
         }
@@ -113,6 +115,10 @@ static void take(ez_peer *peer, const Ez__V1__SyncPeerResponse *said) {
     bool was_lost = peer->is_lost;
     memcpy(was, peer->id, sizeof was);
     bool is_good = take_server(peer, said->server, ez_clock_mono_ms(), &is_other);
+    bool has_moved = !peer->is_self && !peer->is_gone && strcmp(peer->advertised_url, said->advertised_rpc_url) != 0;
+    if (has_moved) {
+        ez_peer_copy(peer->advertised_url, sizeof peer->advertised_url, said->advertised_rpc_url);
+    }
     if (is_good) {
         peer->is_lost = false;
         if (was_lost) {
@@ -138,6 +144,8 @@ static void take(ez_peer *peer, const Ez__V1__SyncPeerResponse *said) {
     }
     if (is_news) {
         ez_log_info("another server answers", "server", peer->id, "url", peer->rpc_url);
+    }
+    if (is_news || has_moved) {
         ez_peers_tell(servers);
     }
     pthread_mutex_lock(&servers->lock);

@@ -370,6 +370,9 @@ ez_status ez_handle_peers_sync(struct ez_servers *self, ez_call *call, Ez__V1__S
         return status;
     }
     reply.server = &own->server;
+    if (self->options.advertised_rpc_url != NULL) {
+        reply.advertised_rpc_url = (char *)(uintptr_t)self->options.advertised_rpc_url;
+    }
     return ez_call_reply(call, &reply.base);
 }
 

@@ -23,8 +23,9 @@ typedef struct ez_servers_options {
     ez_publish *events;
     const char *server_id;
     const char *rpc_url, *config_url, *events_url; // where others reach this server
-    const char *peers;                             // EZ_PEERS: their calls URLs with commas; "" or NULL: the store says
-    const char *token;                             // ez_peer_token's
+    const char *advertised_rpc_url; // rpc_url where a setting says it; "" or NULL: it is where this server listens
+    const char *peers;              // EZ_PEERS: their calls URLs with commas; "" or NULL: the store says
+    const char *token;              // ez_peer_token's
     void (*counted)(void *user); // another server took usage in: look at the store's counters soon. NULL: nobody looks
     void *counted_user;
 } ez_servers_options;

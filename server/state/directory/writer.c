@@ -90,14 +90,19 @@ static void recover(ez_writer *writer) {
     ez_log_info("the store answers again: changes are accepted");
 }
 
-static void look_for_others(ez_writer *writer) {
+// False: the store did not answer when it was looked at last.
+static bool look_for_others(ez_writer *writer) {
     uint64_t now = ez_clock_mono_ms();
-    if (!ez_writer_has_others(writer) || now - writer->looked_ms < LOOK_MS)
-        return;
+    if (!ez_writer_has_others(writer))
+        return true;
+    if (now - writer->looked_ms < LOOK_MS)
+        return atomic_load(&writer->followed_ms) >= writer->looked_ms;
     writer->looked_ms = now;
     ez_error error = EZ_ERROR_INIT;
-    if (ez_writer_catch_up(writer, &error) != EZ_OK)
+    ez_status status = ez_writer_catch_up(writer, &error);
+    if (status != EZ_OK)
         ez_log_warn("other servers' changes can't be read", "error", error.message);
+    return status == EZ_OK;
 }
 
 // Changes that fell out of this server's feed may be news to another one: those wait a while before they are forgotten.
@@ -134,8 +139,8 @@ static void do_chores(ez_writer *writer) {
         recover(writer);
         return;
     }
-    look_for_others(writer);
-    trim(writer);
+    if (look_for_others(writer)) // trimming waits for a store that is away, and changes for trimming
+        trim(writer);
 }
 
 // A change that waits goes first, but not for ever: what is not forgotten fills the disk.

@@ -136,8 +136,10 @@ static void give_order(ez_forwarder *f, char order) {
 ez_forwarder *given_forwarder(const char *url, char *forwarded, size_t size) {
     ez_forwarder *f = calloc(1, sizeof *f);
     cr_assert_not_null(f);
-    const char *host = strrchr(url, '@'), *port = host ? strchr(host, ':') : NULL, *name = strrchr(url, '/');
-    cr_assert(port && name, "not a URL with a port");
+    const char *login = strrchr(url, '@'), *scheme = strstr(url, "://");
+    const char *host = login ? login : scheme ? scheme + 1 : NULL, *port = host ? strchr(host, ':') : NULL;
+    cr_assert_not_null(port, "not a URL with a port");
+    const char *name = port + strcspn(port, "/");
     f->target = (unsigned)strtoul(port + 1, NULL, 10);
     f->port = given_port();
     f->listener = -1;

@@ -49,6 +49,7 @@ static ez_status settle(ez_pg *store, ez_error *error) {
     number_run run = {0};
     ez_pg_stream query = {
         .text = "SELECT one FROM feed_head WHERE one = 1 FOR SHARE", .params = &none, .row = take_number, .user = &run};
+    query.is_brief = true;
     ez_status status = ez_pg_stream_run(&store->conn, &query, error);
     if (!status)
         store->is_unsettled = false;
@@ -69,7 +70,8 @@ ez_status ez_pg_read_head(void *db, ez_store_head *out, ez_error *error) {
     ez_pg_conn *conn = &((ez_pg *)db)->conn;
     ez_pg_params none = {0};
     head_run run = {.conn = conn};
-    ez_pg_stream query = {.text = text, .params = &none, .row = take_head, .user = &run};
+    // The writer looks at the head each second, and to be sure of a refusal: changes wait behind it.
+    ez_pg_stream query = {.text = text, .params = &none, .row = take_head, .user = &run, .is_brief = true};
     ez_status status = ((ez_pg *)db)->is_unsettled ? settle(db, error) : EZ_OK;
     if (!status)
         status = ez_pg_stream_run(conn, &query, error);
@@ -133,6 +135,7 @@ ez_status ez_pg_find_idempotent(void *db, const uint8_t key[EZ_SHA256_LEN], ez_a
     idempotent_run run = {.conn = conn, .arena = arena};
     memcpy(run.record.key, key, EZ_SHA256_LEN);
     ez_pg_stream query = {.text = ez_sql_find_idempotent, .params = &params, .row = take_idempotent, .user = &run};
+    query.is_brief = true; // who repeats a call with a key repeats it once more
     ez_status status = ez_pg_stream_run(conn, &query, error);
     if (status)
         return status;

@@ -40,7 +40,7 @@ ez_status ez_pg_stream_within(ez_pg_conn *conn, ez_pg_stream *run, uint64_t dead
 static ez_status run_once(ez_pg_conn *conn, ez_pg_stream *run, ez_error *error) {
     static const char begin[] = "BEGIN READ ONLY; SET LOCAL statement_timeout = '20s'";
     uint64_t deadline = ez_clock_mono_ms() + (run->is_reader ? EZ_PG_READER_MS : EZ_PG_COMMIT_MS);
-    ez_status status = ez_pg_ready(conn, !run->is_reader, deadline, error);
+    ez_status status = ez_pg_ready(conn, !run->is_reader && !run->is_brief, deadline, error);
     if (status)
         return status;
     if (run->is_reader)

@@ -15,6 +15,7 @@ typedef struct ez_pg_stream {
     ez_pg_row_fn *row;
     void *user;
     bool is_reader; // a reader's query: bounded on the server too, and no patience with a server that is down
+    bool is_brief;  // no patience either: who asks has something else to do, and asks again
     bool started;   // a row was handed on
 } ez_pg_stream;
 
