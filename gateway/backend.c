@@ -25,6 +25,8 @@
 #define WATCH_MS    200
 #define QUIET_MS    300  // nothing came for so long: ask something
 #define SILENT_MS   1200 // … and still nothing
+#define STOPPING_MS 1000 // what a core that stops has begun may end; new calls wait meanwhile, for QUEUE_MAX_MS
+#define LOOK_MS     20
 #define PING_MAX    256
 #define REFUSAL_MAX 512 // bytes of a refusal
 
@@ -67,6 +69,7 @@ struct ez_backend {
     struct event *watch;
     uint64_t heard_ms; // when something came, or the connection was made
     bool has_ping, drops;
+    uint64_t drop_by_ms; // where it drops: at the latest
     ez_buf ping;
     void (*moved)(void *arg, unsigned core);
     void *moved_arg;
@@ -202,15 +205,29 @@ static bool is_refused_by_stop(const void *body, size_t len) {
     return is_refused;
 }
 
+static void watch_in(ez_backend *backend, unsigned ms) {
+    struct timeval in = {0, (suseconds_t)ms * 1000};
+    (void)event_add(backend->watch, &in);
+}
+
+// A call that nobody could send again: a core that stops ends what it has begun, and its answer is worth waiting for.
+static bool has_unsafe(const ez_backend *backend) {
+    const call *one = backend->sent.first;
+    while (one && one->is_safe)
+        one = one->next;
+    return one != NULL;
+}
+
 // The call waits again, and goes elsewhere once the connection is dropped.
 static void take_back(ez_backend *backend, call *one) {
     one->is_sent = false;
     one->has_left = false;
     one->waiting_ms = ez_clock_mono_ms();
     append(&backend->waiting, one);
+    if (!backend->drops)
+        backend->drop_by_ms = one->waiting_ms + STOPPING_MS;
     backend->drops = true;
-    struct timeval now = {0};
-    (void)event_add(backend->watch, &now);
+    watch_in(backend, 0);
 }
 
 static void on_message(void *arg, uint32_t id, const void *body, size_t len) {
@@ -250,11 +267,6 @@ static void on_pong(void *arg, const void *frame, size_t len, const ez_error *er
     ((ez_backend *)arg)->has_ping = false;
 }
 
-static void set_watch(ez_backend *backend) {
-    struct timeval in = {0, WATCH_MS * 1000};
-    (void)event_add(backend->watch, &in);
-}
-
 // A core that is paused, or whose machine is gone, keeps its connection: only an answer shows that it is there.
 static void on_watch(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
@@ -262,13 +274,17 @@ static void on_watch(evutil_socket_t fd, short what, void *arg) {
     ez_backend *backend = arg;
     uint64_t now = ez_clock_mono_ms(), quiet = now - backend->heard_ms;
     ez_error error;
+    if (ez_link_is_up(backend->link) && backend->drops && has_unsafe(backend) && now < backend->drop_by_ms) {
+        watch_in(backend, LOOK_MS);
+        return;
+    }
     if (ez_link_is_up(backend->link) && (backend->drops || (backend->has_ping && quiet >= SILENT_MS)))
         ez_link_drop(backend->link, backend->drops ? "the core stops" : "the core does not answer");
     else if (ez_link_is_up(backend->link) && !backend->has_ping && quiet >= QUIET_MS)
         backend->has_ping = ez_backend_start(backend, backend->ping.data, backend->ping.len, true, QUEUE_MAX_MS,
                                              on_pong, backend, &error) == EZ_OK;
     backend->drops = false;
-    set_watch(backend);
+    watch_in(backend, WATCH_MS);
 }
 
 static ez_status begin_watch(struct event_base *base, ez_backend *backend) {
@@ -278,7 +294,7 @@ static ez_status begin_watch(struct event_base *base, ez_backend *backend) {
     backend->watch = event_new(base, -1, 0, on_watch, backend);
     if (!backend->watch)
         return EZ_RESOURCE_EXHAUSTED;
-    set_watch(backend);
+    watch_in(backend, WATCH_MS);
     return ez_frame_write_call(&backend->ping, &header);
 }
 
