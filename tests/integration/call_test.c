@@ -138,7 +138,7 @@ Test(call, a_committed_change_is_answered_before_its_deadline) {
     ez_caller plane = caller_with(&w, given_plane(&w.admin, "edge")->token);
     ask(&plane, "DataPlanes/Hello", "{'name':'edge','process_epoch':1}");
     w.admin.next.wait_applied = true;
-    w.admin.next.timeout_ms = 400;
+    w.admin.next.timeout_ms = 1500; // less than the silence after which one is lost
     w.admin.next.max_retries = -1;
     ask(&w.admin, "Masters/Create", "{'master':{'name':'acme'}}");
     cr_assert(w.admin.info.has_applied);

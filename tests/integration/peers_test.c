@@ -159,7 +159,7 @@ Test(peers, a_data_plane_that_moves_is_counted_once) {
     cr_assert(is_seen(&b, near, LIVE, id_of(&b)));
     expect_soon(is_seen(&a, near, LIVE, id_of(&b)));
     expect_refused(&at_a, EZ_FAILED_PRECONDITION, "NO_SESSION", "DataPlanes/Heartbeat", "{}");
-    create_and_wait(&a, "once", 300);
+    create_and_wait(&a, "once", 1500);
     expect_applied(a, 0, 1);
     const Ez__V1__Status *status = ask(&a.admin, "System/GetStatus", "{}");
     cr_assert_eq(status->data_planes_live, 1);
@@ -218,7 +218,7 @@ static void beat_row(const char *id, const char *rpc_url) {
 Test(peers, a_server_that_never_answered_counts_as_missing) {
     need_postgres();
     expect_soon((beat_row("mute", "tcp://127.0.0.1:1"), strcmp(error_of(&a, "mute"), "it is not there") != 0));
-    create_and_wait(&a, "unsure", 500);
+    create_and_wait(&a, "unsure", 2500);
     expect_applied(a, 0, 1);
     create_and_wait(&a, "sure", 30000); // the store does not hear it any more
     expect_applied(a, 0, 0);
@@ -230,7 +230,7 @@ Test(peers, an_address_that_leads_back_is_told_of) {
     expect_soon((beat_row("mirror", a.server.rpc_url), strstr(error_of(&a, "mirror"), "EZ_ADVERTISE_RPC_URL")));
     expect_soon((beat_row("mirror", a.server.rpc_url), strstr(error_of(&b, "mirror"), "leads to another server")));
     cr_assert_eq(reaches(&a), 2);
-    create_and_wait(&a, "unsure", 500);
+    create_and_wait(&a, "unsure", 2500);
     expect_applied(a, 0, 1);
 }
 

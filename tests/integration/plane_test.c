@@ -271,11 +271,11 @@ Test(plane, an_acknowledgement_is_checked) {
     expect_refused(&mute, EZ_FAILED_PRECONDITION, "NO_SESSION", "Config/Ack", "{'revision':{'epoch':1,'n':1}}");
     ask(&mute, "DataPlanes/Hello", "{'name':'far','process_epoch':3}");
     ask(&mute, "Config/Ack", "{'revision':{'epoch':1,'n':999999}}");
-    create_and_wait("one", 500);
+    create_and_wait("one", 1500);
     expect_applied(0, 1);
     ask(&mute, "Config/Ack", "{'revision':{'epoch':%" PRIu64 ",'n':%" PRIu64 "}}", w.admin.info.epoch,
         w.admin.info.revision + 100);
-    create_and_wait("two", 500);
+    create_and_wait("two", 1500);
     expect_applied(0, 1);
     Ez__V1__AckConfigResponse *reply = ask(&mute, "Config/Ack", "{'revision':{'epoch':%" PRIu64 ",'n':%" PRIu64 "}}",
                                            w.admin.info.epoch, w.admin.info.revision);
