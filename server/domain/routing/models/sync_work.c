@@ -195,11 +195,25 @@ static ez_status read_url(ez_model_work *work, bool force, ez_model_text *out, b
 
 // ---- From text to models
 
+// "{}", as somebody writes it who wants no catalogue. Anything else without a model is a mistake.
+static bool is_cleared(const ez_model_text *text) {
+    char marks[2];
+    size_t count = 0;
+    for (size_t i = 0; i < text->len; i++) {
+        if (strchr(" \t\r\n", text->data[i]) && text->data[i])
+            continue;
+        if (count == sizeof marks)
+            return false;
+        marks[count++] = text->data[i];
+    }
+    return count == sizeof marks && memcmp(marks, "{}", sizeof marks) == 0;
+}
+
 static ez_status apply(ez_model_work *work, const ez_model_asker *asker, const ez_model_text *text, ez_arena *arena,
                        ez_model_outcome *out, ez_error *error) {
     ez_model_catalogue_put put = {.catalogue = NULL};
     ez_status status = ez_catalogue_parse(text->data, text->len, arena, &put.catalogue, error);
-    if (status == EZ_OK && put.catalogue->models == 0 && !is_set(work->options.file))
+    if (status == EZ_OK && put.catalogue->models == 0 && !(is_set(work->options.file) && is_cleared(text)))
         status = ez_error_set(error, EZ_INVALID_ARGUMENT, "CATALOGUE_INVALID",
                               "the catalogue has no models: the one there was stays");
     if (status == EZ_OK)

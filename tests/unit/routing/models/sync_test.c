@@ -179,6 +179,8 @@ Test(model_sync, a_bad_file_leaves_the_last_good_catalogue) {
     expect_failed(EZ_INVALID_ARGUMENT, "CATALOGUE_INVALID", "byte 10", 1000);
     cr_assert_eq(head_of(w), before, "the same error again is nothing new");
     cr_assert_eq(meta()->last_error_at->nanos, since.nanos);
+    given_file("{\"openai\":{\"id\":\"openai\"}}");
+    expect_failed(EZ_INVALID_ARGUMENT, "CATALOGUE_INVALID", "no models", 1000);
     unlink(file);
     expect_failed(EZ_FAILED_PRECONDITION, "MODELS_FILE_UNREADABLE", "No such file", 1000);
     cr_assert_eq(mkdir(file, 0700), 0);
@@ -195,6 +197,9 @@ Test(model_sync, a_bad_file_leaves_the_last_good_catalogue) {
     cr_assert_str_eq(meta()->last_error, "");
     cr_assert_null(meta()->last_error_at);
     cr_assert_str_eq(meta()->version, good->version);
+    given_file(" {\n}");
+    sync_ok();
+    cr_assert_eq(meta()->catalogue_models, 0, "that is how a catalogue is cleared");
 }
 
 // ---- URLs
