@@ -210,8 +210,9 @@ static bool is_newer(const ez_remote_session *told, uint64_t process_epoch, uint
 }
 
 static ez_remote_session *make(const Ez__V1__PeerSession *told, unsigned server, uint64_t epoch, uint64_t now) {
-    told->plane->last_seen_at = NULL; // ours is put behind what is kept, and a message must not come twice
-    size_t len = ez__v1__data_plane__get_packed_size(told->plane);
+    Ez__V1__DataPlane view = *told->plane;
+    view.last_seen_at = NULL; // ours is put behind what is kept, and a message must not come twice
+    size_t len = ez__v1__data_plane__get_packed_size(&view);
     ez_remote_session *made = malloc(sizeof *made + len);
     if (made == NULL) {
         return NULL;
@@ -227,7 +228,7 @@ static ez_remote_session *make(const Ez__V1__PeerSession *told, unsigned server,
                                 .noted_ns = now,
                                 .state = told->plane->state,
                                 .len = len};
-    ez__v1__data_plane__pack(told->plane, made->view);
+    ez__v1__data_plane__pack(&view, made->view);
     return made;
 }
 
