@@ -245,7 +245,7 @@ void ez_settings_help(FILE *out, const char *program, const char *usage, const e
             fprintf(out, " Default: %s.", setting->default_text);
         fputc('\n', out);
     }
-    fputs("\n  --help, --version\n      Print this, or the version, and exit.\n", out);
+    fputs("\n  -h, --help, -v, --version\n      Print this, or the version, and exit.\n", out);
 }
 
 // A table's cell: "|" would end it.

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad input over REST against a real server behind a real gateway: what a fake one behind it can't show."""
-import os
 import socket
 import time
 import unittest

@@ -42,11 +42,6 @@ static const Ez__V1__Status *status_of(ez_world *w) {
     return ask(&w->admin, "System/GetStatus", "{}");
 }
 
-static bool holds(ez_world *w, uint64_t token) {
-    const Ez__V1__Status *status = status_of(w);
-    return strcmp(status->lease_holder, status->server_id) == 0 && status->lease_token == token;
-}
-
 static bool knows_of(ez_world *w, const char *holder) {
     return strcmp(status_of(w)->lease_holder, holder) == 0;
 }
@@ -83,24 +78,24 @@ static PGconn *connect_to(const char *url) {
 
 Test(servers, the_lease_goes_on_however_its_holder_ends, .timeout = 120) {
     begin_both(brief_lease);
-    cr_assert(holds(&one, 1));
+    cr_assert(holds_lease(&one, 1));
     char first[64];
     snprintf(first, sizeof first, "%s", status_of(&one)->server_id);
     expect_soon(knows_of(&two, first));
     stop_server(&one.server);
-    expect_soon(holds(&two, 2));
+    expect_soon(holds_lease(&two, 2));
     start_server(&one.server);
     await_answers(&one);
     expect_soon(knows_of(&one, status_of(&two)->server_id));
     kill_server(&two.server);
-    expect_soon(holds(&one, 3));
+    expect_soon(holds_lease(&one, 3));
     start_server(&two.server);
     await_answers(&two);
     signal_process(&one.server.process, SIGSTOP); // fault_58
-    expect_soon(holds(&two, 4));
+    expect_soon(holds_lease(&two, 4));
     signal_process(&one.server.process, SIGCONT);
     expect_soon(knows_of(&one, status_of(&two)->server_id));
-    cr_assert(holds(&two, 4));
+    cr_assert(holds_lease(&two, 4));
     end_both();
 }
 
@@ -139,7 +134,7 @@ static void given_a_ban_that_passes(ez_world *w) {
 // The holder is stopped when it has begun to write and before its token was looked at; meanwhile another takes over.
 Test(servers, fault_58_a_holder_that_was_stopped_past_its_lease_writes_nothing, .timeout = 120) {
     begin_one(long_lease);
-    cr_assert(holds(&one, 1));
+    cr_assert(holds_lease(&one, 1));
     PGconn *conn = connect_to(one.server.database), *watch = connect_to(one.server.database);
     run_sql(conn, "BEGIN");
     run_sql(conn, "SELECT token FROM leases FOR UPDATE");
@@ -163,7 +158,7 @@ Test(servers, fault_58_a_holder_that_was_stopped_past_its_lease_writes_nothing, 
     // With a lease as long as this one the next question is far off; who starts anew asks at once.
     restart_server(&one.server);
     await_answers(&one);
-    expect_soon(holds(&one, 3));
+    expect_soon(holds_lease(&one, 3));
     expect_soon(lifted(&one) == 1);
     end_world(&one);
 }
@@ -186,14 +181,14 @@ Test(servers, one_that_is_cut_off_serves_reads_and_comes_back, .timeout = 120) {
     start_server(&two.server);
     await_answers(&two);
     stop_server(&one.server);
-    expect_soon(holds(&two, 2)); // the one that is to be cut off does the background work
+    expect_soon(holds_lease(&two, 2)); // the one that is to be cut off does the background work
     start_server(&one.server);
     await_answers(&one);
     expect_soon(follows_by(&two, "notify"));
     given_master(&one.admin, "before");
     expect_soon(are_equal());
     close_forwarder(line);
-    expect_soon(holds(&one, 3));
+    expect_soon(holds_lease(&one, 3));
     given_master(&one.admin, "meanwhile");
     cr_assert_eq(((Ez__V1__ListMastersResponse *)ask(&two.admin, "Masters/List", "{}"))->n_items, 1);
     expect_soon(follows_by(&two, "poll"));
@@ -209,7 +204,7 @@ Test(servers, one_that_is_cut_off_serves_reads_and_comes_back, .timeout = 120) {
     expect_soon(follows_by(&two, "notify"));
     expect_soon(try_call(&two.admin, NULL, "Masters/Create", "{'master':{'name':'after'}}") == EZ_OK);
     expect_soon(are_equal());
-    cr_assert(holds(&one, 3));
+    cr_assert(holds_lease(&one, 3));
     end_both();
     end_forwarder(line);
 }

@@ -84,14 +84,11 @@ static bool is_live_at(known_server *by, const Ez__V1__DataPlane *enrolled, cons
     return plane->state == LIVE && strcmp(plane->server_id, server_id) == 0;
 }
 
-static void create_and_wait(known_server *at, const char *name, unsigned planes) {
-    ez_caller *admin = &at->world.admin;
-    admin->next.wait_applied = true;
-    admin->next.timeout_ms = 10000;
-    ask(admin, "Namespaces/Create", "{'namespace':{'name':'%s'}}", name);
-    cr_assert(admin->info.has_applied);
-    cr_assert(admin->info.applied_planes == planes && admin->info.applied_of == planes, "%u of %u instead of %u",
-              admin->info.applied_planes, admin->info.applied_of, planes);
+static void change_reaches_all(known_server *at, const char *name, unsigned planes) {
+    create_and_wait(&at->world, name, 10000);
+    const ez_call_info *info = &at->world.admin.info;
+    cr_assert(info->applied_planes == planes && info->applied_of == planes, "%u of %u instead of %u",
+              info->applied_planes, info->applied_of, planes);
 }
 
 static void expect_knows(known_server *by, known_server *other) {
@@ -112,7 +109,7 @@ Test(given_peers, each_knows_the_other_by_the_list) {
     close_forwarder(b.lines[0]);
     static const char *const name[] = {"one", "two", "three"};
     for (int i = 0; i < 3; i++)
-        create_and_wait(&a, name[i], 0);
+        change_reaches_all(&a, name[i], 0);
     cr_assert(reaches_both(&a));
     end();
 }
@@ -127,8 +124,8 @@ Test(given_peers, data_planes_learn_what_is_advertised_and_move_there) {
     given_roamer(&here, &a.world, near->token);
     given_roamer(&there, &b.world, far->token);
     expect_soon(is_live_at(&b, near, a_id) && is_live_at(&a, far, b_id));
-    create_and_wait(&a, "at-a", 2);
-    create_and_wait(&b, "at-b", 2);
+    change_reaches_all(&a, "at-a", 2);
+    change_reaches_all(&b, "at-b", 2);
     cr_assert(plane_was_given(&here, b.world.admin.info.revision));
     cr_assert(plane_was_given(&there, b.world.admin.info.revision));
 
@@ -142,7 +139,7 @@ Test(given_peers, data_planes_learn_what_is_advertised_and_move_there) {
 
     kill_server(&a.world.server);
     expect_soon(is_live_at(&b, near, b_id));
-    create_and_wait(&b, "moved", 2);
+    change_reaches_all(&b, "moved", 2);
     cr_assert(plane_was_given(&here, b.world.admin.info.revision));
     // It is at the advertised address: without that it is nowhere.
     close_forwarder(b.lines[0]);

@@ -69,11 +69,6 @@ static void set_group(ez_world *w, int64_t master_id, const char *group) {
         group);
 }
 
-static bool holds(ez_world *w, uint64_t token) {
-    const Ez__V1__Status *status = ask(&w->admin, "System/GetStatus", "{}");
-    return strcmp(status->lease_holder, status->server_id) == 0 && status->lease_token == token;
-}
-
 // Redis refuses its writes from now on, and notes that there were any.
 static void forbid_writes(int i) {
     says("ACL SETUSER server%d -multi -exec", i);
@@ -87,7 +82,7 @@ static bool has_tried_to_write(int i) {
 
 Test(peers_redis, the_holder_alone_writes_and_the_next_one_goes_on, .timeout = 120) {
     begin();
-    cr_assert(holds(&one, 1));
+    cr_assert(holds_lease(&one, 1));
     int64_t id = given_master(&one.admin, "acme")->id;
     expect_soon(is_even(&one) && revision_of(&two) == revision_of(&one));
     forbid_writes(1);
@@ -103,7 +98,7 @@ Test(peers_redis, the_holder_alone_writes_and_the_next_one_goes_on, .timeout = 1
     kill_server(&one.server);
     set_group(&two, id, "orphan");
     int64_t late = given_master(&two.admin, "late")->id;
-    expect_soon(holds(&two, 2));
+    expect_soon(holds_lease(&two, 2));
     expect_soon(has_tried_to_write(1)); // the one that holds it does
     says("ACL SETUSER server1 +multi +exec");
     expect_soon(is_even(&two));
@@ -125,18 +120,18 @@ Test(peers_redis, the_holder_alone_writes_and_the_next_one_goes_on, .timeout = 1
 // The holder sleeps past its lease with changes before it that it has not written.
 Test(peers_redis, one_that_was_asleep_past_its_lease_writes_nothing, .timeout = 120) {
     begin();
-    cr_assert(holds(&one, 1));
+    cr_assert(holds_lease(&one, 1));
     int64_t id = given_master(&one.admin, "acme")->id;
     expect_soon(is_even(&one) && revision_of(&two) == revision_of(&one));
     signal_process(&one.server.process, SIGSTOP);
     set_group(&two, id, "meanwhile");
-    expect_soon(holds(&two, 2));
+    expect_soon(holds_lease(&two, 2));
     expect_soon(is_even(&two));
     says("HSET t:auth:master:%" PRId64 " group by-hand", id); // who writes this row again is seen
     signal_process(&one.server.process, SIGCONT);
     expect_soon(revision_of(&one) == revision_of(&two));
     expect_soon(!sync_of(&one)->is_writer);
-    cr_assert(holds(&two, 2));
+    cr_assert(holds_lease(&two, 2));
     int64_t next = given_master(&one.admin, "next")->id;
     expect_soon(strcmp(says("HGET t:auth:master:%" PRId64 " name", next), "next") == 0);
     cr_assert_str_eq(group_of(id), "by-hand");

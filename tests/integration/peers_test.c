@@ -72,13 +72,6 @@ static const char *id_of(ez_world *world) {
     return status->server_id;
 }
 
-static void create_and_wait(ez_world *at, const char *name, uint32_t timeout_ms) {
-    at->admin.next.wait_applied = true;
-    at->admin.next.timeout_ms = timeout_ms;
-    ask(&at->admin, "Namespaces/Create", "{'namespace':{'name':'%s'}}", name);
-    cr_assert(at->admin.info.has_applied);
-}
-
 #define expect_applied(at, planes, of)                                                                                 \
     cr_assert(at.admin.info.applied_planes == (planes) && at.admin.info.applied_of == (of), "%u of %u",                \
               at.admin.info.applied_planes, at.admin.info.applied_of)

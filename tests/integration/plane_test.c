@@ -214,32 +214,25 @@ Test(plane, kinds_are_known_from_hello) {
 
 // ---- Waiting for the fleet
 
-static void create_and_wait(const char *name, uint32_t timeout_ms) {
-    w.admin.next.wait_applied = true;
-    w.admin.next.timeout_ms = timeout_ms;
-    ask(&w.admin, "Namespaces/Create", "{'namespace':{'name':'%s'}}", name);
-    cr_assert(w.admin.info.has_applied);
-}
-
 static void expect_applied(uint32_t planes, uint32_t of) {
     cr_assert_eq(w.admin.info.applied_planes, planes, "%u of %u", w.admin.info.applied_planes, w.admin.info.applied_of);
     cr_assert_eq(w.admin.info.applied_of, of, "%u of %u", w.admin.info.applied_planes, w.admin.info.applied_of);
 }
 
 Test(plane, a_change_that_waits_knows_who_has_it) {
-    create_and_wait("nobody", 2000);
+    create_and_wait(&w, "nobody", 2000);
     expect_applied(0, 0);
     given_follower(&plane, &w, edge->token, NULL);
     given_follower(&other, &w, far->token, NULL);
     expect_soon(is_live(edge) && is_live(far));
     expect_soon(plane_reached(&plane, revision_of(&w)) && plane_reached(&other, revision_of(&w)));
-    create_and_wait("both", 10000);
+    create_and_wait(&w, "both", 10000);
     expect_applied(2, 2);
     cr_assert(plane_was_given(&plane, w.admin.info.revision), "it has it when the answer is here");
     cr_assert(plane_was_given(&other, w.admin.info.revision));
     end_follower(&other);
     expect_soon(!is_live(far));
-    create_and_wait("goodbye", 10000);
+    create_and_wait(&w, "goodbye", 10000);
     expect_applied(1, 1);
     end_follower(&plane);
     w.admin.next.validate_only = true;
@@ -253,14 +246,14 @@ Test(plane, a_silent_one_is_waited_for_and_then_given_up) {
     ez_caller mute = caller_with(&w, far->token);
     expect_soon(is_live(edge) && plane_reached(&plane, revision_of(&w)));
     ask(&mute, "DataPlanes/Hello", "{'name':'far','process_epoch':3}");
-    create_and_wait("late", 1500); // less than the silence after which one is lost
+    create_and_wait(&w, "late", 1500); // less than the silence after which one is lost
     expect_applied(1, 2);
     expect_soon(seen(far)->state == EZ__V1__DATA_PLANE_STATE__DATA_PLANE_STATE_LOST);
-    create_and_wait("later", 10000);
+    create_and_wait(&w, "later", 10000);
     expect_applied(1, 1);
     ask(&mute, "DataPlanes/Hello", "{'name':'far','process_epoch':4}");
     ask(&mute, "DataPlanes/Goodbye", "{}");
-    create_and_wait("gone", 10000);
+    create_and_wait(&w, "gone", 10000);
     expect_applied(1, 1);
     end_follower(&plane);
 }
@@ -271,11 +264,11 @@ Test(plane, an_acknowledgement_is_checked) {
     expect_refused(&mute, EZ_FAILED_PRECONDITION, "NO_SESSION", "Config/Ack", "{'revision':{'epoch':1,'n':1}}");
     ask(&mute, "DataPlanes/Hello", "{'name':'far','process_epoch':3}");
     ask(&mute, "Config/Ack", "{'revision':{'epoch':1,'n':999999}}");
-    create_and_wait("one", 1500);
+    create_and_wait(&w, "one", 1500);
     expect_applied(0, 1);
     ask(&mute, "Config/Ack", "{'revision':{'epoch':%" PRIu64 ",'n':%" PRIu64 "}}", w.admin.info.epoch,
         w.admin.info.revision + 100);
-    create_and_wait("two", 1500);
+    create_and_wait(&w, "two", 1500);
     expect_applied(0, 1);
     Ez__V1__AckConfigResponse *reply = ask(&mute, "Config/Ack", "{'revision':{'epoch':%" PRIu64 ",'n':%" PRIu64 "}}",
                                            w.admin.info.epoch, w.admin.info.revision);

@@ -184,6 +184,18 @@ Ez__V1__DataPlane *given_plane(ez_caller *admin, const char *name) {
     return ask(admin, "DataPlanes/Create", "{'data_plane':{'name':'%s'}}", name);
 }
 
+void create_and_wait(ez_world *world, const char *name, uint32_t timeout_ms) {
+    world->admin.next.wait_applied = true;
+    world->admin.next.timeout_ms = timeout_ms;
+    given_namespace(&world->admin, name);
+    cr_assert(world->admin.info.has_applied);
+}
+
+bool holds_lease(ez_world *world, uint64_t token) {
+    const Ez__V1__Status *status = ask(&world->admin, "System/GetStatus", "{}");
+    return strcmp(status->lease_holder, status->server_id) == 0 && status->lease_token == token;
+}
+
 uint64_t revision_of(ez_world *world) {
     Ez__V1__Status *status = ask(&world->admin, "System/GetStatus", "{}");
     return status->revision->n;

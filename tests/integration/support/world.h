@@ -71,6 +71,12 @@ Ez__V1__ApiKey *given_api_key(ez_caller *admin, int64_t group_id, const char *na
 Ez__V1__Binding *given_binding(ez_caller *admin, const char *space, const char *model, int64_t group_id);
 Ez__V1__DataPlane *given_plane(ez_caller *admin, const char *name);
 
+// Creates a namespace and waits until every data plane has it, or for so long; admin.info says how many have.
+void create_and_wait(ez_world *world, const char *name, uint32_t timeout_ms);
+
+// Whether this server does the background work, with this fencing token.
+bool holds_lease(ez_world *world, uint64_t token);
+
 // The store's newest revision.
 uint64_t revision_of(ez_world *world);
 // The server's digest as 64 hexadecimal digits; also its rows and revision where they are wanted.

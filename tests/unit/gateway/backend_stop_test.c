@@ -3,7 +3,6 @@
 // A core that stops, where there is another: what it refuses goes to the other one, what it has begun it may end. Both
 // are raw REP sockets of nng, which can leave a call without an answer; the test turns the loop while it waits.
 #include <criterion/criterion.h>
-#include <event2/event.h>
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/rep.h>
 #include <stdio.h>
@@ -12,36 +11,10 @@
 #include "gateway/backend.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/frame.h"
+#include "tests/unit/gateway/caller.h"
 
-#define WAIT_MS 10000
-
-typedef struct outcome {
-    int count;
-    bool is_ok;
-    char text[64];
-    ez_error error;
-} outcome;
-
-static struct event_base *base;
 static nng_socket cores[2];
 static ez_backend *backend;
-
-static void on_done(void *arg, const void *frame, size_t len, const ez_error *error) {
-    outcome *out = arg;
-    out->count++;
-    out->is_ok = !error;
-    if (error)
-        out->error = *error;
-    else if (len < sizeof out->text)
-        memcpy(out->text, frame, len);
-}
-
-// One turn of the loop, at most 10 ms.
-static void turn(void) {
-    struct timeval at_most = {0, 10000};
-    (void)event_base_loopexit(base, &at_most);
-    (void)event_base_loop(base, EVLOOP_ONCE);
-}
 
 #define wait_for(condition)                                                                                            \
     do {                                                                                                               \
@@ -52,17 +25,11 @@ static void turn(void) {
 static void begin(void) {
     char urls[128] = "";
     ez_error error = EZ_ERROR_INIT;
-    base = event_base_new();
+    make_base();
     for (int i = 0; i < 2; i++) {
-        nng_listener listener;
-        nng_sockaddr addr;
         cr_assert_eq(nng_rep0_open_raw(&cores[i]), 0);
-        cr_assert_eq(nng_listen(cores[i], "tcp://127.0.0.1:0", &listener, 0), 0);
-        cr_assert_eq(nng_listener_get_addr(listener, NNG_OPT_LOCADDR, &addr), 0);
-        uint16_t port = addr.s_in.sa_port; // network order
         size_t len = strlen(urls);
-        (void)snprintf(urls + len, sizeof urls - len, "%stcp://127.0.0.1:%d", i ? "," : "",
-                       (port & 0xff) << 8 | port >> 8);
+        (void)snprintf(urls + len, sizeof urls - len, "%stcp://127.0.0.1:%d", i ? "," : "", listen_anywhere(cores[i]));
     }
     cr_assert_eq(ez_backend_open(base, urls, 8, &backend, &error), EZ_OK, "%s", error.message);
     wait_for(ez_backend_is_connected(backend));
@@ -72,7 +39,7 @@ static void end(void) {
     ez_backend_close(backend);
     for (int i = 0; i < 2; i++)
         nng_close(cores[i]);
-    event_base_free(base);
+    free_base();
 }
 
 TestSuite(backend_stop, .init = begin, .fini = end);
@@ -112,12 +79,18 @@ static void core_refuses(int core, nng_msg *msg) {
     ez_buf_fini(&frame);
 }
 
+// The first core has begun this call and holds it, and refuses the next: it stops.
+static nng_msg *given_stopping_core(bool is_safe, outcome *begun, outcome *refused) {
+    start("begun", is_safe, begun);
+    nng_msg *held = core_gets(0, "begun");
+    start("refused", false, refused);
+    core_refuses(0, core_gets(0, "refused"));
+    return held;
+}
+
 Test(backend_stop, what_has_begun_may_end) {
     outcome begun = {0}, refused = {0};
-    start("begun", false, &begun);
-    nng_msg *held = core_gets(0, "begun");
-    start("refused", false, &refused);
-    core_refuses(0, core_gets(0, "refused"));
+    nng_msg *held = given_stopping_core(false, &begun, &refused);
     for (int i = 0; i < 10; i++)
         turn();
     cr_assert_eq(begun.count + refused.count, 0);
@@ -132,10 +105,7 @@ Test(backend_stop, what_has_begun_may_end) {
 
 Test(backend_stop, what_has_begun_is_not_waited_for_for_long) {
     outcome begun = {0}, refused = {0};
-    start("begun", false, &begun);
-    nng_msg *held = core_gets(0, "begun");
-    start("refused", false, &refused);
-    core_refuses(0, core_gets(0, "refused"));
+    nng_msg *held = given_stopping_core(false, &begun, &refused);
     core_answers(1, core_gets(1, "refused"), "elsewhere", 9);
     wait_for(refused.count == 1 && begun.count == 1);
     cr_assert_str_eq(refused.text, "elsewhere");
@@ -146,10 +116,7 @@ Test(backend_stop, what_has_begun_is_not_waited_for_for_long) {
 
 Test(backend_stop, what_may_be_sent_again_is_not_waited_for) {
     outcome begun = {0}, refused = {0};
-    start("begun", true, &begun);
-    nng_msg *held = core_gets(0, "begun");
-    start("refused", false, &refused);
-    core_refuses(0, core_gets(0, "refused"));
+    nng_msg *held = given_stopping_core(true, &begun, &refused);
     core_answers(1, core_gets(1, "begun"), "again", 5);
     wait_for(begun.count == 1);
     cr_assert_str_eq(begun.text, "again");

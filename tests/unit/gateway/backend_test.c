@@ -16,58 +16,17 @@
 #include <unistd.h>
 
 #include "proto/runtime/clock.h"
-
-#define WAIT_MS 10000
-
-typedef struct outcome {
-    int count;
-    bool is_ok;
-    char text[64];
-    ez_error error;
-} outcome;
-
-static void on_done(void *arg, const void *frame, size_t len, const ez_error *error) {
-    outcome *out = arg;
-    out->count++;
-    out->is_ok = !error;
-    if (error)
-        out->error = *error;
-    else if (len < sizeof out->text)
-        memcpy(out->text, frame, len);
-}
+#include "tests/unit/gateway/caller.h"
 
 static nng_socket core;
 static char url[64];
-static struct event_base *base;
-
-static void make_base(void) {
-    base = event_base_new();
-}
-
-static void free_base(void) {
-    event_base_free(base);
-}
 
 TestSuite(backend, .init = make_base, .fini = free_base);
-
-// One turn of the loop, at most 10 ms.
-static void turn(void) {
-    struct timeval at_most = {0, 10000};
-    (void)event_base_loopexit(base, &at_most);
-    (void)event_base_loop(base, EVLOOP_ONCE);
-}
 
 static void given_core(int port) {
     cr_assert_eq(nng_rep0_open(&core), 0);
     if (port == 0) {
-        nng_listener listener;
-        int bound = 0;
-        cr_assert_eq(nng_listen(core, "tcp://127.0.0.1:0", &listener, 0), 0);
-        nng_sockaddr addr;
-        cr_assert_eq(nng_listener_get_addr(listener, NNG_OPT_LOCADDR, &addr), 0);
-        bound = addr.s_in.sa_port;
-        port = (bound & 0xff) << 8 | bound >> 8; // network order
-        (void)snprintf(url, sizeof url, "tcp://127.0.0.1:%d", port);
+        (void)snprintf(url, sizeof url, "tcp://127.0.0.1:%d", listen_anywhere(core));
     } else {
         cr_assert_eq(nng_listen(core, url, NULL, 0), 0);
     }

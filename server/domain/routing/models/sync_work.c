@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "proto/runtime/clock.h"
+#include "proto/runtime/json_walk.h"
 #include "proto/runtime/log.h"
 #include "server/domain/routing/models/catalogue_json.h"
 
@@ -197,16 +198,10 @@ static ez_status read_url(ez_model_work *work, bool force, ez_model_text *out, b
 
 // "{}", as somebody writes it who wants no catalogue. Anything else without a model is a mistake.
 static bool is_cleared(const ez_model_text *text) {
-    char marks[2];
-    size_t count = 0;
-    for (size_t i = 0; i < text->len; i++) {
-        if (strchr(" \t\r\n", text->data[i]) && text->data[i])
-            continue;
-        if (count == sizeof marks)
-            return false;
-        marks[count++] = text->data[i];
-    }
-    return count == sizeof marks && memcmp(marks, "{}", sizeof marks) == 0;
+    ez_json_walk walk;
+    ez_slice name;
+    ez_json_walk_init(&walk, text->data, text->len);
+    return ez_json_walk_enter(&walk, '{') && !ez_json_walk_next(&walk, &name) && ez_json_walk_end(&walk);
 }
 
 static ez_status apply(ez_model_work *work, const ez_model_asker *asker, const ez_model_text *text, ez_arena *arena,
@@ -215,7 +210,7 @@ static ez_status apply(ez_model_work *work, const ez_model_asker *asker, const e
     ez_status status = ez_catalogue_parse(text->data, text->len, arena, &put.catalogue, error);
     if (status == EZ_OK && put.catalogue->models == 0 && !(is_set(work->options.file) && is_cleared(text)))
         status = ez_error_set(error, EZ_INVALID_ARGUMENT, "CATALOGUE_INVALID",
-                              "the catalogue has no models: the one there was stays");
+                              "the catalogue has no models: the one there was stays; a file that is {} clears it");
     if (status == EZ_OK)
         status = run(work, asker, ez_model_put_catalogue, &put, error);
     out->catalogue_changed = status == EZ_OK && put.has_changed;

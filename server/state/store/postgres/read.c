@@ -47,9 +47,11 @@ static ez_status take_number(void *user, const PGresult *row, ez_error *error) {
 static ez_status settle(ez_pg *store, ez_error *error) {
     ez_pg_params none = {0};
     number_run run = {0};
-    ez_pg_stream query = {
-        .text = "SELECT one FROM feed_head WHERE one = 1 FOR SHARE", .params = &none, .row = take_number, .user = &run};
-    query.is_brief = true;
+    ez_pg_stream query = {.text = "SELECT one FROM feed_head WHERE one = 1 FOR SHARE",
+                          .params = &none,
+                          .row = take_number,
+                          .user = &run,
+                          .is_brief = true};
     ez_status status = ez_pg_stream_run(&store->conn, &query, error);
     if (!status)
         store->is_unsettled = false;
@@ -134,8 +136,9 @@ ez_status ez_pg_find_idempotent(void *db, const uint8_t key[EZ_SHA256_LEN], ez_a
     ez_pg_put_bytes(&params, key, EZ_SHA256_LEN);
     idempotent_run run = {.conn = conn, .arena = arena};
     memcpy(run.record.key, key, EZ_SHA256_LEN);
-    ez_pg_stream query = {.text = ez_sql_find_idempotent, .params = &params, .row = take_idempotent, .user = &run};
-    query.is_brief = true; // who repeats a call with a key repeats it once more
+    // Who repeats a call with a key repeats it once more.
+    ez_pg_stream query = {
+        .text = ez_sql_find_idempotent, .params = &params, .row = take_idempotent, .user = &run, .is_brief = true};
     ez_status status = ez_pg_stream_run(conn, &query, error);
     if (status)
         return status;
