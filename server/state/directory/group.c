@@ -18,6 +18,7 @@
 #include "proto/runtime/message.h"
 #include "server/state/directory/apply.h"
 #include "server/state/directory/audit_hash.h"
+#include "server/state/directory/refusals.h"
 #include "server/state/directory/txn_begin.h"
 
 #define AUDIT_REQUEST_MAX 4096
@@ -447,32 +448,13 @@ static bool is_fenced_off(ez_status status, const ez_error *error) {
     return status == EZ_ABORTED && strcmp(error->reason, "LEASE_LOST") == 0;
 }
 
-static bool depends_on_state(ez_status status) {
-    return status == EZ_NOT_FOUND || status == EZ_ALREADY_EXISTS || status == EZ_FAILED_PRECONDITION ||
-           status == EZ_ABORTED || status == EZ_PERMISSION_DENIED || status == EZ_OUT_OF_RANGE;
-}
-
-// A refusal may be wrong where another server has just made what is missing here: whoever made it there expects to find
-// it here. A group with a commit was built on the newest state; one without asks. Where the store does not say, the
-// refusal stands.
-static ez_status check_refusals(ez_writer *writer, ez_error *error) {
-    bool is_refused = false;
-    for (size_t i = 0; i < writer->item_count; i++)
-        is_refused = is_refused || depends_on_state(writer->items[i].write->status);
-    ez_store_head head;
-    if (!is_refused || !ez_writer_has_others(writer) ||
-        ez_store_read_head(writer->options.store, &head, NULL) != EZ_OK || head.n == writer->head.n)
-        return EZ_OK;
-    return ez_error_set(error, EZ_ABORTED, "HEAD_MOVED", "another server committed first");
-}
-
 // One run and, where there is something to keep, one commit.
 static ez_status run_and_commit(ez_writer *writer, bool is_first_run, ez_error *error) {
     for (size_t i = 0; i < writer->item_count; i++)
         prepare(writer, &writer->items[i], is_first_run);
     group_pass run = run_items(writer);
     if (!run.has_changes && run.records == 0)
-        return check_refusals(writer, error);
+        return ez_refusals_check(writer, error);
     return commit_once(writer, &run, error);
 }
 

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Whether the refusals of a group with nothing to commit hold. Internal to the writer, on its thread.
+#pragma once
+
+#include "server/state/directory/group.h"
+
+// A refusal may be wrong where another server has just made what is missing here: whoever made it there expects to find
+// it here. A group with a commit was built on the newest state; one without asks the store. ABORTED with HEAD_MOVED
+// where the group must run again. Where the store does not say, such refusals become UNAVAILABLE: nothing was done, and
+// whoever asks again gets a true answer.
+ez_status ez_refusals_check(ez_writer *writer, ez_error *error) EZ_MUST_CHECK;
