@@ -22,8 +22,8 @@ struct ez_rollup {
     size_t count, room;
     uint32_t *slots; // index + 1 of a row; 0: free
     size_t slot_count;
-    ez_rollup_mark *marks;
-    size_t mark_room;
+    ez_log_day *days; // ascending
+    size_t day_count, day_room;
     ez_arena texts;
     bool is_sorted;
 };
@@ -46,13 +46,13 @@ void ez_rollup_destroy(ez_rollup *rollup) {
         return;
     free(rollup->rows);
     free(rollup->slots);
-    free(rollup->marks);
+    free(rollup->days);
     ez_arena_fini(&rollup->texts);
     free(rollup);
 }
 
 void ez_rollup_clear(ez_rollup *rollup) {
-    rollup->count = 0;
+    rollup->count = rollup->day_count = 0;
     rollup->is_sorted = false;
     if (rollup->slots)
         memset(rollup->slots, 0, rollup->slot_count * sizeof *rollup->slots);
@@ -186,12 +186,70 @@ static ez_rollup_sums sums_of(const ez_log_row *record) {
     return sums;
 }
 
-ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, const ez_rollup_edges *edges, ez_error *error) {
+// Where a record is added.
+typedef struct place {
+    int64_t second, minute_s, hour_s;
+    bool has_minute, has_hour; // such rows are kept of its time
+    ez_open_step hour, day;
+} place;
+
+static ez_status find_place(const ez_log_row *record, ez_rollup_places *places, place *out, ez_error *error) {
     int64_t second = ez_rollup_floor(record->time_ns, 1000000000) / 1000000000;
-    int step = second >= edges->minutes_from_s ? EZ_ROLLUP_MINUTE
-               : second >= edges->hours_from_s ? EZ_ROLLUP_HOUR
-                                               : EZ_ROLLUP_DAY;
-    int64_t time_s = ez_rollup_floor(second, step);
+    *out = (place){.second = second,
+                   .minute_s = ez_rollup_floor(second, EZ_ROLLUP_MINUTE),
+                   .hour_s = ez_rollup_floor(second, EZ_ROLLUP_HOUR),
+                   .has_minute = second >= places->edges.minutes_from_s,
+                   .has_hour = second >= places->edges.hours_from_s};
+    out->hour.from_s = out->day.from_s = INT64_MAX;
+    ez_status status = EZ_OK;
+    if (out->has_minute)
+        status = ez_open_steps_use(&places->open, EZ_ROLLUP_HOUR, out->hour_s, places->now_s, &out->hour, error);
+    if (!status && out->has_hour)
+        status = ez_open_steps_use(&places->open, EZ_ROLLUP_DAY, ez_rollup_floor(second, EZ_ROLLUP_DAY), places->now_s,
+                                   &out->day, error);
+    return status;
+}
+
+static bool is_placed(const place *at, int step, int level) {
+    bool in_hour = at->has_hour && (!at->has_minute || at->minute_s < ez_open_step_edge(&at->hour, level));
+    if (step == EZ_ROLLUP_MINUTE)
+        return at->has_minute && ez_rollup_kept(step, (ez_rollup_level)level) == (ez_rollup_level)level;
+    if (step == EZ_ROLLUP_HOUR)
+        return in_hour;
+    return !at->has_hour || (in_hour && at->hour_s < ez_open_step_edge(&at->day, level));
+}
+
+static ez_status count_day(ez_rollup *rollup, int64_t day, ez_error *error) {
+    size_t at = rollup->day_count;
+    while (at > 0 && rollup->days[at - 1].day > day)
+        at--;
+    if (at > 0 && rollup->days[at - 1].day == day) {
+        rollup->days[at - 1].records++;
+        return EZ_OK;
+    }
+    if (rollup->day_count == rollup->day_room) {
+        size_t room = rollup->day_room ? rollup->day_room * 2 : 64;
+        ez_log_day *days = realloc(rollup->days, room * sizeof *days);
+        if (!days)
+            return no_memory(error);
+        rollup->days = days;
+        rollup->day_room = room;
+    }
+    memmove(&rollup->days[at + 1], &rollup->days[at], (rollup->day_count - at) * sizeof *rollup->days);
+    rollup->days[at] = (ez_log_day){day, 1};
+    rollup->day_count++;
+    return EZ_OK;
+}
+
+const ez_log_day *ez_rollup_days(const ez_rollup *rollup, size_t *count) {
+    *count = rollup->day_count;
+    return rollup->days;
+}
+
+ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, ez_rollup_places *places, ez_error *error) {
+    static const int steps[] = {EZ_ROLLUP_MINUTE, EZ_ROLLUP_HOUR, EZ_ROLLUP_DAY};
+    place at;
+    ez_status status = find_place(record, places, &at, error);
     int64_t master = record->master_id, key = record->key_id, group = record->group_id, api_key = record->api_key_id;
     ez_slice none = {0}, model = record->model;
     const struct {
@@ -207,22 +265,19 @@ ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, const ez_ro
         [EZ_ROLLUP_API_KEY] = {group, api_key, none},
         [EZ_ROLLUP_API_KEY_MODEL] = {group, api_key, model},
     };
-    ez_rollup_sums sums = sums_of(record);
-    for (int level = EZ_ROLLUP_TOTAL; level < EZ_ROLLUP_LEVELS; level++) {
-        if (ez_rollup_kept(step, (ez_rollup_level)level) != (ez_rollup_level)level)
+    ez_rollup_row row = {.sums = sums_of(record)};
+    for (int i = 0; !status && i < 3 * (EZ_ROLLUP_LEVELS - 1); i++) {
+        row.step = steps[i / (EZ_ROLLUP_LEVELS - 1)];
+        row.level = EZ_ROLLUP_TOTAL + i % (EZ_ROLLUP_LEVELS - 1);
+        if (!is_placed(&at, row.step, row.level))
             continue;
-        ez_rollup_row key_row = {.step = step,
-                                 .level = level,
-                                 .time_s = time_s,
-                                 .a = keys[level].a,
-                                 .b = keys[level].b,
-                                 .model = keys[level].model};
-        ez_rollup_row *row = find_or_make(rollup, &key_row);
-        if (!row)
-            return no_memory(error);
-        ez_rollup_sums_add(&row->sums, &sums);
+        row.time_s = ez_rollup_floor(at.second, row.step);
+        row.a = keys[row.level].a;
+        row.b = keys[row.level].b;
+        row.model = keys[row.level].model;
+        status = ez_rollup_put(rollup, &row, error);
     }
-    return EZ_OK;
+    return status ? status : count_day(rollup, ez_rollup_floor(at.second, EZ_ROLLUP_DAY) / EZ_ROLLUP_DAY, error);
 }
 
 const ez_rollup_row *ez_rollup_rows(ez_rollup *rollup, size_t *count) {
@@ -231,44 +286,4 @@ const ez_rollup_row *ez_rollup_rows(ez_rollup *rollup, size_t *count) {
     rollup->is_sorted = true;
     *count = rollup->count;
     return rollup->rows;
-}
-
-// ---- What they make stale
-
-static int compare_marks(const void *left, const void *right) {
-    const ez_rollup_mark *a = left, *b = right;
-    int order = compare_numbers(a->step, b->step);
-    return order ? order : compare_numbers(a->time_s, b->time_s);
-}
-
-ez_status ez_rollup_marks(ez_rollup *rollup, const ez_rollup_mark **out, size_t *count, ez_error *error) {
-    // Every moment has one row of the total.
-    size_t made = 0, kept = 0, most = 0;
-    for (size_t i = 0; i < rollup->count; i++)
-        most += rollup->rows[i].level == EZ_ROLLUP_TOTAL ? 2 : 0;
-    if (most > rollup->mark_room) {
-        ez_rollup_mark *marks = realloc(rollup->marks, most * sizeof *marks);
-        if (!marks)
-            return no_memory(error);
-        rollup->marks = marks;
-        rollup->mark_room = most;
-    }
-    ez_rollup_mark *marks = rollup->marks;
-    for (size_t i = 0; i < rollup->count; i++) {
-        const ez_rollup_row *row = &rollup->rows[i];
-        if (row->level != EZ_ROLLUP_TOTAL || row->step == EZ_ROLLUP_DAY)
-            continue;
-        if (row->step == EZ_ROLLUP_MINUTE)
-            marks[made++] = (ez_rollup_mark){EZ_ROLLUP_HOUR, ez_rollup_floor(row->time_s, EZ_ROLLUP_HOUR)};
-        marks[made++] = (ez_rollup_mark){EZ_ROLLUP_DAY, ez_rollup_floor(row->time_s, EZ_ROLLUP_DAY)};
-    }
-    if (made)
-        qsort(marks, made, sizeof *marks, compare_marks);
-    for (size_t i = 0; i < made; i++) {
-        if (kept == 0 || compare_marks(&marks[kept - 1], &marks[i]) != 0)
-            marks[kept++] = marks[i];
-    }
-    *out = marks;
-    *count = kept;
-    return EZ_OK;
 }

@@ -5,21 +5,23 @@
 // (docs/adr/0009). A level says what its rows tell apart, so that every question is answered from as few rows as can
 // be.
 //
-// What readers rely on, so that each record counts once (log_head's edges, table rollup_stale):
+// What readers rely on, so that each record counts once (log_head's edges, table rollup_open):
 // - minutes_from_s, a multiple of 3600: every record from there on is in a row of its minute; what is older is added to
 //   its hour. hours_from_s, a multiple of 86400 and never later: likewise hours and days. Only trimming moves an edge
-//   forward, when nothing before it is stale any more, and deletes the rows before it then or later: they are not to be
+//   forward, when nothing before it is open any more, and deletes the rows before it then or later: they are not to be
 //   looked at. (The first records of a store place both.) ez_store_add_logs reads them in its own transaction, with
-//   next_id in one UPDATE, and places by them, not by its clock, because servers' clocks differ.
-// - (3600, h) in rollup_stale: the rows of hour h may lack what its minutes have. (86400, d): likewise a day and its
-//   hours, stale ones included. Whoever adds to minutes marks hour and day, whoever adds to hours marks the day;
-//   folding puts a step's rows in place of the old ones (the finer rows are all there: an edge has not passed them),
-//   one level after the other ("folded" of them are done), and removes the mark with the last, in one transaction; a
-//   day when none of its hours is marked. A mark that was touched starts again. What is not yet over, or was touched
-//   within the last minute, is left for later, so that nothing is folded for each late record.
+//   next_id, and places by them, not by its clock, because servers' clocks differ.
+// - An hour that is not in rollup_open has in its rows all that its minutes have; one that is there only what is before
+//   its edge (open_steps.h). Likewise a day and its hours. So whoever adds to a minute that is before the edge of its
+//   hour adds to the hour, too, and to the day where the hour is before the day's edge. Folding adds the finer rows of
+//   a piece behind the edge, one level after the other, and moves the edge in the same transaction; a first piece is
+//   put in place of what was there. A day takes hours that are closed.
+// - Adding and folding run one at a time (PostgreSQL: log_head's row is locked).
 #pragma once
 
 #include "server/state/store/meter.h"
+#include "server/state/store/open_steps.h"
+#include "server/state/store/retention.h"
 
 typedef enum ez_rollup_level {
     EZ_ROLLUP_TOTAL = 1,
@@ -65,14 +67,14 @@ typedef struct ez_rollup_row {
     ez_rollup_sums sums;
 } ez_rollup_row;
 
-// That the rows of one step at one time lack something: a row of rollup_stale.
-typedef struct ez_rollup_mark {
-    int step; // EZ_ROLLUP_HOUR or EZ_ROLLUP_DAY
-    int64_t time_s;
-} ez_rollup_mark;
+// What records are placed by.
+typedef struct ez_rollup_places {
+    ez_rollup_edges edges;
+    ez_open_steps open; // all that are; new ones are put to them
+    int64_t now_s;
+} ez_rollup_places;
 
 #define EZ_ROLLUP_ROWS_MAX 100000u // where one is full; the record that makes it so may go past it
-#define EZ_ROLLUP_QUIET_S  60      // a mark is folded when its time is over, and nothing touched it, for so long
 
 typedef struct ez_rollup ez_rollup;
 
@@ -83,15 +85,16 @@ void ez_rollup_destroy(ez_rollup *rollup);
 void ez_rollup_clear(ez_rollup *rollup);
 // Write what it has, and clear it.
 bool ez_rollup_is_full(const ez_rollup *rollup);
-// The edges as above: which step its rows are of.
-ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, const ez_rollup_edges *edges,
+// Adds a record to its row at every level: of its minute, and of the hour and the day that have it already. Opens the
+// hour and the day that it begins.
+ez_status ez_rollup_add(ez_rollup *rollup, const ez_log_row *record, ez_rollup_places *places,
                         ez_error *error) EZ_MUST_CHECK;
 // Adds a row to the one with its key.
 ez_status ez_rollup_put(ez_rollup *rollup, const ez_rollup_row *row, ez_error *error) EZ_MUST_CHECK;
 // Sorted by the table's key. Nothing may be added after it. Valid until the next call.
 const ez_rollup_row *ez_rollup_rows(ez_rollup *rollup, size_t *count);
-// What the rows make stale, each once, sorted. Valid until the next call.
-ez_status ez_rollup_marks(ez_rollup *rollup, const ez_rollup_mark **out, size_t *count, ez_error *error) EZ_MUST_CHECK;
+// Days that records were added of, ascending, and how many. Valid until the next call.
+const ez_log_day *ez_rollup_days(const ez_rollup *rollup, size_t *count);
 
 // Of a row's key; the same in every process.
 uint64_t ez_rollup_hash(const ez_rollup_row *row);

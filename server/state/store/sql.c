@@ -50,6 +50,7 @@ ez_status ez_sql_fenced(ez_error *error) {
     return ez_error_set(error, EZ_ABORTED, "FENCED", "another server has taken over: nothing was written");
 }
 
+const char ez_sql_open_steps[] = "SELECT step, time_s, from_s, until_s, folded FROM rollup_open ORDER BY step, time_s";
 const char ez_sql_each_log_day[] = "SELECT day, records FROM log_days ORDER BY day";
 const char ez_sql_count_logs[] = "SELECT (SELECT CAST(coalesce(sum(records), 0) AS BIGINT) FROM log_days), "
                                  "coalesce((SELECT time_ns FROM log_records ORDER BY time_ns, id LIMIT 1), 0)";

@@ -35,6 +35,7 @@ extern const char ez_sql_each_sync_due[];   // a due row's columns
 extern const char ez_sql_put_sync_due[];    // likewise
 extern const char ez_sql_delete_sync_due[]; // kind, id
 ez_status ez_sql_fenced(ez_error *error);   // ABORTED (FENCED)
+extern const char ez_sql_open_steps[];      // step, time_s, from_s, until_s, folded, ascending
 extern const char ez_sql_each_log_day[];    // day, records, ascending
 extern const char ez_sql_count_logs[];      // records, time_ns of the oldest or 0
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The plan goes from coarse to fine: the whole steps of a range, without those that are stale, are one or more
-// segments; what is left at the ends and in the stale parts is planned with the next finer step. Before an edge there
-// is no finer step: its rows are taken as they are, stale or not.
+// The plan goes from coarse to fine: the whole steps of a range, open ones up to their edge, are one or more segments;
+// what is left at the ends and behind the edges is planned with the next finer step. An open step whose edge is within
+// the range counts up to there, also where the range ends before the step does. Where there is no finer step any more,
+// rows are taken as they are.
 #include "server/state/store/stats_plan.h"
 
 #include <assert.h>
@@ -25,13 +26,16 @@ static int64_t clamp(int64_t value, int64_t least, int64_t most) {
     return value < least ? least : value > most ? most : value;
 }
 
-void ez_stats_marks_add(ez_stats_marks *marks, int64_t step, int64_t time_s) {
-    ez_stats_stale *stale = step == EZ_ROLLUP_DAY ? &marks->days : &marks->hours;
-    ez_stats_range *last = stale->count ? &stale->ranges[stale->count - 1] : NULL;
-    if (last && (last->to_s >= time_s || stale->count == EZ_STATS_RANGES))
-        last->to_s = time_s + step;
+void ez_stats_marks_add(ez_stats_marks *marks, const ez_open_step *open, int level) {
+    ez_stats_ranges *all = open->step == EZ_ROLLUP_DAY ? &marks->days : &marks->hours;
+    ez_stats_range *last = all->count ? &all->ranges[all->count - 1] : NULL;
+    ez_stats_range range = {.from_s = ez_open_step_edge(open, level), .to_s = open->time_s + open->step};
+    if (range.from_s >= range.to_s)
+        return;
+    if (last && (last->to_s >= range.from_s || all->count == EZ_STATS_RANGES))
+        last->to_s = range.to_s;
     else
-        stale->ranges[stale->count++] = (ez_stats_range){.from_s = time_s, .to_s = time_s + step};
+        all->ranges[all->count++] = range;
 }
 
 static void put(ez_stats_plan *plan, int unit, int64_t from_s, int64_t to_s) {
@@ -54,24 +58,22 @@ static void cover(ez_stats_plan *plan, const ez_stats_marks *marks, int unit, in
         put(plan, MINUTE, from_s, to_s);
         return;
     }
-    const ez_stats_stale *stale = unit == DAY ? &marks->days : &marks->hours;
+    const ez_stats_ranges *open = unit == DAY ? &marks->days : &marks->hours;
     int64_t finer_from_s = unit == DAY ? marks->hours_from_s : marks->minutes_from_s;
-    int64_t first = ceil_to(from_s, steps[unit]), end = floor_to(to_s, steps[unit]);
-    if (first >= end) {
-        cover(plan, marks, unit - 1, from_s, to_s);
-        return;
-    }
-    cover(plan, marks, unit - 1, from_s, first);
-    int64_t at = first;
-    for (size_t i = 0; i < stale->count; i++) {
-        int64_t low = clamp(stale->ranges[i].from_s, clamp(finer_from_s, at, end), end);
-        int64_t high = clamp(stale->ranges[i].to_s, low, end);
-        if (low == high)
+    int64_t at = ceil_to(from_s, steps[unit]);
+    at = at < to_s ? at : to_s;
+    cover(plan, marks, unit - 1, from_s, at);
+    for (size_t i = 0; i < open->count && open->ranges[i].from_s <= to_s; i++) {
+        int64_t low = clamp(open->ranges[i].from_s, clamp(finer_from_s, at, to_s), to_s);
+        int64_t high = clamp(open->ranges[i].to_s, low, to_s);
+        if (high <= at)
             continue;
         put(plan, unit, at, low);
         cover(plan, marks, unit - 1, low, high);
         at = high;
     }
+    int64_t end = floor_to(to_s, steps[unit]);
+    end = end > at ? end : at;
     put(plan, unit, at, end);
     cover(plan, marks, unit - 1, end, to_s);
 }

@@ -20,7 +20,6 @@ const char *const ez_stats_columns[EZ_STATS_SUMS] = {
     "h11",        "h12",    "h13",          "h14",       "h15"};
 
 const char ez_sql_log_edges[] = "SELECT minutes_from_s, hours_from_s FROM log_head WHERE one = 1";
-const char ez_sql_stale_steps[] = "SELECT step, time_s FROM rollup_stale ORDER BY step, time_s";
 
 static const struct by {
     const char *group;
@@ -69,7 +68,7 @@ ez_status ez_stats_ask_make(const ez_stats_query *query, ez_stats_ask *out, ez_e
 static bool is_short(const ez_stats_plan *plan) {
     int64_t times = 0;
     for (size_t i = 0; i < plan->count; i++)
-        times += (plan->segments[i].to_s - plan->segments[i].from_s) / plan->segments[i].step;
+        times += (plan->segments[i].to_s - plan->segments[i].from_s) / plan->segments[i].step + 1;
     return times <= TIMES_MAX;
 }
 
@@ -97,7 +96,7 @@ static void put_segment(const ez_stats_query *query, const ez_stats_ask *ask, co
         ez_buf_printf(out,
                       " FROM generate_series(CAST(%" PRId64 " AS BIGINT), CAST(%" PRId64 " AS BIGINT), CAST(%d AS "
                       "BIGINT)) AS moment(at) CROSS JOIN LATERAL (SELECT ",
-                      segment->from_s, segment->to_s - segment->step, segment->step);
+                      segment->from_s, segment->to_s - 1, segment->step);
     }
     ez_buf_printf(out, "%s AS ", ask->group);
     put_columns("grouped", out);

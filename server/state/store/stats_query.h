@@ -31,5 +31,4 @@ typedef enum ez_stats_dialect { EZ_STATS_SQLITE, EZ_STATS_POSTGRES } ez_stats_di
 ez_status ez_stats_rows_text(const ez_stats_query *query, const ez_stats_ask *ask, const ez_stats_plan *plan,
                              ez_stats_dialect dialect, ez_buf *out, ez_error *error) EZ_MUST_CHECK;
 
-extern const char ez_sql_log_edges[];   // minutes_from_s, hours_from_s
-extern const char ez_sql_stale_steps[]; // step, time_s, ascending
+extern const char ez_sql_log_edges[]; // minutes_from_s, hours_from_s

@@ -76,7 +76,7 @@ void add_records(ez_store *store, records *all, size_t count) {
     ez_log_batch batches[] = {{.rows = &all->rows[all->count], .row_count = half},
                               {.rows = &all->rows[all->count + half], .row_count = count - half}};
     ez_error error = EZ_ERROR_INIT;
-    cr_assert_eq(ez_store_add_logs(store, batches, 2, NOW_NS, &error), EZ_OK, "%s", error.message);
+    cr_assert_eq(ez_store_add_logs(store, batches, 2, NOW_NS - OPEN_NS, &error), EZ_OK, "%s", error.message);
     for (size_t i = 0; i < count; i++)
         all->rows[all->count + i].id = (int64_t)(all->count + i) + 1;
     all->count += count;

@@ -9,6 +9,7 @@
 #define RECORDS_MAX 4000
 #define NOW_S       INT64_C(1800000000) // 2027-01-15 08:00 UTC
 #define NOW_NS      (NOW_S * 1000000000)
+#define OPEN_NS     (8 * INT64_C(3600000000000)) // before now hours are open until they are folded
 
 typedef struct records {
     size_t count;

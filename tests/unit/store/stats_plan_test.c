@@ -14,6 +14,16 @@
 
 static ez_stats_plan plan;
 
+// Open up to an edge.
+static void add(ez_stats_marks *marks, int step, int64_t time_s, int64_t edge_s) {
+    ez_open_step open = {.step = step, .time_s = time_s, .from_s = edge_s};
+    ez_stats_marks_add(marks, &open, EZ_ROLLUP_TOTAL);
+}
+
+static void add_all(ez_stats_marks *marks, int step, int64_t time_s) {
+    add(marks, step, time_s, time_s);
+}
+
 // "d0-2 h48-50 m3000-3010": each segment in its own step's numbers.
 static const char *plan_text(int64_t since_s, int64_t until_s, int coarsest, const ez_stats_marks *marks) {
     static char text[4096];
@@ -22,12 +32,12 @@ static const char *plan_text(int64_t since_s, int64_t until_s, int coarsest, con
     text[0] = 0;
     for (size_t i = 0; i < plan.count; i++) {
         const ez_stats_segment *segment = &plan.segments[i];
+        char unit = segment->step == D ? 'd' : segment->step == H ? 'h' : 'm';
         len +=
-            (size_t)snprintf(text + len, sizeof text - len, "%s%c%lld-%lld", i ? " " : "",
-                             segment->step == D   ? 'd'
-                             : segment->step == H ? 'h'
-                                                  : 'm',
+            (size_t)snprintf(text + len, sizeof text - len, "%s%c%lld-%lld", i ? " " : "", unit,
                              (long long)(segment->from_s / segment->step), (long long)(segment->to_s / segment->step));
+        if (segment->to_s % segment->step > 0) // seconds of the last step
+            len += (size_t)snprintf(text + len, sizeof text - len, "+%lld", (long long)(segment->to_s % segment->step));
     }
     return text;
 }
@@ -48,17 +58,37 @@ Test(stats_plan, is_empty_for_an_empty_range) {
     cr_assert_str_eq(plan_text(2 * H, H, D, &none), "");
 }
 
-Test(stats_plan, reads_what_is_stale_from_the_finer_step) {
+Test(stats_plan, reads_what_is_open_from_the_finer_step) {
     ez_stats_marks marks = {0};
-    ez_stats_marks_add(&marks, H, 30 * H);
-    ez_stats_marks_add(&marks, H, 31 * H);
-    ez_stats_marks_add(&marks, D, D);
+    add_all(&marks, H, 30 * H);
+    add_all(&marks, H, 31 * H);
+    add_all(&marks, D, D);
     cr_assert_eq(marks.hours.count, 1u, "neighbours are one range");
     cr_assert_str_eq(plan_text(0, 3 * D, D, &marks), "d0-1 h24-30 m1800-1920 h32-48 d2-3");
     cr_assert_str_eq(plan_text(29 * H, 33 * H, D, &marks), "h29-30 m1800-1920 h32-33");
-    // An hour may be whole in the days' eyes: then its own mark is of no interest.
+    // An hour may be whole in the days' eyes: then its own edge is of no interest.
     marks.days.count = 0;
     cr_assert_str_eq(plan_text(0, 3 * D, D, &marks), "d0-3");
+}
+
+Test(stats_plan, reads_an_open_step_up_to_its_edge) {
+    ez_stats_marks marks = {0};
+    add(&marks, H, 30 * H, 30 * H + 7 * M);
+    add(&marks, D, D, D + 6 * H);
+    cr_assert_str_eq(plan_text(0, 30 * H + 9 * M, D, &marks), "d0-1+21600 h30-30+420 m1807-1809");
+    cr_assert_str_eq(plan_text(0, 30 * H + 7 * M, D, &marks), "d0-1+21600 h30-30+420", "the range ends at the edge");
+    cr_assert_str_eq(plan_text(0, 30 * H + 6 * M, D, &marks), "d0-1+21600 m1800-1806", "and before it");
+    cr_assert_str_eq(plan_text(D + M, 30 * H + 9 * M, D, &marks), "m1441-1500 h25-30+420 m1807-1809");
+    cr_assert_str_eq(plan_text(30 * H + M, 30 * H + 9 * M, D, &marks), "m1801-1809");
+    cr_assert_str_eq(plan_text(29 * H, 32 * H, H, &marks), "h29-30+420 m1807-1860 h31-32");
+    cr_assert_str_eq(plan_text(29 * H, 30 * H, H, &marks), "h29-30");
+    // Each level has its own edge.
+    ez_open_step open = {.step = H, .time_s = 30 * H, .from_s = 30 * H + M, .until_s = 30 * H + 5 * M, .folded = 3};
+    ez_stats_marks three = {0}, four = {0};
+    ez_stats_marks_add(&three, &open, 3);
+    ez_stats_marks_add(&four, &open, 4);
+    cr_assert_str_eq(plan_text(30 * H, 31 * H, H, &three), "h30-30+300 m1805-1860");
+    cr_assert_str_eq(plan_text(30 * H, 31 * H, H, &four), "h30-30+60 m1801-1860");
 }
 
 Test(stats_plan, widens_ends_where_finer_steps_are_not_kept) {
@@ -76,21 +106,21 @@ Test(stats_plan, widens_ends_where_finer_steps_are_not_kept) {
     cr_assert_str_eq(plan_text(9 * D, 12 * D + 6 * H, H, &marks), "d9-10 h240-294");
 }
 
-Test(stats_plan, takes_stale_rows_where_there_are_no_finer_ones) {
+Test(stats_plan, takes_open_rows_where_there_are_no_finer_ones) {
     ez_stats_marks marks = {.hours_from_s = 2 * D, .minutes_from_s = 2 * D + 5 * H};
-    ez_stats_marks_add(&marks, H, 2 * D + 3 * H);
-    ez_stats_marks_add(&marks, H, 2 * D + 5 * H);
-    ez_stats_marks_add(&marks, D, D);
-    ez_stats_marks_add(&marks, D, 2 * D);
+    add_all(&marks, H, 2 * D + 3 * H);
+    add_all(&marks, H, 2 * D + 5 * H);
+    add_all(&marks, D, D);
+    add_all(&marks, D, 2 * D);
     cr_assert_str_eq(plan_text(0, 3 * D, D, &marks), "d0-2 h48-53 m3180-3240 h54-72");
 }
 
-Test(stats_plan, has_a_bound_however_much_is_stale) {
+Test(stats_plan, has_a_bound_however_much_is_open) {
     ez_stats_marks marks = {0};
     for (int64_t day = 1; day < 1000; day += 2)
-        ez_stats_marks_add(&marks, D, day * D);
+        add_all(&marks, D, day * D);
     for (int64_t hour = 24; hour < 24000; hour += 5)
-        ez_stats_marks_add(&marks, H, hour * H);
+        add_all(&marks, H, hour * H);
     cr_assert_eq(marks.days.count, (size_t)EZ_STATS_RANGES);
     ez_stats_plan_build(&plan, M, 2000 * D - M, D, &marks);
     cr_assert_leq(plan.count, (size_t)EZ_STATS_SEGMENTS);
@@ -114,7 +144,7 @@ Test(stats_plan, survives_any_numbers) {
 #define DAYS 8
 typedef struct world {
     ez_stats_marks marks;
-    bool hour_stale[DAYS * 24], day_stale[DAYS];
+    int64_t hour_edge[DAYS * 24], day_edge[DAYS]; // from when on it lacks something
 } world;
 
 static int64_t any(int64_t below) {
@@ -127,25 +157,31 @@ static world any_world(void) {
     it.marks.minutes_from_s = it.marks.hours_from_s + any((DAYS * D - it.marks.hours_from_s) / H) * H;
     int odds = (int[]){1000, 12, 3}[any(3)];
     for (int64_t hour = 0; hour < DAYS * 24; hour++) {
-        it.hour_stale[hour] = any(odds * 2) == 0 && hour * H >= it.marks.minutes_from_s;
-        if (it.hour_stale[hour])
-            ez_stats_marks_add(&it.marks, H, hour * H);
-        it.day_stale[hour / 24] |= it.hour_stale[hour];
+        bool is_open = any(odds * 2) == 0 && hour * H >= it.marks.minutes_from_s;
+        it.hour_edge[hour] = hour * H + (is_open ? any(60) * M * any(2) : H);
+        if (is_open)
+            add(&it.marks, H, hour * H, it.hour_edge[hour]);
     }
     for (int64_t day = 0; day < DAYS; day++) {
-        it.day_stale[day] |= any(odds) == 0 && day * D >= it.marks.hours_from_s;
-        if (it.day_stale[day])
-            ez_stats_marks_add(&it.marks, D, day * D);
+        bool is_open = any(odds) == 0 && day * D >= it.marks.hours_from_s;
+        it.day_edge[day] = day * D + (is_open ? any(24) * H * any(2) : D);
+        for (int64_t hour = day * 24; hour < day * 24 + 24; hour++) { // a day has no hour that is open
+            if (it.hour_edge[hour] < hour * H + H && it.day_edge[day] > hour * H)
+                it.day_edge[day] = hour * H;
+        }
+        if (it.day_edge[day] < day * D + D)
+            add(&it.marks, D, day * D, it.day_edge[day]);
     }
     return it;
 }
 
-static bool is_usable(const world *it, int step, int64_t time_s) {
+// Up to when a step's row says what was; its beginning where it may not be used.
+static int64_t usable_until(const world *it, int step, int64_t time_s) {
     if (step == M)
-        return time_s >= it->marks.minutes_from_s;
+        return time_s >= it->marks.minutes_from_s ? time_s + M : time_s;
     if (step == H)
-        return time_s >= it->marks.hours_from_s && !it->hour_stale[time_s / H];
-    return !it->day_stale[time_s / D];
+        return time_s >= it->marks.hours_from_s ? it->hour_edge[time_s / H] : time_s;
+    return it->day_edge[time_s / D];
 }
 
 static void check_segment(const world *it, const ez_stats_segment *segment, int coarsest, int64_t since_s,
@@ -153,15 +189,18 @@ static void check_segment(const world *it, const ez_stats_segment *segment, int 
     bool is_exact = it->marks.hours.count < EZ_STATS_RANGES && it->marks.days.count < EZ_STATS_RANGES;
     for (int64_t at = segment->from_s; at < segment->to_s; at += segment->step) {
         cr_assert_eq(at % segment->step, 0);
-        cr_assert(is_usable(it, segment->step, at));
+        int64_t end_s = at + segment->step < segment->to_s ? at + segment->step : segment->to_s;
+        cr_assert_eq(usable_until(it, segment->step, at), end_s);
         // Not longer than it may be, unless nothing shorter is kept.
         if (segment->step > coarsest)
             cr_assert(at < (segment->step == D ? it->marks.hours_from_s : it->marks.minutes_from_s));
         // Not shorter than it must be.
         int longer = segment->step == M ? H : D;
         int64_t start = at - at % longer;
-        if (is_exact && longer <= coarsest && longer > segment->step && start >= since_s && start + longer <= until_s)
-            cr_assert(!is_usable(it, longer, start));
+        if (is_exact && longer <= coarsest && longer > segment->step && start >= since_s) {
+            int64_t longer_until_s = usable_until(it, longer, start);
+            cr_assert(longer_until_s > until_s || longer_until_s <= at);
+        }
     }
 }
 

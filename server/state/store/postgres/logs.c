@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Log records in PostgreSQL, one transaction: log_head is locked, which lets one such transaction at a time through
-// across servers, and the marks are read; records and bodies go in by COPY; rollups, days, stale marks, the next id and
-// the marks go in one pipeline; COMMIT. Rollups are merged while the server is at the COPY.
+// across servers, and open hours and days and the marks are read; records and bodies go in by COPY; rollups, days, the
+// next id and the marks go in one pipeline; COMMIT. Rollups are merged while the server is at the COPY.
 //
 // Awkward: the partition of a day may be missing because nobody made it (it is made here) or because another server
 // dropped it while this one believed it there (the COPY fails, and all is tried again).
@@ -28,7 +28,7 @@ typedef struct add {
     int64_t now_ns;
     ez_marks marks;
     int64_t first_id, next_id;
-    ez_rollup_edges edges;
+    ez_rollup_places places;
     size_t batch, row; // what is merged next
     size_t updates;    // rows that UPDATEs must find
     size_t updated;    // those that they found
@@ -37,6 +37,7 @@ typedef struct add {
 
 static void add_fini(add *work) {
     ez_marks_fini(&work->marks);
+    ez_open_steps_fini(&work->places.open);
 }
 
 static bool is_taken(const ez_log_batch *batch) {
@@ -48,6 +49,8 @@ static bool is_taken(const ez_log_batch *batch) {
 static ez_status take_head(void *user, unsigned at, const PGresult *result, ez_error *error) {
     add *work = user;
     if (at == 3)
+        return ez_pg_take_open(&work->places.open, result, error);
+    if (at == 4)
         ez_pg_take_marks(&work->marks, result);
     if (at != 2)
         return EZ_OK;
@@ -55,7 +58,7 @@ static ez_status take_head(void *user, unsigned at, const PGresult *result, ez_e
         return ez_error_set(error, EZ_DATA_LOSS, "STORE_CORRUPT",
                             "the database %s has no log head: restore it from a backup", work->store->where);
     work->first_id = work->next_id = ez_pg_int(result, 0, 0);
-    work->edges = (ez_rollup_edges){ez_pg_int(result, 0, 1), ez_pg_int(result, 0, 2)};
+    work->places.edges = (ez_rollup_edges){ez_pg_int(result, 0, 1), ez_pg_int(result, 0, 2)};
     return EZ_OK;
 }
 
@@ -66,6 +69,8 @@ static ez_status read_head(add *work, ez_pg_attempt *try, ez_error *error) {
     if (!status)
         status = ez_pg_push(try, ez_pg_lock_log_head, &none, error);
     if (!status)
+        status = ez_pg_push(try, ez_sql_open_steps, &none, error);
+    if (!status)
         status = ez_pg_push_read_marks(try, EZ_STREAM_LOGS, &work->marks, error);
     if (!status)
         status = ez_pg_collect(try, take_head, work, error);
@@ -73,16 +78,17 @@ static ez_status read_head(add *work, ez_pg_attempt *try, ez_error *error) {
         return status;
     ez_marks_take(&work->marks, work->batches, work->count, sizeof *work->batches);
     ez_rollup_edges first = ez_rollup_edges_at(work->now_ns);
-    work->edges.minutes_from_s = work->edges.minutes_from_s ? work->edges.minutes_from_s : first.minutes_from_s;
-    work->edges.hours_from_s = work->edges.hours_from_s ? work->edges.hours_from_s : first.hours_from_s;
+    ez_rollup_edges *edges = &work->places.edges;
+    edges->minutes_from_s = edges->minutes_from_s ? edges->minutes_from_s : first.minutes_from_s;
+    edges->hours_from_s = edges->hours_from_s ? edges->hours_from_s : first.hours_from_s;
     return EZ_OK;
 }
 
 static ez_status push_head(add *work, ez_pg_attempt *try, ez_error *error) {
     ez_pg_params params = {0};
     ez_pg_put_int(&params, work->next_id);
-    ez_pg_put_int(&params, work->edges.minutes_from_s);
-    ez_pg_put_int(&params, work->edges.hours_from_s);
+    ez_pg_put_int(&params, work->places.edges.minutes_from_s);
+    ez_pg_put_int(&params, work->places.edges.hours_from_s);
     return ez_pg_push(try, "UPDATE log_head SET next_id = $1, minutes_from_s = $2, hours_from_s = $3 WHERE one = 1",
                       &params, error);
 }
@@ -212,7 +218,7 @@ static ez_status merge(add *work, ez_error *error) {
         for (; is_taken(batch) && work->row < batch->row_count; work->row++) {
             if (ez_rollup_is_full(rollup))
                 return EZ_OK;
-            ez_status status = ez_rollup_add(rollup, &batch->rows[work->row], &work->edges, error);
+            ez_status status = ez_rollup_add(rollup, &batch->rows[work->row], &work->places, error);
             if (status)
                 return status;
         }
@@ -251,11 +257,13 @@ static ez_status push_all(add *work, ez_pg_attempt *try, size_t rows, ez_error *
     work->updates = rows > 0; // the head
     work->updated = 0;
     while (!status && rows) {
-        status = ez_pg_push_rollups(try, work->store->rollup, work->now_ns, &work->store->known, &work->updates, error);
+        status = ez_pg_push_rollups(try, work->store->rollup, &work->store->known, &work->updates, error);
         if (status || work->batch == work->count)
             break;
         status = merge(work, error);
     }
+    if (!status && rows)
+        status = ez_pg_push_open(try, &work->places.open, error);
     if (!status && rows)
         status = push_head(work, try, error);
     if (!status)
@@ -292,6 +300,7 @@ static ez_status write_all(void *user, ez_pg_attempt *try, ez_error *error) {
 ez_status ez_pg_add_logs(void *db, ez_log_batch *batches, size_t count, int64_t now_ns, ez_error *error) {
     ez_pg *store = db;
     ez_auto(add) work = {.store = store, .batches = batches, .count = count, .now_ns = now_ns};
+    work.places.now_s = now_ns / 1000000000;
     bool is_unknown = false;
     ez_status status = ez_marks_init(&work.marks, batches, count, sizeof *batches, error);
     if (!status && !store->rollup)

@@ -30,11 +30,19 @@ ez_status ez_pg_add_logs(void *db, ez_log_batch *batches, size_t count, int64_t 
 ez_status ez_pg_count_logs(void *db, int64_t *records, int64_t *oldest_ns, ez_error *error);
 
 // ---- rollups.c
-// Adds a rollup's rows to the table, counts their records to the days, marks what they make stale, and empties it.
+// Adds a rollup's rows to the table, counts their records to the days, and empties it.
 // *updates goes up by the rows that the pipeline's UPDATEs must find: what was known was wrong where they find fewer.
-ez_status ez_pg_push_rollups(ez_pg_attempt *try, ez_rollup *rollup, int64_t now_ns, ez_pg_known *known, size_t *updates,
+ez_status ez_pg_push_rollups(ez_pg_attempt *try, ez_rollup *rollup, ez_pg_known *known, size_t *updates,
                              ez_error *error) EZ_MUST_CHECK;
 ez_status ez_pg_fold_rollups(void *db, uint64_t fence, int64_t now_ns, bool *more, ez_error *error);
+
+// ---- open_steps.c
+// The answer to ez_sql_open_steps, in place of what is there.
+ez_status ez_pg_take_open(ez_open_steps *steps, const PGresult *result, ez_error *error) EZ_MUST_CHECK;
+// Those that are new.
+ez_status ez_pg_push_open(ez_pg_attempt *try, const ez_open_steps *steps, ez_error *error) EZ_MUST_CHECK;
+// After a piece was folded.
+ez_status ez_pg_push_moved(ez_pg_attempt *try, const ez_open_step *open, ez_error *error) EZ_MUST_CHECK;
 
 // ---- retention.c
 ez_status ez_pg_trim_logs(void *db, uint64_t fence, const ez_log_limits *limits, int64_t now_ns, size_t max_rows,

@@ -146,11 +146,11 @@ static ez_status trim_records(trim *work, ez_pg_attempt *try, ez_error *error) {
     return status;
 }
 
-// As far as nothing before is stale: $1 and $2 at most.
+// As far as nothing before is open: $1 and $2 at most.
 static const char move_edges[] =
     "UPDATE log_head SET minutes_from_s = m, hours_from_s = greatest(hours_from_s, least($2, m / 86400 * 86400, "
-    "coalesce((SELECT min(time_s) FROM rollup_stale WHERE step = 86400), $2))) FROM (SELECT greatest(minutes_from_s, "
-    "least($1, coalesce((SELECT min(time_s) FROM rollup_stale WHERE step = 3600), $1))) AS m FROM log_head WHERE one = "
+    "coalesce((SELECT min(time_s) FROM rollup_open WHERE step = 86400), $2))) FROM (SELECT greatest(minutes_from_s, "
+    "least($1, coalesce((SELECT min(time_s) FROM rollup_open WHERE step = 3600), $1))) AS m FROM log_head WHERE one = "
     "1) AS edge WHERE one = 1 AND minutes_from_s > 0 RETURNING minutes_from_s, hours_from_s";
 static const char trim_level[] =
     "DELETE FROM rollups WHERE ctid = ANY (ARRAY (SELECT ctid FROM rollups WHERE step = $1 AND level = $2 AND time_s < "

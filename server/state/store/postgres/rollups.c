@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rollups in PostgreSQL: adding to them as arrays, and folding minutes into hours and hours into days, one level of one
-// hour or day at a time, on the server.
+// Rollups in PostgreSQL: adding to them as arrays, and folding minutes into hours and hours into days, one level of a
+// piece of an hour or day at a time, on the server.
 //
-// Awkward: folding does not lock log_head, so that records come in meanwhile. It locks its mark instead. Whoever adds
-// to that hour or day touches the mark last: before the lock, then its rows are seen; or after the commit, then the
-// mark is there again. A day's hours may have been marked while its own mark was waited for, so they are looked at once
-// more.
-
+// Awkward: folding and adding records wait for each other (log_head's row), so that what is added to an hour is folded
+// once. Pieces are small, so that the wait is short. The row is updated and not only locked: where the database is set
+// to a stricter isolation than READ COMMITTED, whoever waited fails then and tries again, instead of seeing what was.
 #include "proto/runtime/cleanup.h"
 #include "server/state/store/postgres/meter.h"
 
@@ -145,54 +143,27 @@ static ez_status push_rows(ez_pg_attempt *try, ez_rollup *rollup, ez_pg_known *k
     return status;
 }
 
-// Every record is in one row of the total.
-static ez_status push_days(ez_pg_attempt *try, ez_rollup *rollup, ez_error *error) {
-    static const char text[] =
-        "INSERT INTO log_days (day, records) SELECT day, sum(n)::int8 FROM unnest($1::int8[], $2::int8[]) AS d (day, "
-        "n) "
-        "GROUP BY day ORDER BY day ON CONFLICT (day) DO UPDATE SET records = log_days.records + excluded.records";
+static ez_status push_days(ez_pg_attempt *try, const ez_rollup *rollup, ez_error *error) {
+    static const char text[] = "INSERT INTO log_days (day, records) SELECT * FROM unnest($1::int8[], $2::int8[]) ON "
+                               "CONFLICT (day) DO UPDATE SET records = log_days.records + excluded.records";
     ez_auto(ez_pg_arrays) arrays;
     ez_pg_arrays_init(&arrays, "ii");
     size_t count = 0;
-    const ez_rollup_row *rows = ez_rollup_rows(rollup, &count);
+    const ez_log_day *days = ez_rollup_days(rollup, &count);
     ez_status status = EZ_OK;
     for (size_t i = 0; !status && i < count; i++) {
-        if (rows[i].level != EZ_ROLLUP_TOTAL)
-            continue;
-        ez_pg_arrays_int(&arrays, ez_rollup_floor(rows[i].time_s, EZ_ROLLUP_DAY) / EZ_ROLLUP_DAY);
-        ez_pg_arrays_int(&arrays, rows[i].sums.requests);
+        ez_pg_arrays_int(&arrays, days[i].day);
+        ez_pg_arrays_int(&arrays, days[i].records);
         status = ez_pg_push_full(try, text, &arrays, error);
     }
     return status ? status : ez_pg_push_arrays(try, text, &arrays, error);
 }
 
-static ez_status push_stale(ez_pg_attempt *try, ez_rollup *rollup, int64_t now_ns, ez_error *error) {
-    static const char text[] = "INSERT INTO rollup_stale (step, time_s, touched_s, folded) "
-                               "SELECT step, time_s, touched_s, 0 FROM unnest($1::int8[], $2::int8[], $3::int8[]) AS s "
-                               "(step, time_s, touched_s) "
-                               "ON CONFLICT (step, time_s) DO UPDATE SET "
-                               "touched_s = greatest(rollup_stale.touched_s, excluded.touched_s), folded = 0";
-    ez_auto(ez_pg_arrays) arrays;
-    ez_pg_arrays_init(&arrays, "iii");
-    const ez_rollup_mark *marks = NULL;
-    size_t count = 0;
-    ez_status status = ez_rollup_marks(rollup, &marks, &count, error);
-    for (size_t i = 0; !status && i < count; i++) {
-        ez_pg_arrays_int(&arrays, marks[i].step);
-        ez_pg_arrays_int(&arrays, marks[i].time_s);
-        ez_pg_arrays_int(&arrays, now_ns / 1000000000);
-        status = ez_pg_push_full(try, text, &arrays, error);
-    }
-    return status ? status : ez_pg_push_arrays(try, text, &arrays, error);
-}
-
-ez_status ez_pg_push_rollups(ez_pg_attempt *try, ez_rollup *rollup, int64_t now_ns, ez_pg_known *known, size_t *updates,
+ez_status ez_pg_push_rollups(ez_pg_attempt *try, ez_rollup *rollup, ez_pg_known *known, size_t *updates,
                              ez_error *error) {
     ez_status status = push_rows(try, rollup, known, updates, error);
     if (!status)
         status = push_days(try, rollup, error);
-    if (!status)
-        status = push_stale(try, rollup, now_ns, error);
     ez_rollup_clear(rollup);
     return status;
 }
@@ -203,110 +174,121 @@ typedef struct fold {
     uint64_t fence;
     ez_pg_attempt *try;
     int64_t now_s;
-    bool found;
-    ez_rollup_mark mark;
-    int level;
-    bool is_early; // an hour of the day is stale again
+    ez_open_steps steps;
+    bool found, any;
+    ez_fold what;
 } fold;
 
-// Over and quiet since $1; a day only when none of its hours waits. What another server folds is passed over.
-static const char find_stale[] =
-    "SELECT step, time_s, folded FROM rollup_stale AS s WHERE time_s + step <= $1 AND touched_s <= $1 AND (step = 3600 "
-    "OR NOT EXISTS (SELECT 1 FROM rollup_stale AS h WHERE h.step = 3600 AND h.time_s >= s.time_s AND h.time_s < "
-    "s.time_s + 86400)) ORDER BY step, time_s LIMIT 1 FOR UPDATE OF s SKIP LOCKED";
-static const char find_hours[] = "SELECT 1::int8 FROM rollup_stale WHERE step = 3600 AND $1 = 86400 AND time_s >= $2 "
-                                 "AND time_s < $2 + 86400 LIMIT 1";
+static void fold_fini(fold *work) {
+    ez_open_steps_fini(&work->steps);
+}
+
+static const char lock_head[] = "UPDATE log_head SET one = one WHERE one = 1";
+static const char has_rows[] =
+    "SELECT 1::int8 FROM rollups WHERE step = $1 AND level = 1 AND time_s >= $2 AND time_s < "
+    "$3 LIMIT 1";
 static const char delete_coarse[] = "DELETE FROM rollups WHERE step = $1 AND level = $2 AND time_s = $3";
 // A model's rows beside each other, so that a question about one model (rollups_by_model) reads few pages.
-static const char insert_coarse[] =
-    "INSERT INTO rollups (step, level, time_s, a, b, model, " NAMES ") SELECT $1::int8, $2::int8, $3::int8, a, b, CASE "
-    "WHEN $5 = $2 THEN model ELSE '' END, " SUMMED " FROM rollups WHERE step = $4 AND level = $5 AND time_s >= $3 AND "
-    "time_s < $3 + $1 GROUP BY 4, 5, 6 ORDER BY 6, 4, 5";
+#define ADD(column) #column " = least(r." #column " + excluded." #column ", " EZ_SQL_SUM_MAX ")"
+static const char add_coarse[] =
+    "INSERT INTO rollups AS r (step, level, time_s, a, b, model, " NAMES ") SELECT $1::int8, $2::int8, $3::int8, a, b, "
+    "CASE WHEN $5 = $2 THEN model ELSE '' END, " SUMMED " FROM rollups WHERE step = $4 AND level = $5 AND time_s >= $6 "
+    "AND time_s < $7 GROUP BY 4, 5, 6 ORDER BY 6, 4, 5 ON CONFLICT (step, level, time_s, a, b, model) DO UPDATE "
+    "SET " EZ_SQL_EACH_SUM(ADD);
 
-static ez_status take_stale(void *user, unsigned at, const PGresult *result, ez_error *error) {
+static ez_status take_open(void *user, unsigned at, const PGresult *result, ez_error *error) {
     fold *work = user;
-    if (at != 2)
-        return ez_pg_check_fence(work->try, at, result, error);
-    work->found = PQntuples(result) == 1;
-    if (work->found) {
-        work->mark = (ez_rollup_mark){(int)ez_pg_int(result, 0, 0), ez_pg_int(result, 0, 1)};
-        work->level = (int)ez_pg_int(result, 0, 2) + 1;
-    }
+    return at == 3 ? ez_pg_take_open(&work->steps, result, error) : ez_pg_check_fence(work->try, at, result, error);
+}
+
+static ez_status take_any(void *user, unsigned at, const PGresult *result, ez_error *error) {
+    (void)at;
+    (void)error;
+    ((fold *)user)->any = PQntuples(result) > 0;
     return EZ_OK;
 }
 
-static ez_status take_hours(void *user, unsigned at, const PGresult *result, ez_error *error) {
-    fold *work = user;
-    if (at != 0 || PQntuples(result) == 0)
-        return EZ_OK;
-    work->is_early = true;
-    return ez_error_set(error, EZ_ABORTED, "STORE_CONFLICT", "an hour of the day is stale again");
+static int finer_step(const fold *work) {
+    return work->what.open.step == EZ_ROLLUP_HOUR ? EZ_ROLLUP_MINUTE : EZ_ROLLUP_HOUR;
 }
 
-static ez_status push_fold(const fold *work, ez_pg_attempt *try, ez_error *error) {
-    int finer = work->mark.step == EZ_ROLLUP_HOUR ? EZ_ROLLUP_MINUTE : EZ_ROLLUP_HOUR;
-    bool is_last = work->level + 1 == EZ_ROLLUP_LEVELS;
-    ez_pg_params hours = {0}, coarse = {0}, sums = {0}, mark = {0};
-    ez_pg_put_int(&hours, work->mark.step);
-    ez_pg_put_int(&hours, work->mark.time_s);
-    ez_pg_put_int(&coarse, work->mark.step);
-    ez_pg_put_int(&coarse, work->level);
-    ez_pg_put_int(&coarse, work->mark.time_s);
-    ez_pg_put_int(&sums, work->mark.step);
-    ez_pg_put_int(&sums, work->level);
-    ez_pg_put_int(&sums, work->mark.time_s);
-    ez_pg_put_int(&sums, finer);
-    ez_pg_put_int(&sums, ez_rollup_kept(finer, (ez_rollup_level)work->level));
-    ez_pg_put_int(&mark, work->mark.step);
-    ez_pg_put_int(&mark, work->mark.time_s);
-    if (!is_last)
-        ez_pg_put_int(&mark, work->level);
-    ez_status status = ez_pg_push(try, find_hours, &hours, error);
-    if (!status)
-        status = ez_pg_push(try, delete_coarse, &coarse, error);
-    if (!status)
-        status = ez_pg_push(try, insert_coarse, &sums, error);
-    if (status)
-        return status;
-    return ez_pg_push(try,
-                      is_last ? "DELETE FROM rollup_stale WHERE step = $1 AND time_s = $2"
-                              : "UPDATE rollup_stale SET folded = $3 WHERE step = $1 AND time_s = $2",
-                      &mark, error);
-}
-
-static ez_status fold_one(void *user, ez_pg_attempt *try, ez_error *error) {
-    fold *work = user;
-    work->try = try;
-    work->found = work->is_early = false;
-    ez_pg_params params = {0};
-    ez_pg_put_int(&params, work->now_s - EZ_ROLLUP_QUIET_S);
+static ez_status find_work(fold *work, ez_pg_attempt *try, ez_error *error) {
+    ez_pg_params none = {0};
     ez_status status = ez_pg_begin(try, error);
     if (!status)
-        status = ez_pg_push(try, find_stale, &params, error);
+        status = ez_pg_push(try, lock_head, &none, error);
+    if (!status)
+        status = ez_pg_push(try, ez_sql_open_steps, &none, error);
     if (!status)
         status = ez_pg_push_fence(try, work->fence, error);
     if (!status)
-        status = ez_pg_collect(try, take_stale, work, error);
-    if (status || !work->found)
-        return status;
-    status = ez_pg_resume(try, error);
-    if (!status)
-        status = push_fold(work, try, error);
-    return status ? status : ez_pg_collect(try, take_hours, work, error);
+        status = ez_pg_collect(try, take_open, work, error);
+    work->found = !status && ez_open_steps_next(&work->steps, work->now_s, &work->what);
+    return status;
 }
 
-// Folding twice does no harm, so that a COMMIT whose outcome is not known needs no care.
+static ez_status find_any(fold *work, ez_pg_attempt *try, ez_error *error) {
+    ez_pg_params params = {0};
+    ez_pg_put_int(&params, finer_step(work));
+    ez_pg_put_int(&params, work->what.open.from_s);
+    ez_pg_put_int(&params, work->what.until_s);
+    ez_status status = ez_pg_resume(try, error);
+    if (!status)
+        status = ez_pg_push(try, has_rows, &params, error);
+    return status ? status : ez_pg_collect(try, take_any, work, error);
+}
+
+static ez_status push_delete(const fold *work, ez_pg_attempt *try, ez_error *error) {
+    ez_pg_params params = {0};
+    ez_pg_put_int(&params, work->what.open.step);
+    ez_pg_put_int(&params, work->what.level);
+    ez_pg_put_int(&params, work->what.open.time_s);
+    return ez_pg_push(try, delete_coarse, &params, error);
+}
+
+static ez_status push_add(const fold *work, ez_pg_attempt *try, ez_error *error) {
+    ez_pg_params params = {0};
+    ez_pg_put_int(&params, work->what.open.step);
+    ez_pg_put_int(&params, work->what.level);
+    ez_pg_put_int(&params, work->what.open.time_s);
+    ez_pg_put_int(&params, finer_step(work));
+    ez_pg_put_int(&params, ez_rollup_kept(finer_step(work), (ez_rollup_level)work->what.level));
+    ez_pg_put_int(&params, work->what.open.from_s);
+    ez_pg_put_int(&params, work->what.until_s);
+    return ez_pg_push(try, add_coarse, &params, error);
+}
+
+// The first piece is put in place of what is there.
+static ez_status fold_piece(fold *work, ez_pg_attempt *try, ez_error *error) {
+    bool is_first = work->what.open.from_s == work->what.open.time_s;
+    work->any = true;
+    ez_status status = is_first || work->what.level > EZ_ROLLUP_TOTAL ? EZ_OK : find_any(work, try, error);
+    if (!status)
+        status = ez_pg_resume(try, error);
+    if (!status && is_first)
+        status = push_delete(work, try, error);
+    if (!status && work->any)
+        status = push_add(work, try, error);
+    ez_open_step open = ez_fold_done(&work->what, !work->any);
+    if (!status)
+        status = ez_pg_push_moved(try, &open, error);
+    return status ? status : ez_pg_collect(try, NULL, NULL, error);
+}
+
+static ez_status fold_next(void *user, ez_pg_attempt *try, ez_error *error) {
+    fold *work = user;
+    work->try = try;
+    ez_status status = find_work(work, try, error);
+    return work->found ? fold_piece(work, try, error) : status;
+}
+
+// Folding is done again where nothing is known of a COMMIT: the edge says whether it was.
 ez_status ez_pg_fold_rollups(void *db, uint64_t fence, int64_t now_ns, bool *more, ez_error *error) {
-    fold work = {.fence = fence, .now_s = now_ns / 1000000000};
+    ez_auto(fold) work = {.fence = fence, .now_s = now_ns / 1000000000};
     bool is_unknown = false;
     ez_status status =
-        ez_pg_transact(&((ez_pg *)db)->logs, fold_one, &work, "a rollup: it is folded again", &is_unknown, error);
-    if (work.is_early) {
-        status = EZ_OK;
-        if (error)
-            ez_error_clear(error);
-    }
+        ez_pg_transact(&((ez_pg *)db)->logs, fold_next, &work, "a rollup: it is folded again", &is_unknown, error);
     if (!status)
-        *more = work.found && !work.is_early;
+        *more = work.found;
     return status;
 }

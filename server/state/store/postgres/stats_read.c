@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Statistics from PostgreSQL: edges, marks and sums in one snapshot. A sum that no BIGINT holds stays at
+// Statistics from PostgreSQL: edges, open steps and sums in one snapshot. A sum that no BIGINT holds stays at
 // EZ_USAGE_SUM_MAX, as it does in memory.
 #include "proto/runtime/cleanup.h"
+#include "server/state/store/postgres/meter.h"
 #include "server/state/store/postgres/meter_read.h"
 #include "server/state/store/postgres/snapshot.h"
 #include "server/state/store/postgres/stream.h"
@@ -16,20 +17,23 @@ typedef struct stat_run {
     bool started;
 } stat_run;
 
-static ez_status read_marks(const ez_pg_snapshot *within, ez_stats_marks *marks, ez_error *error) {
+static ez_status read_marks(const ez_pg_snapshot *within, int level, ez_stats_marks *marks, ez_error *error) {
     ez_pg_params none = {0};
-    ez_pg_autoclear PGresult *edges = NULL, *stale = NULL;
+    ez_pg_autoclear PGresult *edges = NULL, *rows = NULL;
+    ez_auto(ez_open_steps) open = {0};
     ez_status status = ez_pg_run(within->conn, ez_sql_log_edges, &none, within->deadline, &edges, error);
     if (!status)
-        status = ez_pg_run(within->conn, ez_sql_stale_steps, &none, within->deadline, &stale, error);
+        status = ez_pg_run(within->conn, ez_sql_open_steps, &none, within->deadline, &rows, error);
+    if (!status)
+        status = ez_pg_take_open(&open, rows, error);
     if (status)
         return status;
     if (PQntuples(edges)) {
         marks->minutes_from_s = ez_pg_int(edges, 0, 0);
         marks->hours_from_s = ez_pg_int(edges, 0, 1);
     }
-    for (int i = 0; i < PQntuples(stale); i++)
-        ez_stats_marks_add(marks, ez_pg_int(stale, i, 0), ez_pg_int(stale, i, 1));
+    for (size_t i = 0; i < open.count; i++)
+        ez_stats_marks_add(marks, &open.items[i], level);
     return EZ_OK;
 }
 
@@ -67,7 +71,7 @@ static ez_status read_sums(const ez_pg_snapshot *within, void *user, ez_error *e
     _Static_assert(EZ_USAGE_SUM_MAX == INT64_C(4000000000000000000), "the statement has it as a number");
     stat_run *run = user;
     ez_stats_marks marks = {0};
-    ez_status status = read_marks(within, &marks, error);
+    ez_status status = read_marks(within, (int)run->ask.level, &marks, error);
     if (status)
         return status;
     ez_stats_plan plan;

@@ -56,12 +56,12 @@ static const char *const fixed_texts[EZ_SQLITE_PUT_ROW] = {
                               "records = records + excluded.records",
     [EZ_SQLITE_COUNT_LOGS] = ez_sql_count_logs,
     [EZ_SQLITE_ADD_ROLLUP] = ez_sqlite_add_rollup,
-    [EZ_SQLITE_PUT_STALE] = "INSERT INTO rollup_stale (step, time_s, touched_s, folded) VALUES ($1, $2, $3, 0) "
-                            "ON CONFLICT (step, time_s) DO UPDATE SET touched_s = max(touched_s, excluded.touched_s), "
-                            "folded = 0",
-    [EZ_SQLITE_FIND_STALE] = ez_sqlite_find_stale,
-    [EZ_SQLITE_MOVE_STALE] = "UPDATE rollup_stale SET folded = ?3 WHERE step = ?1 AND time_s = ?2",
-    [EZ_SQLITE_DELETE_STALE] = "DELETE FROM rollup_stale WHERE step = $1 AND time_s = $2",
+    [EZ_SQLITE_READ_OPEN] = ez_sql_open_steps,
+    [EZ_SQLITE_PUT_OPEN] = "INSERT OR REPLACE INTO rollup_open (step, time_s, from_s, until_s, folded) VALUES ($1, $2, "
+                           "$3, $4, $5)",
+    [EZ_SQLITE_DELETE_OPEN] = "DELETE FROM rollup_open WHERE step = $1 AND time_s = $2",
+    [EZ_SQLITE_HAS_ROLLUPS] = "SELECT 1 FROM rollups WHERE step = $1 AND level = 1 AND time_s >= $2 AND time_s < $3 "
+                              "LIMIT 1",
     [EZ_SQLITE_READ_ROLLUPS] = ez_sqlite_read_rollups,
     [EZ_SQLITE_DELETE_ROLLUPS] = "DELETE FROM rollups WHERE step = $1 AND level = $2 AND time_s = $3",
     [EZ_SQLITE_EACH_LOG_DAY] = ez_sql_each_log_day,

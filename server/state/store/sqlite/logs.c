@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Log records in SQLite: marks, records, bodies and rollups in one immediate transaction. Ids and the edges of rollups
-// come from log_head in the same transaction, so that what is placed by them can't be wrong.
+// Log records in SQLite: marks, records, bodies and rollups in one immediate transaction. Ids, the edges of rollups and
+// the steps that are open are read in the same transaction, so that what is placed by them can't be wrong.
 //
 // Awkward: slices are bound without a copy; they are let go of before the caller's memory is gone.
 #include "proto/runtime/cleanup.h"
@@ -19,10 +19,14 @@ _Static_assert(EZ_SQL_LOG_COLUMN_COUNT == 27, "a parameter for each column");
 typedef struct add {
     ez_sqlite_conn *conn;
     int64_t now_ns, next_id;
-    ez_rollup_edges edges;
+    ez_rollup_places places;
     sqlite3_stmt *record, *body;
     ez_rollup *rollup;
 } add;
+
+static void add_fini(add *work) {
+    ez_open_steps_fini(&work->places.open);
+}
 
 static size_t count_taken(const ez_log_batch *batches, size_t count) {
     size_t rows = 0;
@@ -43,8 +47,8 @@ static ez_status take_ids(add *work, size_t rows, ez_error *error) {
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
         work->next_id = sqlite3_column_int64(statement, 0);
-        work->edges.minutes_from_s = sqlite3_column_int64(statement, 1);
-        work->edges.hours_from_s = sqlite3_column_int64(statement, 2);
+        work->places.edges.minutes_from_s = sqlite3_column_int64(statement, 1);
+        work->places.edges.hours_from_s = sqlite3_column_int64(statement, 2);
     } else {
         status = code == SQLITE_DONE ? ez_error_set(error, EZ_DATA_LOSS, "STORE_CORRUPT",
                                                     "%s has no log head: restore it from a backup", work->conn->path)
@@ -91,9 +95,9 @@ static ez_status put_batch(add *work, const ez_log_batch *batch, ez_error *error
     for (size_t i = 0; !status && i < batch->row_count; i++) {
         status = put_record(work, &batch->rows[i], work->next_id++, error);
         if (!status)
-            status = ez_rollup_add(work->rollup, &batch->rows[i], &work->edges, error);
+            status = ez_rollup_add(work->rollup, &batch->rows[i], &work->places, error);
         if (!status && ez_rollup_is_full(work->rollup))
-            status = ez_sqlite_add_rollups(work->conn, work->rollup, work->now_ns, error);
+            status = ez_sqlite_add_rollups(work->conn, work->rollup, error);
     }
     return status;
 }
@@ -104,6 +108,8 @@ static ez_status put_all(add *work, const ez_log_batch *batches, size_t count, e
         return EZ_OK;
     ez_status status = take_ids(work, rows, error);
     if (!status)
+        status = ez_sqlite_read_open(work->conn, &work->places.open, error);
+    if (!status)
         status = ez_sqlite_kept(work->conn, EZ_SQLITE_PUT_LOG, &work->record, error);
     if (!status)
         status = ez_sqlite_kept(work->conn, EZ_SQLITE_PUT_LOG_BODY, &work->body, error);
@@ -112,12 +118,14 @@ static ez_status put_all(add *work, const ez_log_batch *batches, size_t count, e
         if (batches[i].mark.outcome == EZ_MARK_TAKEN)
             status = put_batch(work, &batches[i], error);
     }
-    return status ? status : ez_sqlite_add_rollups(work->conn, work->rollup, work->now_ns, error);
+    if (!status)
+        status = ez_sqlite_add_rollups(work->conn, work->rollup, error);
+    return status ? status : ez_sqlite_write_open(work->conn, &work->places.open, error);
 }
 
 ez_status ez_sqlite_add_logs(void *db, ez_log_batch *batches, size_t count, int64_t now_ns, ez_error *error) {
     ez_sqlite *store = db;
-    add work = {.conn = &store->conn, .now_ns = now_ns};
+    ez_auto(add) work = {.conn = &store->conn, .now_ns = now_ns, .places.now_s = now_ns / 1000000000};
     ez_auto(ez_marks) marks;
     ez_status status = ez_marks_init(&marks, batches, count, sizeof *batches, error);
     if (!status && !store->rollup)

@@ -24,10 +24,16 @@ ez_status ez_sqlite_add_logs(void *db, ez_log_batch *batches, size_t count, int6
 ez_status ez_sqlite_count_logs(void *db, int64_t *records, int64_t *oldest_ns, ez_error *error);
 
 // ---- rollups.c
-extern const char ez_sqlite_add_rollup[], ez_sqlite_find_stale[], ez_sqlite_read_rollups[];
-// Adds a rollup's rows to the table, counts their records to the days, marks what they make stale, and empties it.
-ez_status ez_sqlite_add_rollups(ez_sqlite_conn *conn, ez_rollup *rollup, int64_t now_ns, ez_error *error) EZ_MUST_CHECK;
+extern const char ez_sqlite_add_rollup[], ez_sqlite_read_rollups[];
+// Adds a rollup's rows to the table, counts their records to the days, and empties it.
+ez_status ez_sqlite_add_rollups(ez_sqlite_conn *conn, ez_rollup *rollup, ez_error *error) EZ_MUST_CHECK;
 ez_status ez_sqlite_fold_rollups(void *db, uint64_t fence, int64_t now_ns, bool *more, ez_error *error);
+
+// ---- open_steps.c, within a transaction: all that there are, in place of what is there; those that are new
+ez_status ez_sqlite_read_open(ez_sqlite_conn *conn, ez_open_steps *steps, ez_error *error) EZ_MUST_CHECK;
+ez_status ez_sqlite_write_open(ez_sqlite_conn *conn, const ez_open_steps *steps, ez_error *error) EZ_MUST_CHECK;
+// After a piece was folded.
+ez_status ez_sqlite_move_open(ez_sqlite_conn *conn, const ez_open_step *open, ez_error *error) EZ_MUST_CHECK;
 
 // ---- retention.c
 extern const char ez_sqlite_move_edges[], ez_sqlite_trim_rollups[];

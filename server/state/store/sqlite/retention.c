@@ -11,12 +11,12 @@
 
 #define DAYS_MAX 100000 // looked at in one step; the oldest
 
-// As far as nothing before is stale: ?1 and ?2 at most.
+// As far as nothing before is open: ?1 and ?2 at most.
 const char ez_sqlite_move_edges[] =
     "UPDATE log_head SET (minutes_from_s, hours_from_s) = (SELECT m, max(hours_from_s, min(?2, m / 86400 * 86400, "
-    "coalesce((SELECT min(time_s) FROM rollup_stale WHERE step = 86400), ?2))) FROM (SELECT max(minutes_from_s, "
+    "coalesce((SELECT min(time_s) FROM rollup_open WHERE step = 86400), ?2))) FROM (SELECT max(minutes_from_s, "
     "min(?1, "
-    "coalesce((SELECT min(time_s) FROM rollup_stale WHERE step = 3600), ?1))) AS m)) WHERE one = 1 AND minutes_from_s "
+    "coalesce((SELECT min(time_s) FROM rollup_open WHERE step = 3600), ?1))) AS m)) WHERE one = 1 AND minutes_from_s "
     "> "
     "0 RETURNING minutes_from_s, hours_from_s";
 const char ez_sqlite_trim_rollups[] =

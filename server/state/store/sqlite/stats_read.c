@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Statistics from SQLite. Edges, marks and rows are read in one transaction, so that they are of one moment. The rows
-// come as they are and are added up here: SQLite's GROUP BY sorts all of them, wide as they are, which took twice as
-// long (112,000 rows: 215 ms and 70 ms). Groups are handed on when nothing is read any more.
+// Statistics from SQLite. Edges, open steps and rows are read in one transaction, so that they are of one moment. The
+// rows come as they are and are added up here: SQLite's GROUP BY sorts all of them, wide as they are, which took twice
+// as long (112,000 rows: 215 ms and 70 ms). Groups are handed on when nothing is read any more.
 #include "proto/runtime/cleanup.h"
+#include "server/state/store/sqlite/meter.h"
 #include "server/state/store/sqlite/meter_read.h"
 #include "server/state/store/stats_groups.h"
 #include "server/state/store/stats_query.h"
@@ -30,12 +31,6 @@ static ez_status take_edges(void *user, sqlite3_stmt *row, ez_error *error) {
     ez_stats_marks *marks = user;
     marks->minutes_from_s = sqlite3_column_int64(row, 0);
     marks->hours_from_s = sqlite3_column_int64(row, 1);
-    return EZ_OK;
-}
-
-static ez_status take_stale(void *user, sqlite3_stmt *row, ez_error *error) {
-    (void)error;
-    ez_stats_marks_add(user, sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1));
     return EZ_OK;
 }
 
@@ -67,10 +62,13 @@ static ez_status read_sums(ez_sqlite_conn *conn, const ez_stats_query *query, co
                            ez_error *error) {
     ez_stats_marks marks = {0};
     ez_status status = each_row(conn, ez_sql_log_edges, NULL, take_edges, &marks, error);
+    ez_auto(ez_open_steps) open = {0};
     if (!status)
-        status = each_row(conn, ez_sql_stale_steps, NULL, take_stale, &marks, error);
+        status = ez_sqlite_read_open(conn, &open, error);
     if (status)
         return status;
+    for (size_t i = 0; i < open.count; i++)
+        ez_stats_marks_add(&marks, &open.items[i], (int)ask->level);
     ez_stats_plan plan;
     ez_stats_plan_build(&plan, query->since_s, query->until_s, ask->coarsest, &marks);
     if (!plan.count)
