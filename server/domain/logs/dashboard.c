@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A dashboard's numbers, in four questions to the rollups (the period, the one before it, models, keys) and one look at
-// the directory.
+// A dashboard: numbers from the rollups, and one look at the directory.
+#include "server/domain/logs/dashboard_read.h"
 #include "server/domain/logs/inside.h"
 #include "server/domain/logs/stat.h"
 
-#define TOP_SIZE 10
 #define MINUTE_S 60
 #define DAY_S    86400
 
@@ -24,23 +23,6 @@ static void find_period(Ez__V1__DashboardPeriod period, int64_t now_s, int64_t *
         *since_s = now_s - now_s % DAY_S;
     else
         *since_s = lengths[period] ? *until_s - lengths[period] : 0;
-}
-
-static ez_status add(void *user, const ez_stats_row *row, ez_error *error) {
-    (void)error;
-    ez_top_add(user, row);
-    return EZ_OK;
-}
-
-static ez_status ask(ez_reader *reader, ez_stats_by by, int64_t since_s, int64_t until_s, ez_top *top, size_t size,
-                     ez_call *call) {
-    ez_stats_query query = {.by = by, .since_s = since_s, .until_s = until_s};
-    ez_status status = ez_top_init(top, size, &call->arena, &call->error);
-    if (status == EZ_OK)
-        status = ez_reader_each_stat(reader, &query, add, top, &call->error);
-    if (status == EZ_OK)
-        ez_top_sort(top);
-    return status;
 }
 
 // What the reply points to.
@@ -99,18 +81,12 @@ ez_status ez_handle_logs_get_dashboard(ez_logs *self, ez_call *call, ez_reader *
     Ez__V1__DashboardPeriod period = request->period ? request->period : EZ__V1__DASHBOARD_PERIOD__DASHBOARD_PERIOD_24H;
     int64_t since_s, until_s;
     find_period(period, call->time_ns / NS_PER_S, &since_s, &until_s);
-    ez_top now, before = {0}, models, keys;
-    ez_status status = ask(reader, EZ_STATS_TOTAL, since_s, until_s, &now, 1, call);
-    if (status == EZ_OK && since_s > 0)
-        status = ask(reader, EZ_STATS_TOTAL, 2 * since_s - until_s, since_s, &before, 1, call);
-    if (status == EZ_OK)
-        status = ask(reader, EZ_STATS_MODEL, since_s, until_s, &models, TOP_SIZE, call);
-    if (status == EZ_OK)
-        status = ask(reader, EZ_STATS_KEY, since_s, until_s, &keys, TOP_SIZE, call);
+    ez_dashboard_numbers numbers;
+    ez_status status = ez_dashboard_read(reader, since_s, until_s, &call->arena, &numbers, &call->error);
     if (status != EZ_OK)
         return status;
     parts p;
-    fill_parts(&p, &now.total, &before.total);
+    fill_parts(&p, &numbers.now, &numbers.before);
     ez_counts_read(self->counts, call->time_ns, &p.counts);
-    return reply(self, call, since_s, until_s, &p, &models, &keys);
+    return reply(self, call, since_s, until_s, &p, &numbers.models, &numbers.keys);
 }

@@ -32,6 +32,7 @@ static int order(const ez_top_row *a, const ez_top_row *b) {
 static void fill(ez_top_row *out, const ez_stats_row *row) {
     size_t len = row->model.len < EZ_TOP_MODEL_MAX ? row->model.len : EZ_TOP_MODEL_MAX;
     out->id = row->id;
+    out->owner_id = row->owner_id;
     if (len > 0)
         memcpy(out->model, row->model.data, len);
     out->model[len] = 0;

@@ -11,6 +11,7 @@
 
 typedef struct ez_top_row {
     int64_t id; // or unix seconds
+    int64_t owner_id;
     char model[EZ_TOP_MODEL_MAX + 1];
     ez_rollup_sums sums;
 } ez_top_row;

@@ -174,17 +174,21 @@ typedef enum ez_stats_by {
     EZ_STATS_DAY, // days of UTC; those of another zone are the caller's to make of hours
 } ez_stats_by;
 
+#define EZ_STATS_NONE (-1) // as a key or API key of a filter: what names none
+
 typedef struct ez_stats_query {
     ez_stats_by by;
     int64_t since_s, until_s; // unix, whole minutes, since < until
     int64_t master_id, key_id, group_id,
         api_key_id;    // 0: any; a master or key and a group or API key do not go together
     const char *model; // NULL or "": any
+    bool is_ranking;   // of keys or API keys: only requests are summed, for a third of the time, and owners are told
 } ez_stats_query;
 
 typedef struct ez_stats_row {
-    int64_t id;     // of what by names; by time: unix seconds
-    ez_slice model; // EZ_STATS_MODEL
+    int64_t id;       // of what by names; by time: unix seconds
+    int64_t owner_id; // of a ranking: the key's master, or the API key's group; 0: several, or none
+    ez_slice model;   // EZ_STATS_MODEL
     ez_rollup_sums sums;
 } ez_stats_row;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_open_steps: the hours and days whose rollups do not have all yet (rows of rollup_open; rollup.h has the rules), and
-// what follows from them: where a record is added, and what is folded next. Pure, no I/O; owned by one thread.
+// ez_open_steps: the hours and days whose rollups do not have all yet (rows of rollup_open; rollup.h has the rules),
+// and what follows from them: where a record is added, and what is folded next. Pure, no I/O; owned by one thread.
 #pragma once
 
 #include <stdbool.h>

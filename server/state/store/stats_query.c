@@ -56,6 +56,8 @@ ez_status ez_stats_ask_make(const ez_stats_query *query, ez_stats_ask *out, ez_e
         level = model ? EZ_ROLLUP_API_KEY_MODEL : api_key ? EZ_ROLLUP_API_KEY : EZ_ROLLUP_GROUP;
     else if (model)
         level = EZ_ROLLUP_MODEL;
+    if (query->is_ranking && query->by != EZ_STATS_KEY && query->by != EZ_STATS_API_KEY)
+        return ez_error_set(error, EZ_INTERNAL, "STATS_RANKING", "only keys and API keys can be ranked");
     *out = (ez_stats_ask){.level = level,
                           .coarsest = bys[query->by].coarsest,
                           .group = bys[query->by].group,
@@ -78,10 +80,16 @@ static void put_times(const ez_stats_segment *segment, ez_buf *out) {
     ez_buf_puts(out, ")");
 }
 
-static void put_columns(const char *group, ez_buf *out) {
+size_t ez_stats_sums_of(const ez_stats_query *query) {
+    return query->is_ranking ? 1 : EZ_STATS_SUMS;
+}
+
+static void put_columns(const ez_stats_query *query, const char *group, const char *owner, ez_buf *out) {
     ez_buf_puts(out, group);
-    for (size_t i = 0; i < EZ_STATS_SUMS; i++)
+    for (size_t i = 0; i < ez_stats_sums_of(query); i++)
         ez_buf_printf(out, ", %s", ez_stats_columns[i]);
+    if (query->is_ranking)
+        ez_buf_printf(out, ", %s", owner);
 }
 
 static void put_segment(const ez_stats_query *query, const ez_stats_ask *ask, const ez_stats_segment *segment,
@@ -92,14 +100,14 @@ static void put_segment(const ez_stats_query *query, const ez_stats_ask *ask, co
     bool one_by_one = a && is_named && dialect == EZ_STATS_POSTGRES;
     ez_buf_puts(out, "SELECT ");
     if (one_by_one) {
-        put_columns("grouped", out);
+        put_columns(query, "grouped", "owner", out);
         ez_buf_printf(out,
                       " FROM generate_series(CAST(%" PRId64 " AS BIGINT), CAST(%" PRId64 " AS BIGINT), CAST(%d AS "
                       "BIGINT)) AS moment(at) CROSS JOIN LATERAL (SELECT ",
                       segment->from_s, segment->to_s - 1, segment->step);
     }
     ez_buf_printf(out, "%s AS ", ask->group);
-    put_columns("grouped", out);
+    put_columns(query, "grouped", "a AS owner", out);
     ez_buf_printf(out, " FROM rollups WHERE step = %d AND level = %d", segment->step,
                   (int)ez_rollup_kept(segment->step, ask->level));
     if (one_by_one)
@@ -111,7 +119,7 @@ static void put_segment(const ez_stats_query *query, const ez_stats_ask *ask, co
     if (a)
         ez_buf_printf(out, " AND a = %" PRId64, a);
     if (b)
-        ez_buf_printf(out, " AND b = %" PRId64, b);
+        ez_buf_printf(out, " AND b = %" PRId64, b == EZ_STATS_NONE ? 0 : b);
     // Of one master or group the key has few rows at each time: rollups_by_model, with those of all, is not for them.
     if (has_model(query))
         ez_buf_puts(out, a && dialect == EZ_STATS_POSTGRES ? " AND model || '' = $1" : " AND model = $1");

@@ -64,14 +64,18 @@ static int64_t kept_step(int64_t time_s) {
     return time_s >= edges.minutes_from_s ? 60 : time_s >= edges.hours_from_s ? 3600 : 86400;
 }
 
+static bool is_of(int64_t filter, int64_t id) {
+    return !filter || id == (filter == EZ_STATS_NONE ? 0 : filter);
+}
+
 static bool is_in(const ez_stats_query *query, const ez_log_row *row) {
     int64_t time_s = row->time_ns / 1000000000, last = query->until_s - 1;
     int64_t since = down(query->since_s, kept_step(query->since_s));
     int64_t until = down(last, kept_step(last)) + kept_step(last);
     const char *model = query->model ? query->model : "";
     return time_s >= since && time_s < until && (!query->master_id || row->master_id == query->master_id) &&
-           (!query->key_id || row->key_id == query->key_id) && (!query->group_id || row->group_id == query->group_id) &&
-           (!query->api_key_id || row->api_key_id == query->api_key_id) &&
+           is_of(query->key_id, row->key_id) && (!query->group_id || row->group_id == query->group_id) &&
+           is_of(query->api_key_id, row->api_key_id) &&
            (!model[0] || (row->model.len == strlen(model) && memcmp(row->model.data, model, row->model.len) == 0));
 }
 
@@ -226,6 +230,60 @@ Test(stats_read, counts_what_comes_late) {
     }
     fold(store, 100000);
     expect_each_by();
+}
+
+// ---- Rankings
+
+typedef struct ranking {
+    ez_stats_by by;
+    size_t count;
+    int64_t requests;
+    ez_status status;
+} ranking;
+
+static ez_status take_rank(void *user, const ez_stats_row *row, ez_error *error) {
+    (void)error;
+    ranking *it = user;
+    int64_t requests = 0, owner_id = -1;
+    for (size_t i = 0; i < all.count; i++) {
+        const ez_log_row *record = &all.rows[i];
+        bool is_key = it->by == EZ_STATS_KEY;
+        if ((is_key ? record->key_id : record->api_key_id) != row->id)
+            continue;
+        int64_t owner = is_key ? record->master_id : record->group_id;
+        owner_id = requests++ == 0 || owner == owner_id ? owner : 0;
+    }
+    cr_assert_eq(row->sums.requests, requests);
+    cr_assert_eq(row->owner_id, owner_id, "of %lld", (long long)row->id);
+    cr_assert_eq(row->sums.latency_ms + row->sums.errors + row->sums.histogram[3], 0);
+    it->count++;
+    it->requests += requests;
+    return EZ_OK;
+}
+
+static void rank(ez_reader *reader, void *user) {
+    ranking *it = user;
+    ez_stats_query query = {.by = it->by, ALL_TIME, .is_ranking = true};
+    it->status = ez_reader_each_stat(reader, &query, take_rank, it, NULL);
+}
+
+Test(stats_read, ranks_keys_and_api_keys_and_tells_owners) {
+    for (int i = 0; i < 3; i++) {
+        ranking keys = {.by = EZ_STATS_KEY}, api_keys = {.by = EZ_STATS_API_KEY}, others = {.by = EZ_STATS_MODEL};
+        on_reader(store, rank, &keys);
+        on_reader(store, rank, &api_keys);
+        on_reader(store, rank, &others);
+        cr_assert(keys.status == EZ_OK && api_keys.status == EZ_OK && others.status == EZ_INTERNAL);
+        cr_assert(keys.count > 1 && api_keys.count > 1);
+        cr_assert(keys.requests == (int64_t)all.count && api_keys.requests == (int64_t)all.count);
+        fold(store, i ? 100000 : 40);
+    }
+}
+
+Test(stats_read, answers_for_what_names_no_key) {
+    fold(store, 50);
+    cr_assert_eq(expect_sums((ez_stats_query){.by = EZ_STATS_TOTAL, ALL_TIME, .key_id = EZ_STATS_NONE}), 1u);
+    cr_assert_gt(expect_sums((ez_stats_query){.by = EZ_STATS_GROUP, ALL_TIME, .api_key_id = EZ_STATS_NONE}), 1u);
 }
 
 Test(stats_read, is_empty_where_nothing_happened) {

@@ -39,8 +39,10 @@ static ez_status read_marks(const ez_pg_snapshot *within, int level, ez_stats_ma
 
 static const char *write_text(const stat_run *run, const ez_stats_plan *plan, ez_buf *text, ez_error *error) {
     ez_buf_puts(text, "SELECT grouped");
-    for (size_t i = 0; i < EZ_STATS_SUMS; i++)
+    for (size_t i = 0; i < ez_stats_sums_of(run->query); i++)
         ez_buf_printf(text, ", CAST(least(sum(%s), 4000000000000000000) AS BIGINT)", ez_stats_columns[i]);
+    if (run->query->is_ranking)
+        ez_buf_puts(text, ", CASE WHEN min(owner) = max(owner) THEN min(owner) ELSE 0 END");
     ez_buf_puts(text, " FROM (");
     if (ez_stats_rows_text(run->query, &run->ask, plan, EZ_STATS_POSTGRES, text, error) != EZ_OK)
         return NULL;
@@ -61,8 +63,11 @@ static ez_status give(void *user, const PGresult *row, ez_error *error) {
     else
         group.id = ez_pg_int(row, 0, 0);
     int64_t *numbers = (int64_t *)&group.sums;
-    for (int i = 0; i < EZ_STATS_SUMS; i++)
+    int count = (int)ez_stats_sums_of(run->query);
+    for (int i = 0; i < count; i++)
         numbers[i] = ez_pg_int(row, 0, i + 1);
+    if (run->query->is_ranking)
+        group.owner_id = ez_pg_int(row, 0, count + 1);
     run->started = true;
     return run->each(run->user, &group, error);
 }

@@ -36,7 +36,7 @@ static ez_status take_edges(void *user, sqlite3_stmt *row, ez_error *error) {
 
 typedef struct sum_run {
     ez_stats_groups groups;
-    bool is_by_model;
+    bool is_by_model, is_ranking;
 } sum_run;
 
 static void sum_run_fini(sum_run *run) {
@@ -45,17 +45,24 @@ static void sum_run_fini(sum_run *run) {
 
 static ez_status take_sums(void *user, sqlite3_stmt *row, ez_error *error) {
     sum_run *run = user;
-    ez_rollup_sums sums;
-    int64_t *numbers = (int64_t *)&sums;
-    for (int i = 0; i < EZ_STATS_SUMS; i++)
-        numbers[i] = sqlite3_column_int64(row, i + 1);
     ez_slice model = run->is_by_model ? ez_sqlite_bytes(row, 0) : (ez_slice){0};
     ez_stats_row *group = NULL;
     ez_status status =
         ez_stats_groups_get(&run->groups, run->is_by_model ? 0 : sqlite3_column_int64(row, 0), model, &group, error);
-    if (!status)
-        ez_rollup_sums_add(&group->sums, &sums);
-    return status;
+    if (status)
+        return status;
+    ez_rollup_sums sums = {0};
+    if (run->is_ranking) {
+        int64_t owner = sqlite3_column_int64(row, 2);
+        group->owner_id = group->sums.requests == 0 || group->owner_id == owner ? owner : 0;
+        sums.requests = sqlite3_column_int64(row, 1);
+    } else {
+        int64_t *numbers = (int64_t *)&sums;
+        for (int i = 0; i < EZ_STATS_SUMS; i++)
+            numbers[i] = sqlite3_column_int64(row, i + 1);
+    }
+    ez_rollup_sums_add(&group->sums, &sums);
+    return EZ_OK;
 }
 
 static ez_status read_sums(ez_sqlite_conn *conn, const ez_stats_query *query, const ez_stats_ask *ask, sum_run *run,
@@ -89,7 +96,7 @@ ez_status ez_sqlite_reader_each_stat(void *reader, const ez_stats_query *query, 
     ez_status status = ez_stats_ask_make(query, &ask, error);
     if (status)
         return status;
-    ez_auto(sum_run) run = {.is_by_model = ask.is_by_model};
+    ez_auto(sum_run) run = {.is_by_model = ask.is_by_model, .is_ranking = query->is_ranking};
     ez_stats_groups_init(&run.groups);
     status = ez_sqlite_exec(conn, "BEGIN", error);
     if (!status)
