@@ -174,7 +174,7 @@ typedef enum ez_stats_by {
     EZ_STATS_DAY, // days of UTC; those of another zone are the caller's to make of hours
 } ez_stats_by;
 
-#define EZ_STATS_NONE (-1) // as a key or API key of a filter: what names none
+#define EZ_STATS_NONE (-1) // as an id of a filter: what names none
 
 typedef struct ez_stats_query {
     ez_stats_by by;
@@ -187,7 +187,7 @@ typedef struct ez_stats_query {
 
 typedef struct ez_stats_row {
     int64_t id;       // of what by names; by time: unix seconds
-    int64_t owner_id; // of a ranking: the key's master, or the API key's group; 0: several, or none
+    int64_t owner_id; // of a ranking: the key's master, or the API key's group; EZ_STATS_NONE; 0: several
     ez_slice model;   // EZ_STATS_MODEL
     ez_rollup_sums sums;
 } ez_stats_row;

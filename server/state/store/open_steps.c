@@ -122,6 +122,14 @@ bool ez_open_steps_next(const ez_open_steps *steps, int64_t now_s, ez_fold *out)
     return false;
 }
 
+int ez_fold_finer_step(const ez_fold *fold) {
+    return fold->open.step == EZ_ROLLUP_HOUR ? EZ_ROLLUP_MINUTE : EZ_ROLLUP_HOUR;
+}
+
+bool ez_fold_is_first(const ez_fold *fold) {
+    return fold->open.from_s == fold->open.time_s;
+}
+
 ez_open_step ez_fold_done(const ez_fold *fold, bool is_whole) {
     ez_open_step open = fold->open;
     open.until_s = fold->until_s;

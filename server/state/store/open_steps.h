@@ -49,8 +49,13 @@ typedef struct ez_fold {
     int64_t until_s;
 } ez_fold;
 
+// The step its rows are made of.
+int ez_fold_finer_step(const ez_fold *fold);
+// The first piece of its step: put in place of what is there.
+bool ez_fold_is_first(const ez_fold *fold);
+
 // What is to be folded now; false: nothing. Hours go first, a day takes those that are closed.
 bool ez_open_steps_next(const ez_open_steps *steps, int64_t now_s, ez_fold *out);
-// The step as it is when that was done: its edge at the end of the step means it is closed. is_whole: at every level.
+// The step as it is when that was done. is_whole: at every level, because there was nothing to fold.
 ez_open_step ez_fold_done(const ez_fold *fold, bool is_whole);
 bool ez_open_step_is_closed(const ez_open_step *open);

@@ -13,21 +13,16 @@
 static const int steps[] = {EZ_ROLLUP_MINUTE, EZ_ROLLUP_HOUR, EZ_ROLLUP_DAY};
 enum { MINUTE, HOUR, DAY };
 
-static int64_t floor_to(int64_t time_s, int step) {
-    int64_t rest = time_s % step;
-    return time_s - (rest < 0 ? rest + step : rest);
-}
-
 static int64_t ceil_to(int64_t time_s, int step) {
-    return floor_to(time_s + step - 1, step);
+    return ez_rollup_floor(time_s + step - 1, step);
 }
 
 static int64_t clamp(int64_t value, int64_t least, int64_t most) {
     return value < least ? least : value > most ? most : value;
 }
 
-void ez_stats_marks_add(ez_stats_marks *marks, const ez_open_step *open, int level) {
-    ez_stats_ranges *all = open->step == EZ_ROLLUP_DAY ? &marks->days : &marks->hours;
+void ez_stats_edges_add(ez_stats_edges *edges, const ez_open_step *open, int level) {
+    ez_stats_ranges *all = open->step == EZ_ROLLUP_DAY ? &edges->days : &edges->hours;
     ez_stats_range *last = all->count ? &all->ranges[all->count - 1] : NULL;
     ez_stats_range range = {.from_s = ez_open_step_edge(open, level), .to_s = open->time_s + open->step};
     if (range.from_s >= range.to_s)
@@ -51,56 +46,56 @@ static void put(ez_stats_plan *plan, int unit, int64_t from_s, int64_t to_s) {
     plan->segments[plan->count++] = (ez_stats_segment){.step = steps[unit], .from_s = from_s, .to_s = to_s};
 }
 
-static void cover(ez_stats_plan *plan, const ez_stats_marks *marks, int unit, int64_t from_s, int64_t to_s) {
+static void cover(ez_stats_plan *plan, const ez_stats_edges *edges, int unit, int64_t from_s, int64_t to_s) {
     if (from_s >= to_s)
         return;
     if (unit == MINUTE) {
         put(plan, MINUTE, from_s, to_s);
         return;
     }
-    const ez_stats_ranges *open = unit == DAY ? &marks->days : &marks->hours;
-    int64_t finer_from_s = unit == DAY ? marks->hours_from_s : marks->minutes_from_s;
+    const ez_stats_ranges *open = unit == DAY ? &edges->days : &edges->hours;
+    int64_t finer_from_s = unit == DAY ? edges->hours_from_s : edges->minutes_from_s;
     int64_t at = ceil_to(from_s, steps[unit]);
     at = at < to_s ? at : to_s;
-    cover(plan, marks, unit - 1, from_s, at);
+    cover(plan, edges, unit - 1, from_s, at);
     for (size_t i = 0; i < open->count && open->ranges[i].from_s <= to_s; i++) {
         int64_t low = clamp(open->ranges[i].from_s, clamp(finer_from_s, at, to_s), to_s);
         int64_t high = clamp(open->ranges[i].to_s, low, to_s);
         if (high <= at)
             continue;
         put(plan, unit, at, low);
-        cover(plan, marks, unit - 1, low, high);
+        cover(plan, edges, unit - 1, low, high);
         at = high;
     }
-    int64_t end = floor_to(to_s, steps[unit]);
+    int64_t end = ez_rollup_floor(to_s, steps[unit]);
     end = end > at ? end : at;
     put(plan, unit, at, end);
-    cover(plan, marks, unit - 1, end, to_s);
+    cover(plan, edges, unit - 1, end, to_s);
 }
 
 // The finest step there is at a time.
-static int kept_at(const ez_stats_marks *marks, int64_t time_s) {
-    return time_s < marks->hours_from_s     ? EZ_ROLLUP_DAY
-           : time_s < marks->minutes_from_s ? EZ_ROLLUP_HOUR
+static int kept_at(const ez_stats_edges *edges, int64_t time_s) {
+    return time_s < edges->hours_from_s     ? EZ_ROLLUP_DAY
+           : time_s < edges->minutes_from_s ? EZ_ROLLUP_HOUR
                                             : EZ_ROLLUP_MINUTE;
 }
 
 void ez_stats_plan_build(ez_stats_plan *plan, int64_t since_s, int64_t until_s, int coarsest,
-                         const ez_stats_marks *marks) {
+                         const ez_stats_edges *edges) {
     plan->count = 0;
     since_s = clamp(since_s, -TIME_MAX, TIME_MAX);
     until_s = clamp(until_s, -TIME_MAX, TIME_MAX);
     if (since_s >= until_s)
         return;
-    since_s = floor_to(since_s, kept_at(marks, since_s));
-    until_s = ceil_to(until_s, kept_at(marks, until_s - 1));
+    since_s = ez_rollup_floor(since_s, kept_at(edges, since_s));
+    until_s = ceil_to(until_s, kept_at(edges, until_s - 1));
     if (coarsest == EZ_ROLLUP_DAY) {
-        cover(plan, marks, DAY, since_s, until_s);
+        cover(plan, edges, DAY, since_s, until_s);
         return;
     }
-    int64_t hours = clamp(marks->hours_from_s, since_s, until_s);
-    int64_t minutes = clamp(marks->minutes_from_s, hours, until_s);
-    cover(plan, marks, DAY, since_s, hours);
-    cover(plan, marks, HOUR, hours, minutes);
-    cover(plan, marks, coarsest == EZ_ROLLUP_HOUR ? HOUR : MINUTE, minutes, until_s);
+    int64_t hours = clamp(edges->hours_from_s, since_s, until_s);
+    int64_t minutes = clamp(edges->minutes_from_s, hours, until_s);
+    cover(plan, edges, DAY, since_s, hours);
+    cover(plan, edges, HOUR, hours, minutes);
+    cover(plan, edges, coarsest == EZ_ROLLUP_HOUR ? HOUR : MINUTE, minutes, until_s);
 }

@@ -20,14 +20,14 @@ typedef struct ez_stats_ranges {
     ez_stats_range ranges[EZ_STATS_RANGES]; // ascending, not adjacent
 } ez_stats_ranges;
 
-typedef struct ez_stats_marks {
+typedef struct ez_stats_edges {
     int64_t minutes_from_s, hours_from_s; // log_head's edges
     ez_stats_ranges hours, days;          // each from the edge of what is open to its end: its rows lack that
-} ez_stats_marks;
+} ez_stats_edges;
 
 // Takes an open hour or day, as one level sees it; those of one step come with time ascending. Where there are more
 // ranges than are told apart, the last one grows over what lies between: reading the finer step is never wrong.
-void ez_stats_marks_add(ez_stats_marks *marks, const ez_open_step *open, int level);
+void ez_stats_edges_add(ez_stats_edges *edges, const ez_open_step *open, int level);
 
 typedef struct ez_stats_segment {
     int step;             // EZ_ROLLUP_MINUTE, _HOUR or _DAY
@@ -42,4 +42,4 @@ typedef struct ez_stats_plan {
 // coarsest: the longest step that still tells the groups apart; where that is not kept any more, a longer one is taken,
 // and the range's ends are widened to it.
 void ez_stats_plan_build(ez_stats_plan *plan, int64_t since_s, int64_t until_s, int coarsest,
-                         const ez_stats_marks *marks);
+                         const ez_stats_edges *edges);

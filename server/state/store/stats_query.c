@@ -92,6 +92,11 @@ static void put_columns(const ez_stats_query *query, const char *group, const ch
         ez_buf_printf(out, ", %s", owner);
 }
 
+// An id as it stands in a row.
+static int64_t named(int64_t filter) {
+    return filter == EZ_STATS_NONE ? 0 : filter;
+}
+
 static void put_segment(const ez_stats_query *query, const ez_stats_ask *ask, const ez_stats_segment *segment,
                         bool is_named, ez_stats_dialect dialect, ez_buf *out) {
     // At every level that has them, a is the master or the group and b the key or the API key.
@@ -117,9 +122,9 @@ static void put_segment(const ez_stats_query *query, const ez_stats_ask *ask, co
     else
         ez_buf_printf(out, " AND time_s >= %" PRId64 " AND time_s < %" PRId64, segment->from_s, segment->to_s);
     if (a)
-        ez_buf_printf(out, " AND a = %" PRId64, a);
+        ez_buf_printf(out, " AND a = %" PRId64, named(a));
     if (b)
-        ez_buf_printf(out, " AND b = %" PRId64, b == EZ_STATS_NONE ? 0 : b);
+        ez_buf_printf(out, " AND b = %" PRId64, named(b));
     // Of one master or group the key has few rows at each time: rollups_by_model, with those of all, is not for them.
     if (has_model(query))
         ez_buf_puts(out, a && dialect == EZ_STATS_POSTGRES ? " AND model || '' = $1" : " AND model = $1");

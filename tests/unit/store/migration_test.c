@@ -4,9 +4,12 @@
 #include "server/state/store/migrations/migrations.h"
 
 #include <criterion/criterion.h>
+#include <libpq-fe.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/runtime/cleanup.h"
 #include "tests/unit/store/log_model.h"
@@ -48,10 +51,11 @@ static void given_step(int version) {
 
 static void given_total(int step, int64_t time_s, int requests) {
     char text[512];
-    snprintf(text, sizeof text,
-             "INSERT INTO rollups SELECT %d, %d, %lld, 0, 0, '', %d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "
-             "0, 0, 0, 0, 0",
-             step, EZ_ROLLUP_TOTAL, (long long)time_s, requests);
+    snprintf(
+        text, sizeof text,
+        "INSERT INTO rollups SELECT %d, %d, %lld, 0, 0, '', %d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "
+        "0, 0, 0, 0, 0",
+        step, EZ_ROLLUP_TOTAL, (long long)time_s, requests);
     run(text);
 }
 
@@ -94,5 +98,41 @@ Test(store_migration, what_was_stale_is_folded_anew) {
     cr_assert_eq(requests(store), 10);
     cr_assert_eq(number_of(&at, "SELECT requests FROM rollups WHERE step = 86400"), 10);
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM rollup_open"), 0);
+    ez_store_close(store);
+}
+
+static void *migrate(void *user) {
+    *(ez_store **)user = open_store(&at);
+    return NULL;
+}
+
+static bool waits_for_a_lock(void) {
+    return number_of(&at, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND "
+                          "wait_event_type = 'Lock'") > 0;
+}
+
+// A server of step 6 is in the middle of a batch when another one brings the store to step 7.
+Test(store_migration, a_batch_that_commits_meanwhile_counts) {
+    if (!is_postgres())
+        cr_skip_test("of one server's store nobody else is in the middle of something");
+    given_step(6);
+    run("UPDATE log_head SET next_id = 11, minutes_from_s = 86400, hours_from_s = 86400");
+    PGconn *older = PQconnectdb(at.url);
+    PQclear(PQexec(older, "BEGIN; SELECT next_id FROM log_head WHERE one = 1 FOR UPDATE;"
+                          "INSERT INTO rollups SELECT 60, 1, 1728018600, 0, 0, '', 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "
+                          "0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0;"
+                          "INSERT INTO rollup_stale VALUES (3600, 1728018000, 1728018600, 0), (86400, 1728000000, "
+                          "1728018600, 0)"));
+    cr_assert_eq(PQtransactionStatus(older), PQTRANS_INTRANS, "%s", PQerrorMessage(older));
+    ez_store *store = NULL;
+    pthread_t thread;
+    pthread_create(&thread, NULL, migrate, &store);
+    for (int i = 0; i < 1000 && !waits_for_a_lock(); i++)
+        usleep(10000);
+    PQclear(PQexec(older, "COMMIT"));
+    PQfinish(older);
+    pthread_join(thread, NULL);
+    cr_assert_eq(number_of(&at, "SELECT count(*) FROM rollup_open"), 2);
+    cr_assert_eq(requests(store), 7);
     ez_store_close(store);
 }

@@ -73,8 +73,8 @@ static bool is_in(const ez_stats_query *query, const ez_log_row *row) {
     int64_t since = down(query->since_s, kept_step(query->since_s));
     int64_t until = down(last, kept_step(last)) + kept_step(last);
     const char *model = query->model ? query->model : "";
-    return time_s >= since && time_s < until && (!query->master_id || row->master_id == query->master_id) &&
-           is_of(query->key_id, row->key_id) && (!query->group_id || row->group_id == query->group_id) &&
+    return time_s >= since && time_s < until && is_of(query->master_id, row->master_id) &&
+           is_of(query->key_id, row->key_id) && is_of(query->group_id, row->group_id) &&
            is_of(query->api_key_id, row->api_key_id) &&
            (!model[0] || (row->model.len == strlen(model) && memcmp(row->model.data, model, row->model.len) == 0));
 }
@@ -244,13 +244,14 @@ typedef struct ranking {
 static ez_status take_rank(void *user, const ez_stats_row *row, ez_error *error) {
     (void)error;
     ranking *it = user;
-    int64_t requests = 0, owner_id = -1;
+    int64_t requests = 0, owner_id = 0;
     for (size_t i = 0; i < all.count; i++) {
         const ez_log_row *record = &all.rows[i];
         bool is_key = it->by == EZ_STATS_KEY;
         if ((is_key ? record->key_id : record->api_key_id) != row->id)
             continue;
         int64_t owner = is_key ? record->master_id : record->group_id;
+        owner = owner ? owner : EZ_STATS_NONE;
         owner_id = requests++ == 0 || owner == owner_id ? owner : 0;
     }
     cr_assert_eq(row->sums.requests, requests);
@@ -284,6 +285,7 @@ Test(stats_read, answers_for_what_names_no_key) {
     fold(store, 50);
     cr_assert_eq(expect_sums((ez_stats_query){.by = EZ_STATS_TOTAL, ALL_TIME, .key_id = EZ_STATS_NONE}), 1u);
     cr_assert_gt(expect_sums((ez_stats_query){.by = EZ_STATS_GROUP, ALL_TIME, .api_key_id = EZ_STATS_NONE}), 1u);
+    cr_assert_gt(expect_sums((ez_stats_query){.by = EZ_STATS_KEY, ALL_TIME, .master_id = EZ_STATS_NONE}), 1u);
 }
 
 Test(stats_read, is_empty_where_nothing_happened) {

@@ -3,7 +3,8 @@
 // Step 2: what data planes give back, and settings. Counters are narrow tables of one shape, with room for in-page
 // updates. Log records stand apart from their bodies; PostgreSQL keeps both in a partition a day, made when first
 // needed. Rollups are one table: a row is what happened in one step (60, 3600 or 86400 s) at one level (which of a, b
-// and model it tells apart: server/state/store/rollup.h, which also says what log_head's edges and rollup_stale mean).
+// and model it tells apart: server/state/store/rollup.h, which also says what log_head's edges mean; rollup_stale
+// is step 7's rollup_open now).
 //
 // Awkward: the order of a rollup's key. Queries take a range of time at one level, so time comes before the ids; what
 // is written now is then also next to each other.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A set of hashes of rollup rows that this process saw committed. A row that is there can be updated by a join, which
-// costs half of what INSERT … ON CONFLICT does. The set may be wrong (two keys with one hash, rows that were trimmed):
-// whoever updates counts, and forgets the set where the count is short. Owned by one thread.
+// A set of hashes of rollup rows that this process wrote. A row that is there can be updated by a join, which costs
+// half of what INSERT … ON CONFLICT does. The set may be wrong (two keys with one hash, rows that were trimmed, or put
+// away when their step was folded anew): whoever updates counts, and forgets the set where the count is short, as where
+// a transaction fails. Owned by one thread.
 #pragma once
 
 #include <stdbool.h>

@@ -24,7 +24,7 @@ ez_status ez_pg_usage_since(void *db, ez_usage_table table, int64_t since_ns, in
                             ez_usage_total_fn *each, void *user, ez_error *error);
 
 // ---- logs.c: operations of backend.h
-// next_id, minutes_from_s, hours_from_s: one transaction at a time that adds or forgets records, across servers.
+// next_id, minutes_from_s, hours_from_s: one transaction at a time that adds, folds or forgets, across servers.
 extern const char ez_pg_lock_log_head[];
 ez_status ez_pg_add_logs(void *db, ez_log_batch *batches, size_t count, int64_t now_ns, ez_error *error);
 ez_status ez_pg_count_logs(void *db, int64_t *records, int64_t *oldest_ns, ez_error *error);

@@ -8,18 +8,12 @@
 // to a stricter isolation than READ COMMITTED, whoever waited fails then and tries again, instead of seeing what was.
 #include "proto/runtime/cleanup.h"
 #include "server/state/store/postgres/meter.h"
+#include "server/state/store/stats_query.h"
 
 #define SUM(column) "least(sum(" #column "), " EZ_SQL_SUM_MAX ")::int8"
 #define NAMES       EZ_SQL_EACH_SUM(EZ_SQL_NAME)
 #define SUMMED      EZ_SQL_EACH_SUM(SUM)
-_Static_assert(sizeof(ez_rollup_sums) == EZ_SQL_SUM_COUNT * sizeof(int64_t), "sums are sent as an array");
-
-static const char *const columns[EZ_SQL_SUM_COUNT] = {
-    "requests",   "errors", "rate_limited", "tokens_in", "tokens_out", "cost_nano_usd",
-    "latency_ms", "h0",     "h1",           "h2",        "h3",         "h4",
-    "h5",         "h6",     "h7",           "h8",        "h9",         "h10",
-    "h11",        "h12",    "h13",          "h14",       "h15",
-};
+_Static_assert(EZ_SQL_SUM_COUNT == EZ_STATS_SUMS, "sums are sent as an array");
 
 // The columns that say something: of most batches, some buckets of the histogram and other counts are zero in every
 // row. Each column that is left out spares the server an array to unroll, which is a good part of what a row costs.
@@ -41,7 +35,7 @@ static void unnest_text(uint32_t used, ez_buf *out) {
     (void)ez_buf_puts(out, ") AS s (step, level, time_s, a, b, model");
     for (int c = 0; c < EZ_SQL_SUM_COUNT; c++) {
         if (used >> c & 1)
-            (void)ez_buf_printf(out, ", %s", columns[c]);
+            (void)ez_buf_printf(out, ", %s", ez_stats_columns[c]);
     }
     (void)ez_buf_puts(out, ")");
 }
@@ -51,8 +45,8 @@ static void set_text(uint32_t used, const char *from, ez_buf *out) {
     for (int c = 0; c < EZ_SQL_SUM_COUNT; c++) {
         if (!(used >> c & 1))
             continue;
-        (void)ez_buf_printf(out, "%s%s = least(r.%s + %s.%s, " EZ_SQL_SUM_MAX ")", comma, columns[c], columns[c], from,
-                            columns[c]);
+        (void)ez_buf_printf(out, "%s%s = least(r.%s + %s.%s, " EZ_SQL_SUM_MAX ")", comma, ez_stats_columns[c],
+                            ez_stats_columns[c], from, ez_stats_columns[c]);
         comma = ", ";
     }
 }
@@ -63,7 +57,7 @@ static void add_text(uint32_t used, ez_buf *out) {
     for (int pass = 1; pass >= 0; pass--) { // first those that are sent
         for (int c = 0; c < EZ_SQL_SUM_COUNT; c++) {
             if ((used >> c & 1) == (uint32_t)pass)
-                (void)ez_buf_printf(out, ", %s", columns[c]);
+                (void)ez_buf_printf(out, ", %s", ez_stats_columns[c]);
         }
     }
     (void)ez_buf_puts(out, ") SELECT s.*");
@@ -187,7 +181,8 @@ static const char lock_head[] = "UPDATE log_head SET one = one WHERE one = 1";
 static const char has_rows[] =
     "SELECT 1::int8 FROM rollups WHERE step = $1 AND level = 1 AND time_s >= $2 AND time_s < "
     "$3 LIMIT 1";
-static const char delete_coarse[] = "DELETE FROM rollups WHERE step = $1 AND level = $2 AND time_s = $3";
+static const char delete_coarse[] = "DELETE FROM rollups WHERE step = $1 AND level BETWEEN $2 AND $3 AND time_s = "
+                                    "$4";
 // A model's rows beside each other, so that a question about one model (rollups_by_model) reads few pages.
 #define ADD(column) #column " = least(r." #column " + excluded." #column ", " EZ_SQL_SUM_MAX ")"
 static const char add_coarse[] =
@@ -198,7 +193,12 @@ static const char add_coarse[] =
 
 static ez_status take_open(void *user, unsigned at, const PGresult *result, ez_error *error) {
     fold *work = user;
-    return at == 3 ? ez_pg_take_open(&work->steps, result, error) : ez_pg_check_fence(work->try, at, result, error);
+    bool is_last = at + 1 == work->try->sent;
+    return is_last ? ez_pg_take_open(&work->steps, result, error) : ez_pg_check_fence(work->try, at, result, error);
+}
+
+static ez_status take_locked(void *user, unsigned at, const PGresult *result, ez_error *error) {
+    return at == 1 ? ez_pg_take_open(&((fold *)user)->steps, result, error) : EZ_OK;
 }
 
 static ez_status take_any(void *user, unsigned at, const PGresult *result, ez_error *error) {
@@ -208,28 +208,37 @@ static ez_status take_any(void *user, unsigned at, const PGresult *result, ez_er
     return EZ_OK;
 }
 
-static int finer_step(const fold *work) {
-    return work->what.open.step == EZ_ROLLUP_HOUR ? EZ_ROLLUP_MINUTE : EZ_ROLLUP_HOUR;
-}
-
-static ez_status find_work(fold *work, ez_pg_attempt *try, ez_error *error) {
+static ez_status look(fold *work, ez_pg_attempt *try, ez_error *error) {
     ez_pg_params none = {0};
     ez_status status = ez_pg_begin(try, error);
+    if (!status)
+        status = ez_pg_push_fence(try, work->fence, error);
+    if (!status)
+        status = ez_pg_push(try, ez_sql_open_steps, &none, error);
+    return status ? status : ez_pg_collect(try, take_open, work, error);
+}
+
+// Looks before it locks, so that ingest waits only where there is something to fold, and once more behind the lock.
+static ez_status find_work(fold *work, ez_pg_attempt *try, ez_error *error) {
+    ez_pg_params none = {0};
+    ez_status status = look(work, try, error);
+    work->found = !status && ez_open_steps_next(&work->steps, work->now_s, &work->what);
+    if (!work->found)
+        return status;
+    status = ez_pg_resume(try, error);
     if (!status)
         status = ez_pg_push(try, lock_head, &none, error);
     if (!status)
         status = ez_pg_push(try, ez_sql_open_steps, &none, error);
     if (!status)
-        status = ez_pg_push_fence(try, work->fence, error);
-    if (!status)
-        status = ez_pg_collect(try, take_open, work, error);
+        status = ez_pg_collect(try, take_locked, work, error);
     work->found = !status && ez_open_steps_next(&work->steps, work->now_s, &work->what);
     return status;
 }
 
 static ez_status find_any(fold *work, ez_pg_attempt *try, ez_error *error) {
     ez_pg_params params = {0};
-    ez_pg_put_int(&params, finer_step(work));
+    ez_pg_put_int(&params, ez_fold_finer_step(&work->what));
     ez_pg_put_int(&params, work->what.open.from_s);
     ez_pg_put_int(&params, work->what.until_s);
     ez_status status = ez_pg_resume(try, error);
@@ -242,6 +251,7 @@ static ez_status push_delete(const fold *work, ez_pg_attempt *try, ez_error *err
     ez_pg_params params = {0};
     ez_pg_put_int(&params, work->what.open.step);
     ez_pg_put_int(&params, work->what.level);
+    ez_pg_put_int(&params, work->any ? work->what.level : EZ_ROLLUP_LEVELS - 1);
     ez_pg_put_int(&params, work->what.open.time_s);
     return ez_pg_push(try, delete_coarse, &params, error);
 }
@@ -251,21 +261,20 @@ static ez_status push_add(const fold *work, ez_pg_attempt *try, ez_error *error)
     ez_pg_put_int(&params, work->what.open.step);
     ez_pg_put_int(&params, work->what.level);
     ez_pg_put_int(&params, work->what.open.time_s);
-    ez_pg_put_int(&params, finer_step(work));
-    ez_pg_put_int(&params, ez_rollup_kept(finer_step(work), (ez_rollup_level)work->what.level));
+    ez_pg_put_int(&params, ez_fold_finer_step(&work->what));
+    ez_pg_put_int(&params, ez_rollup_kept(ez_fold_finer_step(&work->what), (ez_rollup_level)work->what.level));
     ez_pg_put_int(&params, work->what.open.from_s);
     ez_pg_put_int(&params, work->what.until_s);
     return ez_pg_push(try, add_coarse, &params, error);
 }
 
-// The first piece is put in place of what is there.
+// Where there is nothing to fold, all levels are done at once.
 static ez_status fold_piece(fold *work, ez_pg_attempt *try, ez_error *error) {
-    bool is_first = work->what.open.from_s == work->what.open.time_s;
     work->any = true;
-    ez_status status = is_first || work->what.level > EZ_ROLLUP_TOTAL ? EZ_OK : find_any(work, try, error);
+    ez_status status = work->what.level > EZ_ROLLUP_TOTAL ? EZ_OK : find_any(work, try, error);
     if (!status)
         status = ez_pg_resume(try, error);
-    if (!status && is_first)
+    if (!status && ez_fold_is_first(&work->what))
         status = push_delete(work, try, error);
     if (!status && work->any)
         status = push_add(work, try, error);

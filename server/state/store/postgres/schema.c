@@ -112,7 +112,8 @@ static ez_status check_head(ez_pg_conn *conn, const ez_store_options *options, u
 ez_status ez_pg_migrate(ez_pg_conn *conn, const ez_store_options *options, uint64_t deadline, ez_error *error) {
     ez_status status = check_server(conn, error);
     if (!status)
-        status = ez_pg_exec(conn, "BEGIN; SELECT pg_advisory_xact_lock(" LOCK ")", NULL, deadline, error);
+        status = ez_pg_exec(conn, "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(" LOCK ")", NULL,
+                            deadline, error);
     if (!status)
         status = upgrade(conn, deadline, error);
     if (!status)

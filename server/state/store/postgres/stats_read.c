@@ -17,23 +17,23 @@ typedef struct stat_run {
     bool started;
 } stat_run;
 
-static ez_status read_marks(const ez_pg_snapshot *within, int level, ez_stats_marks *marks, ez_error *error) {
+static ez_status read_edges(const ez_pg_snapshot *within, int level, ez_stats_edges *edges, ez_error *error) {
     ez_pg_params none = {0};
-    ez_pg_autoclear PGresult *edges = NULL, *rows = NULL;
+    ez_pg_autoclear PGresult *head = NULL, *rows = NULL;
     ez_auto(ez_open_steps) open = {0};
-    ez_status status = ez_pg_run(within->conn, ez_sql_log_edges, &none, within->deadline, &edges, error);
+    ez_status status = ez_pg_run(within->conn, ez_sql_log_edges, &none, within->deadline, &head, error);
     if (!status)
         status = ez_pg_run(within->conn, ez_sql_open_steps, &none, within->deadline, &rows, error);
     if (!status)
         status = ez_pg_take_open(&open, rows, error);
     if (status)
         return status;
-    if (PQntuples(edges)) {
-        marks->minutes_from_s = ez_pg_int(edges, 0, 0);
-        marks->hours_from_s = ez_pg_int(edges, 0, 1);
+    if (PQntuples(head)) {
+        edges->minutes_from_s = ez_pg_int(head, 0, 0);
+        edges->hours_from_s = ez_pg_int(head, 0, 1);
     }
     for (size_t i = 0; i < open.count; i++)
-        ez_stats_marks_add(marks, &open.items[i], level);
+        ez_stats_edges_add(edges, &open.items[i], level);
     return EZ_OK;
 }
 
@@ -42,7 +42,7 @@ static const char *write_text(const stat_run *run, const ez_stats_plan *plan, ez
     for (size_t i = 0; i < ez_stats_sums_of(run->query); i++)
         ez_buf_printf(text, ", CAST(least(sum(%s), 4000000000000000000) AS BIGINT)", ez_stats_columns[i]);
     if (run->query->is_ranking)
-        ez_buf_puts(text, ", CASE WHEN min(owner) = max(owner) THEN min(owner) ELSE 0 END");
+        ez_buf_puts(text, ", CASE WHEN min(owner) < max(owner) THEN 0 WHEN min(owner) = 0 THEN -1 ELSE min(owner) END");
     ez_buf_puts(text, " FROM (");
     if (ez_stats_rows_text(run->query, &run->ask, plan, EZ_STATS_POSTGRES, text, error) != EZ_OK)
         return NULL;
@@ -73,14 +73,14 @@ static ez_status give(void *user, const PGresult *row, ez_error *error) {
 }
 
 static ez_status read_sums(const ez_pg_snapshot *within, void *user, ez_error *error) {
-    _Static_assert(EZ_USAGE_SUM_MAX == INT64_C(4000000000000000000), "the statement has it as a number");
+    _Static_assert(EZ_USAGE_SUM_MAX == INT64_C(4000000000000000000) && EZ_STATS_NONE == -1, "statements have them");
     stat_run *run = user;
-    ez_stats_marks marks = {0};
-    ez_status status = read_marks(within, (int)run->ask.level, &marks, error);
+    ez_stats_edges edges = {0};
+    ez_status status = read_edges(within, (int)run->ask.level, &edges, error);
     if (status)
         return status;
     ez_stats_plan plan;
-    ez_stats_plan_build(&plan, run->query->since_s, run->query->until_s, run->ask.coarsest, &marks);
+    ez_stats_plan_build(&plan, run->query->since_s, run->query->until_s, run->ask.coarsest, &edges);
     if (!plan.count)
         return EZ_OK;
     ez_auto(ez_buf) text;

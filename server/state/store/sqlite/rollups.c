@@ -74,17 +74,8 @@ typedef struct fold {
     ez_fold what;
 } fold;
 
-static int finer_step(const fold *work) {
-    return work->what.open.step == EZ_ROLLUP_HOUR ? EZ_ROLLUP_MINUTE : EZ_ROLLUP_HOUR;
-}
-
 static int finer_level(const fold *work) {
-    return (int)ez_rollup_kept(finer_step(work), (ez_rollup_level)work->what.level);
-}
-
-// The first piece is put in place of what is there.
-static bool is_first(const fold *work) {
-    return work->what.open.from_s == work->what.open.time_s;
+    return (int)ez_rollup_kept(ez_fold_finer_step(&work->what), (ez_rollup_level)work->what.level);
 }
 
 static ez_status has_any(fold *work, bool *out, ez_error *error) {
@@ -92,7 +83,7 @@ static ez_status has_any(fold *work, bool *out, ez_error *error) {
     ez_status status = ez_sqlite_kept(work->conn, EZ_SQLITE_HAS_ROLLUPS, &statement, error);
     if (status)
         return status;
-    sqlite3_bind_int(statement, 1, finer_step(work));
+    sqlite3_bind_int(statement, 1, ez_fold_finer_step(&work->what));
     sqlite3_bind_int64(statement, 2, work->what.open.from_s);
     sqlite3_bind_int64(statement, 3, work->what.until_s);
     int code = sqlite3_step(statement);
@@ -103,13 +94,13 @@ static ez_status has_any(fold *work, bool *out, ez_error *error) {
     return status;
 }
 
-static ez_status delete_coarse(fold *work, ez_error *error) {
+static ez_status delete_coarse(fold *work, int level, ez_error *error) {
     sqlite3_stmt *statement = NULL;
     ez_status status = ez_sqlite_kept(work->conn, EZ_SQLITE_DELETE_ROLLUPS, &statement, error);
     if (status)
         return status;
     sqlite3_bind_int(statement, 1, work->what.open.step);
-    sqlite3_bind_int(statement, 2, work->what.level);
+    sqlite3_bind_int(statement, 2, level);
     sqlite3_bind_int64(statement, 3, work->what.open.time_s);
     return ez_sqlite_run(work->conn, statement, error);
 }
@@ -133,7 +124,7 @@ static ez_status merge_fine(fold *work, ez_error *error) {
     ez_status status = ez_sqlite_kept(work->conn, EZ_SQLITE_READ_ROLLUPS, &fine, error);
     if (status)
         return status;
-    sqlite3_bind_int(fine, 1, finer_step(work));
+    sqlite3_bind_int(fine, 1, ez_fold_finer_step(&work->what));
     sqlite3_bind_int(fine, 2, finer_level(work));
     sqlite3_bind_int64(fine, 3, work->what.open.from_s);
     sqlite3_bind_int64(fine, 4, work->what.until_s);
@@ -153,11 +144,14 @@ static ez_status merge_fine(fold *work, ez_error *error) {
     return status;
 }
 
+// Where there is nothing to fold, all levels are done at once.
 static ez_status fold_piece(fold *work, ez_error *error) {
     bool any = true;
-    ez_status status = is_first(work) || work->what.level > EZ_ROLLUP_TOTAL ? EZ_OK : has_any(work, &any, error);
-    if (!status && is_first(work))
-        status = delete_coarse(work, error);
+    int level = work->what.level;
+    ez_status status = level > EZ_ROLLUP_TOTAL ? EZ_OK : has_any(work, &any, error);
+    int last = any ? level : EZ_ROLLUP_LEVELS - 1;
+    for (; !status && ez_fold_is_first(&work->what) && level <= last; level++)
+        status = delete_coarse(work, level, error);
     if (!status && any)
         status = merge_fine(work, error);
     if (!status && any)

@@ -28,9 +28,9 @@ static ez_status each_row(ez_sqlite_conn *conn, const char *text, const char *mo
 
 static ez_status take_edges(void *user, sqlite3_stmt *row, ez_error *error) {
     (void)error;
-    ez_stats_marks *marks = user;
-    marks->minutes_from_s = sqlite3_column_int64(row, 0);
-    marks->hours_from_s = sqlite3_column_int64(row, 1);
+    ez_stats_edges *edges = user;
+    edges->minutes_from_s = sqlite3_column_int64(row, 0);
+    edges->hours_from_s = sqlite3_column_int64(row, 1);
     return EZ_OK;
 }
 
@@ -53,7 +53,7 @@ static ez_status take_sums(void *user, sqlite3_stmt *row, ez_error *error) {
         return status;
     ez_rollup_sums sums = {0};
     if (run->is_ranking) {
-        int64_t owner = sqlite3_column_int64(row, 2);
+        int64_t a = sqlite3_column_int64(row, 2), owner = a ? a : EZ_STATS_NONE;
         group->owner_id = group->sums.requests == 0 || group->owner_id == owner ? owner : 0;
         sums.requests = sqlite3_column_int64(row, 1);
     } else {
@@ -67,17 +67,17 @@ static ez_status take_sums(void *user, sqlite3_stmt *row, ez_error *error) {
 
 static ez_status read_sums(ez_sqlite_conn *conn, const ez_stats_query *query, const ez_stats_ask *ask, sum_run *run,
                            ez_error *error) {
-    ez_stats_marks marks = {0};
-    ez_status status = each_row(conn, ez_sql_log_edges, NULL, take_edges, &marks, error);
+    ez_stats_edges edges = {0};
+    ez_status status = each_row(conn, ez_sql_log_edges, NULL, take_edges, &edges, error);
     ez_auto(ez_open_steps) open = {0};
     if (!status)
         status = ez_sqlite_read_open(conn, &open, error);
     if (status)
         return status;
     for (size_t i = 0; i < open.count; i++)
-        ez_stats_marks_add(&marks, &open.items[i], (int)ask->level);
+        ez_stats_edges_add(&edges, &open.items[i], (int)ask->level);
     ez_stats_plan plan;
-    ez_stats_plan_build(&plan, query->since_s, query->until_s, ask->coarsest, &marks);
+    ez_stats_plan_build(&plan, query->since_s, query->until_s, ask->coarsest, &edges);
     if (!plan.count)
         return EZ_OK;
     ez_auto(ez_buf) text;
