@@ -138,6 +138,13 @@ ez_status ez_sqlite_commit(void *db, const ez_store_commit_group *group, const u
 ez_status ez_sqlite_trim(void *db, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
                          ez_error *error);
 
+// ---- audits.c, within a transaction
+// Gives the entries their place behind the newest one.
+ez_status ez_sqlite_chain_audits(ez_sqlite_conn *conn, ez_store_audit *audits, size_t count,
+                                 ez_error *error) EZ_MUST_CHECK;
+ez_status ez_sqlite_put_audits(ez_sqlite_conn *conn, const ez_store_audit *audits, size_t count,
+                               ez_error *error) EZ_MUST_CHECK;
+
 // ---- lease.c: operations of backend.h; and, within a transaction, ABORTED (LEASE_LOST) where the fence is stale
 ez_status ez_sqlite_take_lease(void *db, const char *holder, uint32_t ttl_ms, uint32_t timeout_ms, ez_store_lease *out,
                                ez_error *error);
