@@ -130,4 +130,5 @@ const ez_backend ez_backend_postgres = {
     .reader_ping = ez_pg_reader_ping,
     .meter = &ez_meter_postgres,
     .sync = &ez_sync_postgres,
+    .alerts = &ez_alerts_postgres,
 };

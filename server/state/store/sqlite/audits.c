@@ -42,3 +42,13 @@ ez_status ez_sqlite_put_audits(ez_sqlite_conn *conn, const ez_store_audit *audit
     }
     return status;
 }
+
+ez_status ez_sqlite_move_chain(ez_sqlite_conn *conn, const ez_store_audit *newest, ez_error *error) {
+    sqlite3_stmt *statement = NULL;
+    ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_MOVE_CHAIN, &statement, error);
+    if (status)
+        return status;
+    sqlite3_bind_int64(statement, 1, newest->id + 1);
+    ez_sqlite_bind_bytes(statement, 2, newest->hash, EZ_SHA256_LEN);
+    return ez_sqlite_run(conn, statement, error);
+}
