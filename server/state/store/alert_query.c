@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Which index a page goes by: what an alert is about has few of them, then its status, type and severity; each has the
-// id behind it, so alerts come in order. The rest of the filter is looked for among a bounded number of those. In SQLite
-// the index is named, and what it is not to use an index for has a + before it.
+// id behind it, so alerts come in order. The rest of the filter is looked for among a bounded number of those. In
+// SQLite the index is named, and what it is not to use an index for has a + before it.
 #include "server/state/store/alert_query.h"
 
 #include <assert.h>

@@ -29,17 +29,18 @@ enum { EZ_SQL_ALERT_NUMBERS = 11, EZ_SQL_ALERT_TEXTS = 9 };
     "gap_ns = excluded.last_seen_ns - alerts.last_seen_ns, "                                                           \
     "raised_from = CASE WHEN excluded.severity > alerts.severity THEN alerts.severity ELSE 0 END, "                    \
     "severity = " greatest "(alerts.severity, excluded.severity), "                                                    \
-    "last_seen_ns = " greatest "(alerts.last_seen_ns, excluded.last_seen_ns), " EZ_SQL_ALERT_WORD("title", cooldown)   \
-    ", " EZ_SQL_ALERT_WORD("message", cooldown) ", " EZ_SQL_ALERT_WORD("metadata", cooldown)                           \
-    " RETURNING " EZ_SQL_ALERT_COLUMNS ", gap_ns, raised_from"
+    "last_seen_ns = " greatest                                                                                         \
+    "(alerts.last_seen_ns, excluded.last_seen_ns), " EZ_SQL_ALERT_WORD("title", cooldown) ", " EZ_SQL_ALERT_WORD(      \
+        "message", cooldown) ", " EZ_SQL_ALERT_WORD("metadata", cooldown) " RETURNING " EZ_SQL_ALERT_COLUMNS           \
+                                                                          ", gap_ns, raised_from"
 
 extern const char ez_sql_alert_by_id[];     // $1
 extern const char ez_sql_alert_by_holder[]; // $1: the fingerprint
 // $1 status, $2 acknowledged_ns, $3 resolved_ns, $4 acknowledged_by, $5 resolved_by, $6 note, $7 holds (2: as before),
 // $8 id
 extern const char ez_sql_put_alert[];
-extern const char ez_sql_delete_alert[]; // $1
-extern const char ez_sql_alert_head[];   // next_id, total
+extern const char ez_sql_delete_alert[];    // $1
+extern const char ez_sql_alert_head[];      // next_id, total
 extern const char ez_sql_move_alert_head[]; // $1 next_id, $2 total
 extern const char ez_sql_count_alerts[];    // status, severity, type, n
 // Closed ones to be forgotten, by their end: $1 resolved_ns and last_seen_ns before it, $2 rows. Gives id, status,
@@ -59,9 +60,9 @@ typedef struct ez_alert_page {
     const ez_alert_filter *filter;
     ez_alert_dialect dialect;
     size_t limit, look_max;
-    const char *index; // the index that finds them; NULL: by id
-    bool has_rest;     // some of the filter is not answered by it
-    int64_t end_id;    // set by the caller: the last one that may be looked at; 0: all
+    const char *index;    // the index that finds them; NULL: by id
+    bool has_rest;        // some of the filter is not answered by it
+    int64_t end_id;       // set by the caller: the last one that may be looked at; 0: all
     const char *texts[2]; // $1 … of the statement that was written last
     int text_count;
     char q[1024]; // in lower case

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Awkward: a dismissed alert that is reported still is closed, but not over: it stays until it was not seen for as long.
-// Where too many are kept it may go, and the next report makes a new one.
+// Awkward: a dismissed alert that is reported still is closed, but not over: it stays until it was not seen for as
+// long. Where too many are kept it may go, and the next report makes a new one.
 #include "server/state/store/alert_trim.h"
 
 void ez_alert_trim_begin(ez_alert_trim *trim, const ez_alert_limits *limits, int64_t total) {

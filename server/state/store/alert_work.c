@@ -27,8 +27,9 @@ bool ez_alert_may_move(int32_t from, int32_t to) {
 
 bool ez_alert_row_copy(const ez_alert_row *row, ez_arena *arena, ez_alert_row *out) {
     *out = *row;
-    const char **texts[] = {&out->title,       &out->related_type, &out->related_name, &out->fingerprint, &out->message,
-                            &out->acknowledged_by, &out->resolved_by,  &out->note,         &out->metadata};
+    const char **texts[] = {&out->title,       &out->related_type, &out->related_name,
+                            &out->fingerprint, &out->message,      &out->acknowledged_by,
+                            &out->resolved_by, &out->note,         &out->metadata};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         *texts[i] = ez_arena_strdup(arena, *texts[i] ? *texts[i] : "");
         if (!*texts[i])
@@ -130,8 +131,8 @@ static void merge(ez_alert_work *work) {
     work->merged_count = 0;
     for (size_t from = 0, to; from < work->report_count; from = to) {
         const ez_alert_row *worst = &reports[from].op->row;
-        for (to = from + 1; to < work->report_count &&
-                            strcmp(reports[to].op->row.fingerprint, reports[from].op->row.fingerprint) == 0;
+        for (to = from + 1;
+             to < work->report_count && strcmp(reports[to].op->row.fingerprint, reports[from].op->row.fingerprint) == 0;
              to++) {
             if (reports[to].op->row.severity > worst->severity)
                 worst = &reports[to].op->row;
@@ -156,8 +157,8 @@ static ez_status upserted(ez_alert_work *work, const ez_alert_merged *merged, co
         news = EZ_ALERT_REPEATED;
     ez_status status = EZ_OK;
     for (size_t i = merged->from; status == EZ_OK && i < merged->to; i++)
-        status = tell(work->reports[i].batch, work->reports[i].op, row,
-                      i == merged->from ? news : EZ_ALERT_NO_NEWS, error);
+        status =
+            tell(work->reports[i].batch, work->reports[i].op, row, i == merged->from ? news : EZ_ALERT_NO_NEWS, error);
     if (status == EZ_OK && is_new) {
         count(work, row->status, row->severity, row->type, 1);
         work->total++;

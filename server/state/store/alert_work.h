@@ -66,6 +66,3 @@ void ez_alert_work_fini(ez_alert_work *work);
 void ez_alert_work_reset(ez_alert_work *work);
 // Everything but the marks', the audit's, the counts' and the head's tables.
 ez_status ez_alert_work_run(ez_alert_work *work, const ez_alert_table *table, void *tx, ez_error *error) EZ_MUST_CHECK;
-
-// A copy whose texts are in arena. False: no memory.
-bool ez_alert_row_copy(const ez_alert_row *row, ez_arena *arena, ez_alert_row *out) EZ_MUST_CHECK;

@@ -36,6 +36,9 @@ typedef struct ez_alert_row {
     const char *message, *metadata;
 } ez_alert_row;
 
+// A copy whose texts are in arena. False: no memory.
+bool ez_alert_row_copy(const ez_alert_row *row, ez_arena *arena, ez_alert_row *out) EZ_MUST_CHECK;
+
 // ---- Changing
 
 typedef enum ez_alert_act {

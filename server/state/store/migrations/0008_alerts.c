@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Step 8: alerts. A row holds its fingerprint (holds = 1) while it is open, or dismissed and reported ever since: one of
-// each fingerprint at most, which the partial index sees to. gap_ns and raised_from are what the last report found: how
-// long the alert had not been seen, and its severity where that was lower. The long texts stand last, so that whoever
-// looks at the rest does not read them.
+// Step 8: alerts. A row holds its fingerprint (holds = 1) while it is open, or dismissed and reported ever since: one
+// of each fingerprint at most, which the partial index sees to. gap_ns and raised_from are what the last report found:
+// how long the alert had not been seen, and its severity where that was lower. The long texts stand last, so that
+// whoever looks at the rest does not read them.
 //
 // Awkward: what a report changes is in no index, so that PostgreSQL updates the row within its page.
 #include <stddef.h>

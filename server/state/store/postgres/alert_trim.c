@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Forgetting closed alerts in PostgreSQL, a few at a time.
-#include "proto/runtime/cleanup.h"
 #include "server/state/store/alert_trim.h"
+#include "proto/runtime/cleanup.h"
 #include "server/state/store/postgres/alerts.h"
 
 typedef struct trim_run {

@@ -4,9 +4,9 @@
 // became or was made another, the audit's head and its entries; COMMIT. Reports that only count take two round trips
 // and COMMIT.
 //
-// The row alert_head is locked first, across servers: what is read behind it holds, rows are never locked crosswise, and
-// a repeat waits for the outcome of a COMMIT whose answer was lost. The head of the feed is locked last, and shortly:
-// every change of configuration waits behind it.
+// The row alert_head is locked first, across servers: what is read behind it holds, rows are never locked crosswise,
+// and a repeat waits for the outcome of a COMMIT whose answer was lost. The head of the feed is locked last, and
+// shortly: every change of configuration waits behind it.
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,10 +53,10 @@ static ez_status take_upserted(void *user, unsigned at, const PGresult *result, 
 
 static void put_merged(ez_pg_arrays *arrays, const ez_alert_merged *merged) {
     const ez_alert_row *row = merged->row;
-    const int64_t numbers[] = {merged->id,      row->type,           row->severity,
-                               row->related_id, row->related_missing, merged->count};
-    const char *texts[] = {row->title,   row->related_type, row->related_name, row->fingerprint,
-                           row->message, row->metadata};
+    const int64_t numbers[] = {merged->id,           row->type,    row->severity, row->related_id,
+                               row->related_missing, merged->count};
+    const char *texts[] = {row->title,       row->related_type, row->related_name,
+                           row->fingerprint, row->message,      row->metadata};
     for (size_t i = 0; i < 6; i++)
         ez_pg_arrays_int(arrays, numbers[i]);
     for (size_t i = 0; i < 6; i++)
@@ -92,8 +92,7 @@ static ez_status push_upsert(const change *tx, ez_pg_arrays *rows, ez_error *err
 }
 
 // Those that fit one statement; *at moves behind them.
-static ez_status push_some(const change *tx, const ez_alert_merged *merged, size_t count, size_t *at,
-                           ez_error *error) {
+static ez_status push_some(const change *tx, const ez_alert_merged *merged, size_t count, size_t *at, ez_error *error) {
     ez_auto(ez_pg_arrays) fingerprints;
     ez_auto(ez_pg_arrays) rows;
     ez_pg_arrays_init(&fingerprints, "t");
@@ -293,8 +292,8 @@ ez_status ez_pg_change_alerts(void *db, ez_alert_batch *batches, size_t count, c
     bool is_unknown = false;
     ez_status status = ez_alert_work_init(&tx.work, batches, count, rules, now_ns, error);
     if (!status)
-        status = ez_pg_transact(&tx.store->alerts, write_all, &tx, "alerts: send it again, its mark tells",
-                                &is_unknown, error);
+        status = ez_pg_transact(&tx.store->alerts, write_all, &tx, "alerts: send it again, its mark tells", &is_unknown,
+                                error);
     if (status || tx.work.audit_count > 0)
         ez_pg_chain_settle(&tx.store->chain, status ? NULL : tx.work.audits, tx.work.audit_count);
     return status;

@@ -79,8 +79,7 @@ static ez_status read_page(ez_sqlite_conn *conn, ez_alert_page *page, page_run *
     ez_status status = prepare(conn, page, &text, &statement, error);
     int code;
     while (!status && !run->has_more && (code = sqlite3_step(statement)) != SQLITE_DONE)
-        status =
-            code == SQLITE_ROW ? give(conn, statement, page, run, error) : ez_sqlite_fail(conn, code, error);
+        status = code == SQLITE_ROW ? give(conn, statement, page, run, error) : ez_sqlite_fail(conn, code, error);
     sqlite3_finalize(statement);
     return status;
 }

@@ -42,9 +42,8 @@ static ez_status trim_all(ez_sqlite_conn *conn, const ez_alert_limits *limits, e
         status = delete_taken(conn, trim, error);
     if (!status)
         status = ez_sqlite_add_alert_counts(conn, &trim->deltas, error);
-    return status || trim->count == 0
-               ? status
-               : ez_sqlite_write_alert_head(conn, next_id, total - (int64_t)trim->count, error);
+    return status || trim->count == 0 ? status
+                                      : ez_sqlite_write_alert_head(conn, next_id, total - (int64_t)trim->count, error);
 }
 
 ez_status ez_sqlite_trim_alerts(void *db, uint64_t fence, const ez_alert_limits *limits, size_t max_rows, bool *more,

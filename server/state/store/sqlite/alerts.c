@@ -26,10 +26,10 @@ static ez_status let_go(ez_sqlite_conn *conn, const ez_alert_work *work, const c
 
 static void bind_report(sqlite3_stmt *statement, const ez_alert_work *work, const ez_alert_merged *merged) {
     const ez_alert_row *row = merged->row;
-    const int64_t numbers[] = {merged->id,       row->type,           row->severity,
-                               row->related_id,  row->related_missing, merged->count, work->now_ns};
-    const char *texts[] = {row->title,   row->related_type, row->related_name, row->fingerprint,
-                           row->message, row->metadata};
+    const int64_t numbers[] = {merged->id,           row->type,     row->severity, row->related_id,
+                               row->related_missing, merged->count, work->now_ns};
+    const char *texts[] = {row->title,       row->related_type, row->related_name,
+                           row->fingerprint, row->message,      row->metadata};
     for (int i = 0; i < 7; i++)
         sqlite3_bind_int64(statement, 1 + i, numbers[i]);
     for (int i = 0; i < 6; i++)
@@ -69,8 +69,7 @@ static ez_status find(void *tx, int64_t id, const char *fingerprint, ez_arena *a
                       ez_error *error) {
     ez_sqlite_conn *conn = tx;
     sqlite3_stmt *statement = NULL;
-    ez_status status =
-        ez_sqlite_kept(conn, id ? EZ_SQLITE_ALERT_BY_ID : EZ_SQLITE_ALERT_BY_HOLDER, &statement, error);
+    ez_status status = ez_sqlite_kept(conn, id ? EZ_SQLITE_ALERT_BY_ID : EZ_SQLITE_ALERT_BY_HOLDER, &statement, error);
     if (status)
         return status;
     if (id)
@@ -163,9 +162,8 @@ static ez_status write_audits(ez_sqlite_conn *conn, ez_alert_work *work, ez_erro
     ez_status status = ez_sqlite_chain_audits(conn, work->audits, work->audit_count, error);
     if (!status)
         status = ez_sqlite_put_audits(conn, work->audits, work->audit_count, error);
-    return status || work->audit_count == 0
-               ? status
-               : ez_sqlite_move_chain(conn, &work->audits[work->audit_count - 1], error);
+    return status || work->audit_count == 0 ? status
+                                            : ez_sqlite_move_chain(conn, &work->audits[work->audit_count - 1], error);
 }
 
 static ez_status change(ez_sqlite_conn *conn, ez_alert_work *work, ez_error *error) {

@@ -14,7 +14,8 @@ ez_status ez_sqlite_change_alerts(void *db, ez_alert_batch *batches, size_t coun
 ez_status ez_sqlite_trim_alerts(void *db, uint64_t fence, const ez_alert_limits *limits, size_t max_rows, bool *more,
                                 ez_error *error);
 // Adds to the counts, within a transaction.
-ez_status ez_sqlite_add_alert_counts(ez_sqlite_conn *conn, const ez_alert_counts *deltas, ez_error *error) EZ_MUST_CHECK;
+ez_status ez_sqlite_add_alert_counts(ez_sqlite_conn *conn, const ez_alert_counts *deltas,
+                                     ez_error *error) EZ_MUST_CHECK;
 ez_status ez_sqlite_read_alert_head(ez_sqlite_conn *conn, int64_t *next_id, int64_t *total,
                                     ez_error *error) EZ_MUST_CHECK;
 ez_status ez_sqlite_write_alert_head(ez_sqlite_conn *conn, int64_t next_id, int64_t total,
