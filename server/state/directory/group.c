@@ -13,15 +13,11 @@
 #include <string.h>
 
 #include "proto/runtime/clock.h"
-#include "proto/runtime/json.h"
 #include "proto/runtime/log.h"
-#include "proto/runtime/message.h"
 #include "server/state/directory/apply.h"
+#include "server/state/directory/audit_text.h"
 #include "server/state/directory/refusals.h"
 #include "server/state/directory/txn_begin.h"
-
-#define AUDIT_REQUEST_MAX 4096
-#define AUDIT_PACKED_MAX  (32u << 10) // a longer request is longer than AUDIT_REQUEST_MAX as JSON, too
 
 // What one run of the group has made so far.
 typedef struct group_pass {
@@ -54,27 +50,14 @@ static ProtobufCMessage *unpack_request(const ez_group_item *item) {
                                      item->request.len, item->request.data);
 }
 
-static const char *truncated(const ez_group_item *item) {
-    return ez_arena_printf(&item->write->call->arena, "{\"truncated\":true,\"bytes\":%zu}", item->request.len);
-}
-
 // The request as it came, as JSON without sensitive fields. NULL where there is no memory.
 static const char *request_text(const ez_group_item *item) {
     ez_arena *arena = &item->write->call->arena;
     if (!item->write->request)
         return "{}";
-    if (item->request.len > AUDIT_PACKED_MAX)
-        return truncated(item);
-    const ez_message_rule *rule = ez_message_rule_find(item->write->request->descriptor);
-    ProtobufCMessage *request = unpack_request(item);
-    if (!rule || !request)
-        return truncated(item);
-    ez_buf text;
-    ez_buf_init(&text, AUDIT_REQUEST_MAX);
-    bool fits = ez_json_write(rule, request, false, &text) == EZ_OK && !text.overflow;
-    const char *kept = fits ? ez_arena_strndup(arena, (const char *)text.data, text.len) : truncated(item);
-    ez_buf_fini(&text);
-    return kept;
+    ProtobufCMessage *request = item->request.len <= EZ_AUDIT_PACKED_MAX ? unpack_request(item) : NULL;
+    return request ? ez_audit_text(request, item->request.len, arena)
+                   : ez_audit_text_truncated(item->request.len, arena);
 }
 
 // The entry but for its place in the chain, which the store gives it.
