@@ -53,15 +53,13 @@ static ez_status read_filter(const Ez__V1__ListAlertsRequest *request, ez_alert_
     return EZ_OK;
 }
 
-ez_status ez_handle_alerts_list(ez_alerts *self, ez_call *call, ez_reader *reader,
-                                Ez__V1__ListAlertsRequest *request) {
+ez_status ez_handle_alerts_list(ez_alerts *self, ez_call *call, ez_reader *reader, Ez__V1__ListAlertsRequest *request) {
     (void)self;
     ez_alert_filter filter;
     ez_status status = read_filter(request, &filter, &call->error);
     if (status != EZ_OK)
         return status;
-    page p = {.arena = &call->arena,
-              .items = ez_arena_alloc(&call->arena, filter.limit * sizeof(Ez__V1__Alert *))};
+    page p = {.arena = &call->arena, .items = ez_arena_alloc(&call->arena, filter.limit * sizeof(Ez__V1__Alert *))};
     if (!p.items)
         return ez_no_memory(&call->error);
     bool more = false;

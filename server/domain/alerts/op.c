@@ -39,8 +39,8 @@ static const struct related {
     int kind;
     uint32_t name_field;
 } relateds[] = {
-    {"master", EZ__V1__KIND__KIND_MASTER, 2},   {"key", EZ__V1__KIND__KIND_KEY, 3},
-    {"api_key", EZ__V1__KIND__KIND_API_KEY, 3}, {"provider_group", EZ__V1__KIND__KIND_PROVIDER_GROUP, 2},
+    {"master", EZ__V1__KIND__KIND_MASTER, 2},         {"key", EZ__V1__KIND__KIND_KEY, 3},
+    {"api_key", EZ__V1__KIND__KIND_API_KEY, 3},       {"provider_group", EZ__V1__KIND__KIND_PROVIDER_GROUP, 2},
     {"data_plane", EZ__V1__KIND__KIND_DATA_PLANE, 2},
 };
 

@@ -74,11 +74,8 @@ static void done(ez_append *append) {
 }
 
 static ez_status submit(ez_raise *raise, ez_error *error) {
-    raise->append = (ez_append){.call = raise->append.call,
-                                .run = run,
-                                .self = raise->self,
-                                .done = done,
-                                .committed = committed};
+    raise->append =
+        (ez_append){.call = raise->append.call, .run = run, .self = raise->self, .done = done, .committed = committed};
     ez_error_clear(&raise->append.call->error);
     return ez_appender_submit(raise->self->appender, &raise->append, error);
 }
