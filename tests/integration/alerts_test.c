@@ -252,9 +252,9 @@ Test(alerts, a_batch_says_what_became_of_each) {
         report("{'type':'custom','title':'1'},{'type':'custom','title':'2'},{'type':'custom','title':'3'}");
     cr_assert_eq(made->created, 3);
     ask(&a.admin, "Alerts/Dismiss", "{'id':%" PRId64 "}", made->ids[1]);
-    Ez__V1__BatchAlertsResponse *done =
-        ask(&a.admin, "Alerts/Batch", "{'action':'resolve','note':'all','ids':[%" PRId64 ",%" PRId64 ",77,%" PRId64 "]}",
-            made->ids[0], made->ids[1], made->ids[2]);
+    Ez__V1__BatchAlertsResponse *done = ask(
+        &a.admin, "Alerts/Batch", "{'action':'resolve','note':'all','ids':[%" PRId64 ",%" PRId64 ",77,%" PRId64 "]}",
+        made->ids[0], made->ids[1], made->ids[2]);
     cr_assert_eq(done->succeeded, 2);
     cr_assert_eq(done->failed, 2);
     const int32_t codes[] = {EZ_OK, EZ_FAILED_PRECONDITION, EZ_NOT_FOUND, EZ_OK};
