@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "ez/v1/alert.pb-c.h"
 #include "ez/v1/data_plane.pb-c.h"
 #include "ez/v1/log.pb-c.h"
 #include "ez/v1/realtime.pb-c.h"
@@ -14,7 +15,7 @@
 const ez_topic ez_topics[EZ_TOPIC_COUNT] = {
     {"stats.realtime", 'r', &ez__v1__realtime_report__descriptor},
     {"stats.flush", 'f', &ez__v1__usage_flushed__descriptor},
-    {"alerts", 'a', NULL}, // no message yet
+    {"alerts", 'a', &ez__v1__alert_event__descriptor},
     {"dataplanes", 'd', &ez__v1__data_plane_event__descriptor},
     {"logs", 'l', &ez__v1__ingest_logs_request__descriptor},
 };

@@ -22,6 +22,7 @@
 #include "proto/runtime/log.h"
 #include "proto/runtime/version.h"
 #include "server/core.h"
+#include "server/domain/alerts/alerts.h"
 #include "server/domain/audit/audit.h"
 #include "server/domain/import/import.h"
 #include "server/domain/logs/delivery.h"
@@ -56,6 +57,7 @@ typedef struct server {
     ez_error_webhook *error_webhook;
     ez_logs *logs;
     ez_appender *logs_appender;
+    ez_alerts *alerts;
     ez_import *import;
     ez_fleet *fleet;
     ez_usage *usage;
@@ -186,6 +188,17 @@ static ez_status open_usage(server *s, const ez_settings *settings, ez_error *er
     return ez_appender_create(&appender, &s->usage_appender, error);
 }
 
+static ez_status open_alerts(server *s, const ez_settings *settings, ez_error *error) {
+    ez_alerts_options alerts = {.store = s->core.store,
+                                .directory = s->core.directory,
+                                .events = s->events,
+                                .holder = ez_lease_holder(s->core.lease),
+                                .queue = (size_t)ez_settings_int(settings, "EZ_RPC_CALLS"),
+                                .retention_days = ez_settings_int(settings, "EZ_ALERT_RETENTION_DAYS"),
+                                .max_records = ez_settings_int(settings, "EZ_ALERT_MAX_RECORDS")};
+    return ez_alerts_create(&alerts, &s->alerts, error);
+}
+
 static void look_at_lease(void *user, char *holder, uint64_t *token) {
     ez_lease_look(user, holder, token);
 }
@@ -278,6 +291,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     ez_import_options import = {.access = s->core.access, .routing = s->routing, .counters = s->core.counters};
     status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
     status = status != EZ_OK ? status : open_logs(s, settings, error);
+    status = status != EZ_OK ? status : open_alerts(s, settings, error);
     status = status != EZ_OK ? status : open_models(s, settings, error);
     status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
     status = status != EZ_OK ? status : open_usage(s, settings, error);
@@ -318,13 +332,16 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_MODELS] = s->models,
                                      [EZ_SLOT_AUDIT] = s->audit,
                                      [EZ_SLOT_LOGS] = s->logs,
+                                     [EZ_SLOT_ALERTS] = s->alerts,
                                      [EZ_SLOT_FLEET] = s->fleet,
                                      [EZ_SLOT_IMPORT] = s->import,
                                      [EZ_SLOT_USAGE] = s->usage,
                                      [EZ_SLOT_SERVERS] = s->servers,
                                      [EZ_SLOT_REDIS] = s->redis,
                                      [EZ_SLOT_SYSTEM] = s->system},
-                          .appenders = {[EZ_SLOT_LOGS] = s->logs_appender, [EZ_SLOT_USAGE] = s->usage_appender}};
+                          .appenders = {[EZ_SLOT_LOGS] = s->logs_appender,
+                                        [EZ_SLOT_USAGE] = s->usage_appender,
+                                        [EZ_SLOT_ALERTS] = ez_alerts_appender(s->alerts)}};
     ez_status status = ez_rpc_open(&rpc, &s->rpc, error);
     if (status == EZ_OK) {
         ez_system_watch(s->system, s->rpc);
@@ -424,6 +441,7 @@ static void close_server(server *s, int exit_status) {
     ez_timer_destroy(s->timer);
     ez_appender_stop(s->usage_appender);
     ez_appender_stop(s->logs_appender);
+    ez_alerts_stop(s->alerts);
     ez_redis_stop(s->redis);
     stop_webhooks(s);
     ez_servers_join(s->servers);
@@ -433,6 +451,7 @@ static void close_server(server *s, int exit_status) {
     ez_rpc_close(s->rpc);
     ez_appender_destroy(s->usage_appender); // a call that the drain gave up may have tried to submit until here
     ez_appender_destroy(s->logs_appender);
+    ez_alerts_destroy(s->alerts);
     ez_bans_destroy(s->bans);
     ez_system_destroy(s->system);
     ez_redis_destroy(s->redis);

@@ -10,6 +10,7 @@
 #include "clients/ctl/text.h"
 #include "clients/ctl/view.h"
 #include "clients/ctl/watch.h"
+#include "ez/v1/alert.pb-c.h"
 #include "ez/v1/data_plane.pb-c.h"
 #include "ez/v1/log.pb-c.h"
 #include "proto/runtime/clock.h"
@@ -67,11 +68,32 @@ static void put_report(const Ez__V1__EventHeader *header, const ProtobufCMessage
     (void)ez_buf_puts(out, form->is_screen ? "" : "\n");
 }
 
+// An enum of an alert as its word.
+static void put_word(const Ez__V1__Alert *alert, const char *field, size_t width, ez_buf *out) {
+    const ez_message_rule *rule = ez_message_rule_find(alert->base.descriptor);
+    size_t start = out->len;
+    ez_ctl_view_cell(rule, ez_field_rule_find(rule, field), &alert->base, out);
+    for (size_t len = out->len - start; len < width; len++)
+        (void)ez_buf_putc(out, ' ');
+}
+
 static void put_alert(const Ez__V1__EventHeader *header, const ProtobufCMessage *message, const ez_ctl_watch_form *form,
                       ez_arena *arena, ez_buf *out) {
-    (void)message, (void)form, (void)arena;
+    (void)form, (void)arena;
+    const Ez__V1__AlertEvent *event = (const Ez__V1__AlertEvent *)message;
+    const Ez__V1__Alert *alert = event->alert;
     put_time(header->time, out);
-    (void)ez_buf_printf(out, "  alert %" PRIu64 "\n", header->sequence);
+    (void)ez_buf_puts(out, "  ");
+    put_text(event->event, 12, out);
+    if (alert) {
+        (void)ez_buf_printf(out, "  %8" PRId64 "  ", alert->id);
+        put_word(alert, "severity", 8, out);
+        (void)ez_buf_puts(out, "  ");
+        put_word(alert, "type", 20, out);
+        (void)ez_buf_printf(out, "  %8" PRId64 "  ", alert->count);
+        put_text(alert->title, 0, out);
+    }
+    (void)ez_buf_putc(out, '\n');
 }
 
 static void put_data_plane(const Ez__V1__EventHeader *header, const ProtobufCMessage *message,
@@ -95,7 +117,9 @@ static const ez_ctl_watch_topic topics[] = {
      "TIME                      STATUS        MS  MASTER     KEY  MODEL                     TOKENS_IN  TOKENS_OUT  "
      "ERROR",
      put_logs, "records"},
-    {"alerts", "alerts", NULL, "TIME                      EVENT", put_alert, NULL},
+    {"alerts", "alerts", &ez__v1__alert_event__descriptor,
+     "TIME                      EVENT         ALERT     SEVERITY  TYPE                     COUNT  TITLE", put_alert,
+     NULL},
     {"data-planes", "dataplanes", &ez__v1__data_plane_event__descriptor,
      "TIME                          ID  EVENT      APPLIED     LAG  REJECTED", put_data_plane, NULL},
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Namespaces, URLs and address ranges. Judged by hand, without a parser of somebody else's, so that what is accepted
-// here is narrow and the same everywhere. The awkward case is the URL: anything that two programs might read
-// differently (credentials, blanks, backslashes, a fragment) is refused.
+// Namespaces, URLs, address ranges and JSON objects. Judged by hand, without a parser of somebody else's, so that what
+// is accepted here is narrow and the same everywhere. The awkward case is the URL: anything that two programs might
+// read differently (credentials, blanks, backslashes, a fragment) is refused.
 #include "proto/runtime/format.h"
 
 #include <arpa/inet.h>
@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proto/runtime/json_walk.h"
 #include "proto/runtime/utf8.h"
 
 #define NAMESPACE_CHARACTERS 64
@@ -135,6 +136,13 @@ static const char *cidr_fault(const char *text, size_t len) {
     return bits <= (is_v6 ? 128u : 32u) ? NULL : fault;
 }
 
+static const char *json_object_fault(const char *text, size_t len) {
+    ez_json_walk walk;
+    ez_json_walk_init(&walk, text, len);
+    bool is_object = len >= 2 && text[0] == '{' && text[len - 1] == '}' && ez_json_walk_skip(&walk);
+    return is_object && ez_json_walk_end(&walk) ? NULL : "must be a JSON object";
+}
+
 const char *ez_format_fault(ez_format format, const char *text, size_t len) {
     switch (format) {
     case EZ_FORMAT_NAMESPACE:
@@ -143,6 +151,8 @@ const char *ez_format_fault(ez_format format, const char *text, size_t len) {
         return url_fault(text, len);
     case EZ_FORMAT_CIDR:
         return cidr_fault(text, len);
+    case EZ_FORMAT_JSON_OBJECT:
+        return json_object_fault(text, len);
     case EZ_FORMAT_NONE:
         break;
     }

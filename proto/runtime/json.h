@@ -2,10 +2,10 @@
 //
 // JSON ⇄ messages, from the field table. The form: snake_case names, int64 as numbers, enums as lower-case words
 // without their type's prefix (KEY_STATUS_ACTIVE: "active"), timestamps RFC 3339 in UTC, bytes base64 or hex where the
-// field says so, maps as objects (of strings; of booleans, numbers and strings where the field has json_values). Every
-// field of a message is written, also when empty — save omit_empty ones, unset presence fields (omitted), unset
-// messages and timestamps (null), unset members of a oneof (omitted), and sensitive and input_only ones (never, unless
-// reveal).
+// field says so, maps as objects (of strings; of booleans, numbers and strings where the field has json_values), a text
+// whose format is json_object as the object it holds. Every field of a message is written, also when empty — save
+// omit_empty ones, unset presence fields (omitted), unset messages and timestamps (null), unset members of a oneof
+// (omitted), and sensitive and input_only ones (never, unless reveal).
 #pragma once
 
 #include "proto/runtime/arena.h"

@@ -138,6 +138,61 @@ static void put_number(parser *p, const ProtobufCFieldDescriptor *fd, json_t *va
         FAULT(p, place, "is out of range");
 }
 
+static void write_tree(json_t *value, ez_buf *out);
+
+static void write_members(json_t *object, ez_buf *out) {
+    char lead = '{';
+    const char *key;
+    json_t *inner;
+    json_object_foreach(object, key, inner) {
+        (void)ez_buf_putc(out, lead);
+        lead = ',';
+        (void)ez_json_write_string(key, strlen(key), out);
+        (void)ez_buf_putc(out, ':');
+        write_tree(inner, out);
+    }
+    (void)ez_buf_puts(out, lead == '{' ? "{}" : "}");
+}
+
+// As it came, without blanks. Its depth was measured.
+static void write_tree(json_t *value, ez_buf *out) {
+    if (json_is_object(value)) {
+        write_members(value, out);
+    } else if (json_is_array(value)) {
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            (void)ez_buf_putc(out, i ? ',' : '[');
+            write_tree(json_array_get(value, i), out);
+        }
+        (void)ez_buf_puts(out, json_array_size(value) ? "]" : "[]");
+    } else if (json_is_string(value)) {
+        (void)ez_json_write_string(json_string_value(value), json_string_length(value), out);
+    } else if (json_is_integer(value)) {
+        (void)ez_buf_printf(out, "%lld", (long long)json_integer_value(value));
+    } else if (json_is_real(value)) {
+        (void)ez_json_write_double(json_real_value(value), out);
+    } else {
+        (void)ez_buf_puts(out, json_is_true(value) ? "true" : json_is_false(value) ? "false" : "null");
+    }
+}
+
+// A text field that holds an object. An empty one is the empty text, as it is written.
+static void put_object_text(parser *p, json_t *value, void *at, const ez_place *place) {
+    if (!json_is_object(value)) {
+        FAULT(p, place, "must be an object");
+        return;
+    }
+    if (json_object_size(value) == 0)
+        return;
+    ez_buf text;
+    ez_buf_init(&text, EZ_JSON_MAX);
+    write_tree(value, &text);
+    char *copy = text.overflow ? NULL : ez_arena_strndup(p->arena, (const char *)text.data, text.len);
+    p->arena->refused |= !copy;
+    if (copy)
+        *(char **)at = copy;
+    ez_buf_fini(&text);
+}
+
 // Fields whose JSON is a string.
 static void put_string(parser *p, const ez_field_rule *field, const ProtobufCFieldDescriptor *fd, json_t *value,
                        void *at, const ez_place *place) {
@@ -193,7 +248,10 @@ static void put_value(parser *p, const ez_field_rule *field, const ProtobufCFiel
     case PROTOBUF_C_TYPE_STRING:
     case PROTOBUF_C_TYPE_ENUM:
     case PROTOBUF_C_TYPE_BYTES:
-        put_string(p, field, fd, value, at, place);
+        if (field->format == EZ_FORMAT_JSON_OBJECT)
+            put_object_text(p, value, at, place);
+        else
+            put_string(p, field, fd, value, at, place);
         return;
     case PROTOBUF_C_TYPE_MESSAGE:
         if (field->flags & EZ_FIELD_TIMESTAMP)

@@ -9,6 +9,7 @@
 
 #include "proto/runtime/clock.h"
 #include "proto/runtime/field.h"
+#include "proto/runtime/format.h"
 #include "proto/runtime/json.h"
 #include "proto/runtime/utf8.h"
 
@@ -146,6 +147,17 @@ static void put_text(ez_buf *out, const char *text) {
     (void)ez_json_write_string(text ? text : "", text ? strlen(text) : 0, out);
 }
 
+// A text that holds an object stands for itself. One that no one checked is written as a text.
+static void put_object_text(ez_buf *out, const char *text) {
+    size_t len = text ? strlen(text) : 0;
+    if (len == 0)
+        PUT(out, "{}");
+    else if (ez_format_fault(EZ_FORMAT_JSON_OBJECT, text, len))
+        put_text(out, text);
+    else
+        put_literal(out, text, len);
+}
+
 static void put_value(ez_buf *out, const ez_field_rule *field, const ProtobufCFieldDescriptor *fd, const void *at,
                       bool reveal) {
     switch (fd->type) {
@@ -183,7 +195,10 @@ static void put_value(ez_buf *out, const ez_field_rule *field, const ProtobufCFi
         put_enum(out, fd->descriptor, *(const int *)at);
         return;
     case PROTOBUF_C_TYPE_STRING:
-        put_text(out, *(char *const *)at);
+        if (field->format == EZ_FORMAT_JSON_OBJECT)
+            put_object_text(out, *(char *const *)at);
+        else
+            put_text(out, *(char *const *)at);
         return;
     case PROTOBUF_C_TYPE_BYTES:
         if (field->flags & EZ_FIELD_HEX)

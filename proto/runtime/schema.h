@@ -45,7 +45,13 @@ enum {
         1 << 14, // with EZ_FIELD_MAP: values are JSON scalars, kept as their JSON text; empty is null
 };
 
-typedef enum ez_format { EZ_FORMAT_NONE = 0, EZ_FORMAT_NAMESPACE, EZ_FORMAT_URL, EZ_FORMAT_CIDR } ez_format;
+typedef enum ez_format {
+    EZ_FORMAT_NONE = 0,
+    EZ_FORMAT_NAMESPACE,
+    EZ_FORMAT_URL,
+    EZ_FORMAT_CIDR,
+    EZ_FORMAT_JSON_OBJECT, // the text of one, without blanks around it; in JSON it stands for itself
+} ez_format;
 
 typedef struct ez_message_rule ez_message_rule;
 

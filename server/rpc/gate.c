@@ -81,8 +81,9 @@ static const ez_entry *find(const ez_directory *directory, const scope_row *row,
 static void name_principal(ez_call *call, const scope_row *row, const ez_entry *entry) {
     call->principal.scope = row->scope;
     call->principal.id = ez_entry_id(entry);
-    // Only changes are audited, and only they (and what may lead to one) pay for the name.
-    if (call->method->effect != EZ_EFFECT_CHANGE && call->method->effect != EZ_EFFECT_HELD) {
+    // Only what is audited, or may lead to that, pays for the name.
+    ez_effect effect = call->method->effect;
+    if (effect != EZ_EFFECT_CHANGE && effect != EZ_EFFECT_HELD && effect != EZ_EFFECT_APPEND) {
         return;
     }
     ez_slice data = ez_entry_data(entry);

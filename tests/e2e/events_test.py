@@ -257,7 +257,7 @@ class StreamTest(unittest.TestCase):
             self.core.publish("weather", b"")
             self.core.publish("alerts", b"\x0a\x01x")
             event = stream.event()
-            self.assertEqual((event["event"], event["data"]["data"]), ("alerts", None))
+            self.assertEqual((event["event"], event["data"]["data"]), ("alerts", {"event": "x", "alert": None}))
             # A message that is none is told, and the next comes.
             self.core.publish("dataplanes", b"\xff\xff")
             self.assertEqual(stream.lost(), "EVENT_UNREADABLE")

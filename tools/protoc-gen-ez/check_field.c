@@ -11,7 +11,7 @@
 
 #include "tools/protoc-gen-ez/check.h"
 
-static const char *const formats[] = {"namespace", "url", "cidr"};
+static const char *const formats[] = {"namespace", "url", "cidr", "json_object"};
 
 bool gen_number_parse(const char *text, int64_t *out) {
     char *end;
@@ -78,7 +78,8 @@ static void check_words(gen_schema *schema, const gen_field *field) {
         known |= !strcmp(rule->format, formats[i]);
     if (!known)
         gen_refuse(schema, field->place, field->owner->full,
-                   "field %s: format \"%s\" is unknown; there are namespace, url and cidr", field->name, rule->format);
+                   "field %s: format \"%s\" is unknown; there are namespace, url, cidr and json_object", field->name,
+                   rule->format);
     if (!is_text && (*rule->format || rule->n_one_of || rule->trim || rule->lower))
         gen_refuse(schema, field->place, field->owner->full, "field %s: format, one_of, trim and lower are for strings",
                    field->name);

@@ -28,6 +28,10 @@ static const char *string_value(const gen_field *field) {
 
 static void put_string(const gen_field *field, gen_text *out) {
     static const char word[] = "example";
+    if (gen_field_is_json(field)) {
+        gen_text_puts(out, *field->rule->example ? field->rule->example : "{}");
+        return;
+    }
     const char *value = string_value(field);
     if (value) {
         gen_json_quote(out, value);

@@ -56,3 +56,7 @@ uint32_t gen_field_max_len(const gen_field *field) {
 uint32_t gen_field_max_items(const gen_field *field) {
     return field->rule->max_items ? field->rule->max_items : GEN_MAX_ITEMS;
 }
+
+bool gen_field_is_json(const gen_field *field) {
+    return !strcmp(field->rule->format, "json_object");
+}

@@ -182,3 +182,5 @@ bool gen_type_is_integer(gen_type type);
 // What the table holds: the option, or its default.
 uint32_t gen_field_max_len(const gen_field *field);
 uint32_t gen_field_max_items(const gen_field *field);
+// A text that JSON shows as the object it holds.
+bool gen_field_is_json(const gen_field *field);

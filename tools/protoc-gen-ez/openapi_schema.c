@@ -124,7 +124,10 @@ static void put_single(gen_pool *pool, gen_json *json, const gen_field *field, g
         gen_json_string(json, "type", "boolean");
         break;
     case GEN_STRING:
-        put_text(json, field, view);
+        if (gen_field_is_json(field))
+            gen_json_string(json, "type", "object");
+        else
+            put_text(json, field, view);
         break;
     case GEN_BYTES:
         put_bytes(json, field, view);

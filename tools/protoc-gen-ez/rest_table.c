@@ -37,6 +37,8 @@ void gen_rest_put_type(const gen_field *field, gen_text *out) {
         gen_text_printf(out, "[%s](#object-%s)", field->message->ident, field->message->c_lower);
     else if (field->type == GEN_ENUM)
         gen_text_printf(out, "[%s](#words-%s)", field->enumeration->ident, field->enumeration->ident);
+    else if (gen_field_is_json(field))
+        gen_text_puts(out, "JSON object");
     else
         gen_text_puts(out, field->type == GEN_BYTES && field->rule->hex ? "hex" : type_words[field->type]);
 }
@@ -81,7 +83,7 @@ static void put_words(const gen_field *field, gen_text *out, bool *any) {
         put_separator(out, any);
     for (size_t i = 0; i < rule->n_one_of; i++)
         gen_text_printf(out, "%s`%s`", i ? " or " : "", rule->one_of[i]);
-    if (*rule->format) {
+    if (*rule->format && !gen_field_is_json(field)) {
         put_separator(out, any);
         gen_text_printf(out, "a %s",
                         !strcmp(rule->format, "cidr")  ? "CIDR range"

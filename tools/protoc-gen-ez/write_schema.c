@@ -73,6 +73,8 @@ static void put_field(const gen_field *field, gen_text *out) {
         gen_text_puts(out, ", .format = EZ_FORMAT_URL");
     else if (!strcmp(rule->format, "cidr"))
         gen_text_puts(out, ", .format = EZ_FORMAT_CIDR");
+    else if (gen_field_is_json(field))
+        gen_text_puts(out, ", .format = EZ_FORMAT_JSON_OBJECT");
     if (rule->min_len)
         gen_text_printf(out, ", .min_len = %u", rule->min_len);
     gen_text_printf(out, ", .max_len = %u", gen_field_max_len(field));

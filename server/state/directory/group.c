@@ -13,23 +13,16 @@
 #include <string.h>
 
 #include "proto/runtime/clock.h"
-#include "proto/runtime/json.h"
 #include "proto/runtime/log.h"
-#include "proto/runtime/message.h"
 #include "server/state/directory/apply.h"
-#include "server/state/directory/audit_hash.h"
+#include "server/state/directory/audit_text.h"
 #include "server/state/directory/refusals.h"
 #include "server/state/directory/txn_begin.h"
-
-#define AUDIT_REQUEST_MAX 4096
-#define AUDIT_PACKED_MAX  (32u << 10) // a longer request is longer than AUDIT_REQUEST_MAX as JSON, too
 
 // What one run of the group has made so far.
 typedef struct group_pass {
     ez_writer *writer;
     uint64_t n; // the revision reached
-    int64_t next_audit_id;
-    uint8_t audit_hash[EZ_SHA256_LEN];
     bool has_changes;
     bool ack_now;
     size_t records;    // idempotency records
@@ -57,30 +50,18 @@ static ProtobufCMessage *unpack_request(const ez_group_item *item) {
                                      item->request.len, item->request.data);
 }
 
-static const char *truncated(const ez_group_item *item) {
-    return ez_arena_printf(&item->write->call->arena, "{\"truncated\":true,\"bytes\":%zu}", item->request.len);
-}
-
 // The request as it came, as JSON without sensitive fields. NULL where there is no memory.
 static const char *request_text(const ez_group_item *item) {
     ez_arena *arena = &item->write->call->arena;
     if (!item->write->request)
         return "{}";
-    if (item->request.len > AUDIT_PACKED_MAX)
-        return truncated(item);
-    const ez_message_rule *rule = ez_message_rule_find(item->write->request->descriptor);
-    ProtobufCMessage *request = unpack_request(item);
-    if (!rule || !request)
-        return truncated(item);
-    ez_buf text;
-    ez_buf_init(&text, AUDIT_REQUEST_MAX);
-    bool fits = ez_json_write(rule, request, false, &text) == EZ_OK && !text.overflow;
-    const char *kept = fits ? ez_arena_strndup(arena, (const char *)text.data, text.len) : truncated(item);
-    ez_buf_fini(&text);
-    return kept;
+    ProtobufCMessage *request = item->request.len <= EZ_AUDIT_PACKED_MAX ? unpack_request(item) : NULL;
+    return request ? ez_audit_text(request, item->request.len, arena)
+                   : ez_audit_text_truncated(item->request.len, arena);
 }
 
-static ez_status make_audit(group_pass *run, ez_group_item *item, const ez_txn *txn) {
+// The entry but for its place in the chain, which the store gives it.
+static ez_status make_audit(ez_group_item *item, const ez_txn *txn) {
     ez_call *call = item->write->call;
     char *subject = ez_arena_alloc(&call->arena, EZ_SUBJECT_MAX);
     const char *request = request_text(item);
@@ -88,8 +69,7 @@ static ez_status make_audit(group_pass *run, ez_group_item *item, const ez_txn *
     if (!subject || !request)
         return ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for the audit entry");
     ez_txn_subject_text(txn, subject);
-    item->audit = (ez_store_audit){.id = run->next_audit_id,
-                                   .time_ns = txn->now_ns,
+    item->audit = (ez_store_audit){.time_ns = txn->now_ns,
                                    .revision = txn->n,
                                    .actor = call->principal.actor,
                                    .method = method,
@@ -97,8 +77,6 @@ static ez_status make_audit(group_pass *run, ez_group_item *item, const ez_txn *
                                    .request = request,
                                    .request_id = call->request_id,
                                    .remote = call->remote};
-    memcpy(item->audit.previous_hash, run->audit_hash, EZ_SHA256_LEN);
-    ez_audit_hash(&item->audit, item->audit.hash);
     return EZ_OK;
 }
 
@@ -130,7 +108,7 @@ static ez_status transact(group_pass *run, ez_group_item *item) {
     ez_status status = call_handler(&run->writer->options, item, &txn);
     bool has_changed = status == EZ_OK && !call->header.validate_only && ez_overlay_count(overlay) > txn.begin;
     if (has_changed)
-        status = make_audit(run, item, &txn);
+        status = make_audit(item, &txn);
     if (status == EZ_OK && item->has_key)
         status = ez_idempotency_seal(run->writer, item);
     if (status != EZ_OK || !has_changed)
@@ -146,8 +124,6 @@ static ez_status transact(group_pass *run, ez_group_item *item) {
     run->has_changes = true;
     run->ack_now = run->ack_now || call->header.wait_applied;
     run->n++;
-    run->next_audit_id++;
-    memcpy(run->audit_hash, item->audit.hash, EZ_SHA256_LEN);
     return EZ_OK;
 }
 
@@ -226,8 +202,7 @@ static void prepare(ez_writer *writer, ez_group_item *item, bool is_first_run) {
 
 // Runs items until the group is full; those behind it are left out.
 static group_pass run_items(ez_writer *writer) {
-    group_pass run = {.writer = writer, .n = writer->head.n, .next_audit_id = writer->head.next_audit_id};
-    memcpy(run.audit_hash, writer->head.audit_hash, EZ_SHA256_LEN);
+    group_pass run = {.writer = writer, .n = writer->head.n};
     ez_overlay_begin(writer->overlay, writer->head.next_id);
     ez_directory_enter();
     for (size_t i = 0; i < writer->item_count; i++) {
@@ -357,8 +332,6 @@ static void adopt(ez_writer *writer, const group_pass *run, const outgoing *comm
     for (size_t i = 0; i < commit->group.change_count; i++)
         ez_overlay_at(writer->overlay, i)->entry = NULL;
     memcpy(writer->head.next_id, commit->group.next_id, sizeof writer->head.next_id);
-    writer->head.next_audit_id = run->next_audit_id;
-    memcpy(writer->head.audit_hash, run->audit_hash, EZ_SHA256_LEN);
     if (run->has_changes)
         ez_writer_apply(writer, commit->entries, commit->changes, commit->group.change_count, run->n, run->ack_now);
 }

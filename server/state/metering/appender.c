@@ -43,6 +43,7 @@ struct ez_appender {
     size_t group_rows;
     ez_usage_batch usage[GROUP_CALLS];
     ez_log_batch logs[GROUP_CALLS];
+    ez_alert_batch alerts[GROUP_CALLS];
     uint64_t chore_next_ms;
     bool has_more_chores;
 };
@@ -109,28 +110,62 @@ static void gather(ez_appender *appender) {
 
 // ---- From a group to the store
 
-// Adds the group's calls from first on, count of them, in one transaction. Their marks say what became of each.
-static ez_status add(ez_appender *appender, size_t first, size_t count, ez_error *error) {
-    int64_t now = ez_clock_wall_ns();
+// What follows adds the group's calls from first on, count of them, in one transaction. Their marks say what became of
+// each.
+static ez_status add_usage(ez_appender *appender, size_t first, size_t count, int64_t now_ns, ez_error *error) {
     ez_append **group = appender->group + first;
-    ez_status status;
-    if (appender->options.stream == EZ_STREAM_USAGE) {
-        for (size_t i = 0; i < count; i++)
-            appender->usage[i] =
-                (ez_usage_batch){.mark = group[i]->mark, .rows = group[i]->usage, .row_count = group[i]->row_count};
-        status = ez_store_add_usage(appender->options.store, appender->usage, count, now, appender->options.total,
-                                    appender->options.total_user, error);
-        for (size_t i = 0; i < count; i++)
-            group[i]->mark = appender->usage[i].mark;
-        return status;
-    }
+    for (size_t i = 0; i < count; i++)
+        appender->usage[i] =
+            (ez_usage_batch){.mark = group[i]->mark, .rows = group[i]->usage, .row_count = group[i]->row_count};
+    ez_status status = ez_store_add_usage(appender->options.store, appender->usage, count, now_ns,
+                                          appender->options.total, appender->options.total_user, error);
+    for (size_t i = 0; i < count; i++)
+        group[i]->mark = appender->usage[i].mark;
+    return status;
+}
+
+static ez_status add_logs(ez_appender *appender, size_t first, size_t count, int64_t now_ns, ez_error *error) {
+    ez_append **group = appender->group + first;
     for (size_t i = 0; i < count; i++)
         appender->logs[i] =
             (ez_log_batch){.mark = group[i]->mark, .rows = group[i]->logs, .row_count = group[i]->row_count};
-    status = ez_store_add_logs(appender->options.store, appender->logs, count, now, error);
+    ez_status status = ez_store_add_logs(appender->options.store, appender->logs, count, now_ns, error);
     for (size_t i = 0; i < count; i++)
         group[i]->mark = appender->logs[i].mark;
     return status;
+}
+
+static ez_status change_alerts(ez_appender *appender, size_t first, size_t count, int64_t now_ns, ez_error *error) {
+    ez_append **group = appender->group + first;
+    for (size_t i = 0; i < count; i++) {
+        ez_call *call = group[i]->call;
+        appender->alerts[i] = (ez_alert_batch){.mark = group[i]->mark,
+                                               .ops = group[i]->alerts,
+                                               .op_count = group[i]->row_count,
+                                               .actor = call->principal.actor,
+                                               .method = call->method ? call->method->name : call->principal.actor,
+                                               .request_id = call->request_id,
+                                               .remote = call->remote,
+                                               .arena = &call->arena};
+    }
+    ez_status status = ez_store_change_alerts(appender->options.store, appender->alerts, count,
+                                              &appender->options.alert_rules, now_ns, error);
+    for (size_t i = 0; i < count; i++)
+        group[i]->mark = appender->alerts[i].mark;
+    return status;
+}
+
+static ez_status add(ez_appender *appender, size_t first, size_t count, ez_error *error) {
+    int64_t now = ez_clock_wall_ns();
+    switch (appender->options.stream) {
+    case EZ_STREAM_USAGE:
+        return add_usage(appender, first, count, now, error);
+    case EZ_STREAM_LOGS:
+        return add_logs(appender, first, count, now, error);
+    case EZ_STREAM_ALERTS:
+        break;
+    }
+    return change_alerts(appender, first, count, now, error);
 }
 
 static ez_status refuse_gap(const ez_append *append) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_appender: the thread that adds what data planes give back, one for usage and one for logs. It takes the calls that
-// wait, lets each one's handler turn its request into rows, commits all of them in one transaction, lets the handlers
-// see what became of it, and answers. Between commits it does chores (folding, trimming), a bounded step at a time.
+// ez_appender: the thread that adds what data planes give back, one for usage, one for logs, and one for alerts and
+// what admins do with them. It takes the calls that wait, lets each one's handler turn its request into rows, commits
+// all of them in one transaction, lets the handlers see what became of it, and answers. Between commits it does chores
+// (folding, trimming), a bounded step at a time.
 //
 // Threads. Submit: any. Handlers, committed and done: the appender's own.
 //
@@ -11,6 +12,7 @@
 #pragma once
 
 #include "proto/runtime/call.h"
+#include "server/state/store/alerts.h"
 #include "server/state/store/meter.h"
 
 typedef struct ez_appender ez_appender;
@@ -28,6 +30,7 @@ struct ez_append {
     ez_mark mark;
     const ez_usage_row *usage;
     const ez_log_row *logs;
+    ez_alert_op *alerts; // with their results, once committed
     size_t row_count;
     // After the commit (of a repeat too, which mark.outcome says): writes the reply and tells who wants to know. NULL:
     // an empty reply.
@@ -41,7 +44,8 @@ struct ez_append {
 typedef struct ez_appender_options {
     ez_store *store;
     ez_stream stream;
-    size_t queue; // most calls waiting
+    size_t queue;               // most calls waiting
+    ez_alert_rules alert_rules; // alerts only
     // After a commit, for each (table, id) that was added to: usage only.
     ez_usage_total_fn *total;
     void *total_user;

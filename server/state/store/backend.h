@@ -7,6 +7,7 @@
 // next call must not fail because of the one before.
 #pragma once
 
+#include "server/state/store/alerts.h"
 #include "server/state/store/meter.h"
 #include "server/state/store/servers.h"
 #include "server/state/store/store.h"
@@ -37,6 +38,21 @@ typedef struct ez_meter_ops {
 
 extern const ez_meter_ops ez_meter_sqlite;
 extern const ez_meter_ops ez_meter_postgres;
+
+// What stands behind alerts.h. db as in ez_backend.
+typedef struct ez_alert_ops {
+    ez_status (*change)(void *db, ez_alert_batch *batches, size_t count, const ez_alert_rules *rules, int64_t now_ns,
+                        ez_error *error);
+    ez_status (*trim)(void *db, uint64_t fence, const ez_alert_limits *limits, size_t max_rows, bool *more,
+                      ez_error *error);
+    ez_status (*reader_each)(void *reader, const ez_alert_filter *filter, ez_alert_fn *each, void *user, bool *more,
+                             int64_t *at_id, ez_error *error);
+    ez_status (*reader_find)(void *reader, int64_t id, ez_alert_fn *each, void *user, ez_error *error);
+    ez_status (*reader_count)(void *reader, ez_alert_counts *out, ez_error *error);
+} ez_alert_ops;
+
+extern const ez_alert_ops ez_alerts_sqlite;
+extern const ez_alert_ops ez_alerts_postgres;
 
 // What stands behind sync.h. db as in ez_backend.
 typedef struct ez_sync_ops {
@@ -97,6 +113,7 @@ typedef struct ez_backend {
 
     const ez_meter_ops *meter;
     const ez_sync_ops *sync;
+    const ez_alert_ops *alerts;
 } ez_backend;
 
 extern const ez_backend ez_backend_sqlite;

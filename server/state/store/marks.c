@@ -94,3 +94,9 @@ void ez_marks_take(ez_marks *marks, void *batches, size_t count, size_t stride) 
         }
     }
 }
+
+void ez_marks_undo(ez_marks *marks, const ez_mark *mark) {
+    ez_marks_row *row = mark->epoch ? find(marks, row_of(mark)) : NULL;
+    if (row && mark->outcome == EZ_MARK_TAKEN)
+        row->sequence = mark->sequence - 1;
+}

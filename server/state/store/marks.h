@@ -23,7 +23,7 @@ typedef struct ez_marks {
     size_t count;
 } ez_marks;
 
-// batches: ez_usage_batch or ez_log_batch, both of which begin with their mark; stride is the size of one.
+// batches: ez_usage_batch, ez_log_batch or ez_alert_batch, which begin with their mark; stride is the size of one.
 ez_status ez_marks_init(ez_marks *marks, const void *batches, size_t count, size_t stride,
                         ez_error *error) EZ_MUST_CHECK;
 void ez_marks_fini(ez_marks *marks);
@@ -34,3 +34,5 @@ int64_t ez_marks_stream(const ez_marks_row *row, ez_stream stream);
 void ez_marks_found(ez_marks *marks, int64_t data_plane_id, int64_t stream, uint64_t epoch, uint64_t sequence);
 // Fills each batch's outcome, in order.
 void ez_marks_take(ez_marks *marks, void *batches, size_t count, size_t stride);
+// A batch that was taken came to nothing: its mark goes back to where it was. Before any other of its epoch is taken.
+void ez_marks_undo(ez_marks *marks, const ez_mark *mark);

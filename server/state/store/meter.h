@@ -11,7 +11,7 @@
 
 #include "server/state/store/store.h"
 
-typedef enum ez_stream { EZ_STREAM_USAGE = 1, EZ_STREAM_LOGS = 2 } ez_stream;
+typedef enum ez_stream { EZ_STREAM_USAGE = 1, EZ_STREAM_LOGS = 2, EZ_STREAM_ALERTS = 3 } ez_stream;
 
 // ---- Marks
 

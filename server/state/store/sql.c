@@ -21,6 +21,7 @@ const char *ez_sql_table(int kind) {
     return kind > 0 && kind < EZ_KIND_COUNT ? tables[kind] : NULL;
 }
 
+const char ez_sql_move_chain[] = "UPDATE feed_head SET next_audit_id = $1, audit_hash = $2 WHERE one = 1";
 const char ez_sql_read_head[] = "SELECT epoch, n, next_audit_id, audit_hash FROM feed_head WHERE one = 1";
 const char ez_sql_read_counters[] = "SELECT kind, next_id FROM counters ORDER BY kind";
 const char ez_sql_oldest_change[] = "SELECT oldest FROM feed_head WHERE one = 1";

@@ -22,6 +22,7 @@ static inline int64_t ez_sql_n(uint64_t n) {
 ez_status ez_sql_lease_lost(ez_error *error);
 
 extern const char ez_sql_read_head[];     // epoch, n, next_audit_id, audit_hash
+extern const char ez_sql_move_chain[];    // $1 next_audit_id, $2 audit_hash
 extern const char ez_sql_read_counters[]; // kind, next_id
 extern const char ez_sql_oldest_change[]; // oldest
 extern const char

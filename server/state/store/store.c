@@ -53,6 +53,7 @@ ez_status ez_store_open(const ez_store_options *options, ez_store **out, ez_erro
     pthread_mutex_init(&store->lock, NULL);
     pthread_mutex_init(&store->usage_lock, NULL);
     pthread_mutex_init(&store->logs_lock, NULL);
+    pthread_mutex_init(&store->alerts_lock, NULL);
     pthread_mutex_init(&store->lease_lock, NULL);
     pthread_mutex_init(&store->servers_lock, NULL);
     const char *location = options->url + (scheme->cut ? strlen(scheme->prefix) : 0);
@@ -79,6 +80,7 @@ void ez_store_close(ez_store *store) {
     pthread_mutex_destroy(&store->lock);
     pthread_mutex_destroy(&store->usage_lock);
     pthread_mutex_destroy(&store->logs_lock);
+    pthread_mutex_destroy(&store->alerts_lock);
     pthread_mutex_destroy(&store->lease_lock);
     pthread_mutex_destroy(&store->servers_lock);
     free(store);

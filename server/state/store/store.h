@@ -88,7 +88,7 @@ typedef struct ez_store_commit_group {
     uint64_t to;                    // the head after it; from itself for a group of nothing but idempotency records
     const ez_store_change *changes; // in order; the last one of a (kind, id) is what the resource's table keeps
     size_t change_count;
-    const ez_store_audit *audits;
+    ez_store_audit *audits; // in order. The store continues the chain: it fills id, previous_hash and hash
     size_t audit_count;
     const ez_store_idempotent *idempotents;
     size_t idempotent_count;

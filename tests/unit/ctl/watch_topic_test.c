@@ -6,6 +6,7 @@
 
 #include "clients/ctl/text.h"
 #include "clients/ctl/watch.h"
+#include "ez/v1/alert.pb-c.h"
 #include "ez/v1/data_plane.pb-c.h"
 #include "ez/v1/log.pb-c.h"
 
@@ -150,12 +151,26 @@ Test(watch_topic, masters_stay_until_they_are_idle) {
     cr_assert_null(strstr(ez_buf_cstr(&out), "222"), "after a loss nobody knows");
 }
 
-Test(watch_topic, an_alert_without_its_message) {
-    read_event("alerts", "s1", 3, NULL);
-    expect_out("2023-11-14T22:13:20Z      alert 3\n");
+Test(watch_topic, an_alert_is_a_line) {
+    static const char line[] =
+        "2023-11-14T22:13:20Z      created              7  critical  quota_exceeded               3  Quota";
+    static const char object[] =
+        "{\"time\":\"2023-11-14T22:13:20Z\",\"event\":\"created\",\"alert\":{\"id\":7,\"type\":\"quota_exceeded\",";
+    Ez__V1__Alert alert = EZ__V1__ALERT__INIT;
+    Ez__V1__AlertEvent message = EZ__V1__ALERT_EVENT__INIT;
+    message.event = (char *)"created";
+    message.alert = &alert;
+    alert.id = 7;
+    alert.type = EZ__V1__ALERT_TYPE__ALERT_TYPE_QUOTA_EXCEEDED;
+    alert.severity = EZ__V1__ALERT_SEVERITY__ALERT_SEVERITY_CRITICAL;
+    alert.count = 3;
+    alert.title = (char *)"Quota\033[2J\nused up";
+    read_event("alerts", "s1", 3, &message.base);
+    cr_assert_eq(strncmp(ez_buf_cstr(&out), line, strlen(line)), 0, "%s", ez_buf_cstr(&out));
+    cr_assert_null(strchr(ez_buf_cstr(&out), '\033'), "an alert moved the cursor");
     form.is_json = true;
-    read_event("alerts", "s1", 4, NULL);
-    expect_out("{\"time\":\"2023-11-14T22:13:20Z\"}\n");
+    read_event("alerts", "s1", 4, &message.base);
+    cr_assert_eq(strncmp(ez_buf_cstr(&out), object, strlen(object)), 0, "%s", ez_buf_cstr(&out));
 }
 
 Test(watch_topic, what_did_not_come_is_told) {

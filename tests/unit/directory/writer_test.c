@@ -10,7 +10,7 @@
 
 #include "proto/crypto/digest.h"
 #include "proto/runtime/clock.h"
-#include "server/state/directory/audit_hash.h"
+#include "server/state/store/audit_hash.h"
 #include "tests/support/wait.h"
 
 static whole_state all;

@@ -25,7 +25,9 @@ static char *text(fill *f, const ez_field_rule *field) {
     static const char *const formats[][3] = {
         [EZ_FORMAT_NAMESPACE] = {"default", "prod-1", "\xC3\xA9t\xC3\xA9"},
         [EZ_FORMAT_URL] = {"https://a.example/v1", "http://10.0.0.1:8080", "https://[2001:db8::1]:443/x?y=z"},
-        [EZ_FORMAT_CIDR] = {"10.0.0.0/8", "2001:db8::/32", "192.0.2.1"}};
+        [EZ_FORMAT_CIDR] = {"10.0.0.0/8", "2001:db8::/32", "192.0.2.1"},
+        [EZ_FORMAT_JSON_OBJECT] = {"{\"n\":-7}", "{\"a\":[1,0.5,{\"b\":null}],\"c\":\"\xC3\xA9\\n\"}",
+                                   "{\"d\":true,\"e\":[]}"}};
     if (field->format)
         return ez_arena_strdup(f->arena, formats[field->format][fill_random(f, 3)]);
     if (field->one_of) {

@@ -54,3 +54,9 @@ Test(format, address_ranges) {
             "010.0.0.1", "0x7f.1", "::/129", "::/1000", "2001:db8::/32x", "localhost", "/8", "10.0.0.0/8/8", "::1%eth0",
             "10.0.0.1 ");
 }
+
+Test(format, json_objects) {
+    TAKEN(EZ_FORMAT_JSON_OBJECT, "{}", "{\"a\":1}", "{\"a\":{\"b\":[null,true,\"}\"]}}", "{ \"a\" : 1.5e3 }");
+    REFUSED(EZ_FORMAT_JSON_OBJECT, "", "[]", "1", "\"{}\"", "{", "}", "{}{}", " {}", "{} ", "{\"a\"}", "{\"a\":}",
+            "{a:1}", "{\"a\":1,}", "null", "{\"a\":01}");
+}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "proto/runtime/clock.h"
+#include "server/state/store/postgres/audits.h"
 #include "server/state/store/postgres/listen.h"
 #include "server/state/store/postgres/partitions.h"
 #include "server/state/store/rollup.h"
@@ -23,6 +24,7 @@ static void backend_close(void *db) {
     ez_pg_drop(&store->conn);
     ez_pg_drop(&store->usage);
     ez_pg_drop(&store->logs);
+    ez_pg_drop(&store->alerts);
     ez_pg_drop(&store->lease);
     ez_pg_drop(&store->servers);
     ez_rollup_destroy(store->rollup);
@@ -33,6 +35,7 @@ static void backend_close(void *db) {
     if (store->url)
         explicit_bzero(store->url, strlen(store->url));
     free(store->url);
+    ez_pg_chain_fini(&store->chain);
     free(store);
 }
 
@@ -41,6 +44,7 @@ static ez_status start(ez_pg *store, const ez_store_options *options, ez_error *
     ez_pg_init(&store->conn, store->url, store->where);
     ez_pg_init(&store->usage, store->url, store->where);
     ez_pg_init(&store->logs, store->url, store->where);
+    ez_pg_init(&store->alerts, store->url, store->where);
     ez_pg_init(&store->lease, store->url, store->where);
     ez_pg_init(&store->servers, store->url, store->where);
     ez_status status = ez_pg_ready(&store->conn, true, deadline, error);
@@ -52,6 +56,7 @@ static ez_status backend_open(const ez_store_options *options, const char *url, 
     ez_pg *store = calloc(1, sizeof *store);
     if (!store)
         return no_memory(error);
+    ez_pg_chain_init(&store->chain);
     store->url = strdup(url);
     store->partitions = calloc(1, sizeof *store->partitions);
     ez_status status = store->url && store->partitions ? ez_pg_url_check(url, store->where, error) : no_memory(error);
@@ -125,4 +130,5 @@ const ez_backend ez_backend_postgres = {
     .reader_ping = ez_pg_reader_ping,
     .meter = &ez_meter_postgres,
     .sync = &ez_sync_postgres,
+    .alerts = &ez_alerts_postgres,
 };

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Writing a group to PostgreSQL: two round trips whatever its size. The first is a pipeline: BEGIN, the settings, the
-// head (an UPDATE that finds its row only where the group was built on it, and holds it locked against other servers
-// until the end), then the rows as arrays. The second is COMMIT, sent only when all of the first is known to be good.
+// head (locked against other servers until the end, and moved by an UPDATE that finds its row only where the group was
+// built on it), then the rows as arrays. The second is COMMIT, sent only when all of the first is known to be good.
+//
+// The audit chain is not the revision's: alerts continue it too. The entries are chained to what this server knows to
+// be the newest; where that was wrong, the next attempt locks the head before it chains, which takes one round trip
+// more.
 //
 // Awkward: where the head had moved, what follows it in the pipeline may fail on rows that are there already: the
 // head's own answer is looked at first.
@@ -12,7 +16,7 @@
 #include "ez/v1/common.pb-c.h"
 #include "proto/runtime/cleanup.h"
 #include "proto/runtime/clock.h"
-#include "server/state/store/postgres/attempt.h"
+#include "server/state/store/postgres/audits.h"
 #include "server/state/store/postgres/listen.h"
 
 typedef struct commit {
@@ -21,8 +25,57 @@ typedef struct commit {
     const ez_store_commit_group *group;
     const uint32_t *latest;
     size_t latest_count;
-    unsigned head; // which statement moves the head
+    unsigned lock, head; // which statements lock and move the head
+    bool is_careful;     // the chain had another end than was known
+    bool is_locking;     // the head is locked, and looked at, before the rest is sent
 } commit;
+
+static ez_status moved(const commit *work, ez_error *error) {
+    return ez_error_set(error, EZ_ABORTED, "HEAD_MOVED", "the store is no longer at revision %llu: read its head",
+                        (unsigned long long)work->group->from);
+}
+
+// The head, locked: it may have moved, or only its audit chain. Where the group was chained already, it is chained anew
+// by the next attempt.
+static ez_status take_lock(commit *work, const PGresult *result, ez_error *error) {
+    if (PQntuples((PGresult *)(uintptr_t)result) != 1 || (uint64_t)ez_pg_int(result, 0, 0) != work->group->epoch ||
+        (uint64_t)ez_pg_int(result, 0, 1) != work->group->from)
+        return moved(work, error);
+    bool fits = true;
+    ez_status status =
+        ez_pg_chain_take(&work->store->chain, work->try->conn, result, work->group->audits, &fits, error);
+    if (status || fits || work->is_locking)
+        return status;
+    work->is_careful = work->try->again = true;
+    return ez_error_set(error, EZ_ABORTED, "AUDIT_MOVED", "another audit entry came first");
+}
+
+static ez_status look_at_lock(void *user, unsigned at, const PGresult *result, ez_error *error) {
+    commit *work = user;
+    ez_status status = ez_pg_check_fence(work->try, at, result, error);
+    return status || at != work->lock ? status : take_lock(work, result, error);
+}
+
+// What it says of the chain is looked at with the rest, or here where the chain must be known first.
+static ez_status send_lock(commit *work, ez_error *error) {
+    const ez_store_commit_group *group = work->group;
+    ez_pg_chain *chain = &work->store->chain;
+    work->is_locking = work->is_careful || !ez_pg_chain_is_known(chain);
+    work->lock = EZ_PG_NO_STATEMENT;
+    if (group->audit_count == 0)
+        return EZ_OK;
+    work->lock = work->try->sent;
+    ez_status status = ez_pg_push_lock_head(work->try, error);
+    if (!status && work->is_locking) {
+        status = ez_pg_collect(work->try, look_at_lock, work, error);
+        if (!status)
+            status = ez_pg_resume(work->try, error);
+        work->lock = work->try->fence_at = EZ_PG_NO_STATEMENT;
+    }
+    if (!status)
+        ez_pg_chain_audits(chain, group->audits, group->audit_count);
+    return status;
+}
 
 static ez_status send_head(commit *work, ez_error *error) {
     static const char text[] = "UPDATE feed_head SET n = $1, next_audit_id = greatest(next_audit_id, $2), "
@@ -109,29 +162,7 @@ static ez_status send_resources(commit *work, ez_error *error) {
 }
 
 static ez_status send_audits(commit *work, ez_error *error) {
-    static const char text[] =
-        "INSERT INTO audit (id, time_ns, revision, actor, method, resource, request, request_id, remote, "
-        "previous_hash, hash) SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::text[], $5::text[], "
-        "$6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[], $11::bytea[])";
-    ez_auto(ez_pg_arrays) arrays;
-    ez_pg_arrays_init(&arrays, "iiittttttbb");
-    ez_status status = EZ_OK;
-    for (size_t i = 0; !status && i < work->group->audit_count; i++) {
-        const ez_store_audit *audit = &work->group->audits[i];
-        ez_pg_arrays_int(&arrays, audit->id);
-        ez_pg_arrays_int(&arrays, audit->time_ns);
-        ez_pg_arrays_int(&arrays, ez_sql_n(audit->revision));
-        ez_pg_arrays_text(&arrays, audit->actor);
-        ez_pg_arrays_text(&arrays, audit->method);
-        ez_pg_arrays_text(&arrays, audit->resource);
-        ez_pg_arrays_text(&arrays, audit->request);
-        ez_pg_arrays_text(&arrays, audit->request_id);
-        ez_pg_arrays_text(&arrays, audit->remote);
-        ez_pg_arrays_bytes(&arrays, audit->previous_hash, EZ_SHA256_LEN);
-        ez_pg_arrays_bytes(&arrays, audit->hash, EZ_SHA256_LEN);
-        status = ez_pg_push_full(work->try, text, &arrays, error);
-    }
-    return status ? status : ez_pg_push_arrays(work->try, text, &arrays, error);
+    return ez_pg_push_audits(work->try, work->group->audits, work->group->audit_count, error);
 }
 
 // One statement a record: there are as many as calls that carried a key, and the same key may come twice.
@@ -170,14 +201,9 @@ static ez_status send_counters(commit *work, ez_error *error) {
     return ez_pg_push_arrays(work->try, text, &arrays, error);
 }
 
-static ez_status moved(const commit *work, ez_error *error) {
-    return ez_error_set(error, EZ_ABORTED, "HEAD_MOVED", "the store is no longer at revision %llu: read its head",
-                        (unsigned long long)work->group->from);
-}
-
 static ez_status look(void *user, unsigned at, const PGresult *result, ez_error *error) {
-    const commit *work = user;
-    ez_status status = ez_pg_check_fence(work->try, at, result, error);
+    commit *work = user;
+    ez_status status = look_at_lock(user, at, result, error);
     if (status)
         return status;
     return at == work->head && strcmp(PQcmdTuples((PGresult *)(uintptr_t)result), "1") != 0 ? moved(work, error)
@@ -186,7 +212,7 @@ static ez_status look(void *user, unsigned at, const PGresult *result, ez_error 
 
 static ez_status write_all(void *user, ez_pg_attempt *try, ez_error *error) {
     static ez_status (*const parts[])(commit *, ez_error *) = {
-        send_head, send_changes, send_resources, send_audits, send_idempotents, send_counters,
+        send_lock, send_head, send_changes, send_resources, send_audits, send_idempotents, send_counters,
     };
     commit *work = user;
     work->try = try;
@@ -210,6 +236,7 @@ ez_status ez_pg_commit(void *db, const ez_store_commit_group *group, const uint3
     store->is_unsettled = store->is_unsettled || is_unknown;
     if ((!status || is_unknown) && group->to > group->from)
         ez_pg_listener_tell(store->listener, group->to);
+    ez_pg_chain_settle(&store->chain, status ? NULL : group->audits, group->audit_count);
     if (!status && group->next_id)
         memcpy(store->next_id, group->next_id, sizeof store->next_id);
     return status;

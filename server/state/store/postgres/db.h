@@ -8,6 +8,7 @@
 #pragma once
 
 #include <libpq-fe.h>
+#include <pthread.h>
 
 #include "server/state/store/backend.h"
 #include "server/state/store/postgres/known.h"
@@ -42,14 +43,23 @@ typedef struct ez_pg_conn {
     bool is_held;      // in a transaction that has locked the head (commit.c), and is to be gone on with
 } ez_pg_conn;
 
+// The end of the audit chain, as far as this server knows: a commit need not read it first.
+typedef struct ez_pg_chain {
+    pthread_mutex_t lock;
+    int64_t next_id; // 0: not known
+    uint8_t newest[EZ_SHA256_LEN];
+} ez_pg_chain;
+
 typedef struct ez_pg {
-    ez_pg_conn conn;  // the writer's
-    ez_pg_conn usage; // what adds to counters; made when first used, as the next
-    ez_pg_conn logs;  // what adds, folds and forgets log records
-    ez_pg_conn lease; // what takes the lease
+    ez_pg_conn conn;   // the writer's
+    ez_pg_conn usage;  // what adds to counters; made when first used, as the next
+    ez_pg_conn logs;   // what adds, folds and forgets log records
+    ez_pg_conn alerts; // what changes alerts
+    ez_pg_conn lease;  // what takes the lease
     ez_pg_conn servers;
     char *url;
     char where[EZ_PG_WHERE_MAX];
+    ez_pg_chain chain;
     int64_t next_id[EZ_KIND_COUNT]; // as last committed by us; 0: not known
     struct ez_pg_listener *_Atomic listener;
     struct ez_rollup *rollup; // that of a batch of log records, made when first needed

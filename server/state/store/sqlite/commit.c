@@ -68,25 +68,6 @@ static ez_status put_row(ez_sqlite_conn *conn, const ez_store_change *change, ez
     return ez_sqlite_run(conn, statement, error);
 }
 
-static ez_status put_audits(ez_sqlite_conn *conn, const ez_store_commit_group *group, ez_error *error) {
-    sqlite3_stmt *statement = NULL;
-    ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_PUT_AUDIT, &statement, error);
-    for (size_t i = 0; !status && i < group->audit_count; i++) {
-        const ez_store_audit *audit = &group->audits[i];
-        const char *texts[] = {audit->actor,   audit->method,     audit->resource,
-                               audit->request, audit->request_id, audit->remote};
-        sqlite3_bind_int64(statement, 1, audit->id);
-        sqlite3_bind_int64(statement, 2, audit->time_ns);
-        sqlite3_bind_int64(statement, 3, ez_sql_n(audit->revision));
-        for (int t = 0; t < 6; t++)
-            ez_sqlite_bind_text(statement, 4 + t, texts[t]);
-        ez_sqlite_bind_bytes(statement, 10, audit->previous_hash, EZ_SHA256_LEN);
-        ez_sqlite_bind_bytes(statement, 11, audit->hash, EZ_SHA256_LEN);
-        status = ez_sqlite_run(conn, statement, error);
-    }
-    return status;
-}
-
 static ez_status put_idempotents(ez_sqlite_conn *conn, const ez_store_commit_group *group, ez_error *error) {
     sqlite3_stmt *statement = NULL;
     ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_PUT_IDEMPOTENT, &statement, error);
@@ -123,13 +104,15 @@ ez_status ez_sqlite_commit(void *db, const ez_store_commit_group *group, const u
     if (!status)
         status = ez_sqlite_check_fence(conn, group->fence, error);
     if (!status)
+        status = ez_sqlite_chain_audits(conn, group->audits, group->audit_count, error);
+    if (!status)
         status = move_head(conn, group, error);
     if (!status)
         status = put_changes(conn, group, error);
     for (size_t i = 0; !status && i < latest_count; i++)
         status = put_row(conn, &group->changes[latest[i]], error);
     if (!status)
-        status = put_audits(conn, group, error);
+        status = ez_sqlite_put_audits(conn, group->audits, group->audit_count, error);
     if (!status)
         status = put_idempotents(conn, group, error);
     if (!status)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "server/state/store/sqlite/alerts.h"
 #include "server/state/store/sqlite/meter.h"
 #include "server/state/store/usage.h"
 
@@ -22,6 +23,7 @@ static const char *const fixed_texts[EZ_SQLITE_PUT_ROW] = {
     [EZ_SQLITE_ROLLBACK] = "ROLLBACK",
     [EZ_SQLITE_MOVE_HEAD] = "UPDATE feed_head SET n = $1, next_audit_id = max(next_audit_id, $2), "
                             "audit_hash = coalesce($3, audit_hash) WHERE one = 1 AND epoch = $4 AND n = $5",
+    [EZ_SQLITE_MOVE_CHAIN] = ez_sql_move_chain,
     [EZ_SQLITE_PUT_CHANGE] = "INSERT INTO changes (n, seq, kind, id, op, secret_version, time_ns, data, sealed) "
                              "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     [EZ_SQLITE_PUT_AUDIT] = "INSERT INTO audit (id, time_ns, revision, actor, method, resource, request, request_id, "
@@ -54,6 +56,17 @@ static const char *const fixed_texts[EZ_SQLITE_PUT_ROW] = {
     [EZ_SQLITE_PUT_LOG_BODY] = "INSERT INTO log_bodies (time_ns, id, body) VALUES ($1, $2, $3)",
     [EZ_SQLITE_ADD_LOG_DAY] = "INSERT INTO log_days (day, records) VALUES ($1, $2) ON CONFLICT (day) DO UPDATE SET "
                               "records = records + excluded.records",
+    [EZ_SQLITE_ALERT_HEAD] = ez_sql_alert_head,
+    [EZ_SQLITE_MOVE_ALERT_HEAD] = ez_sql_move_alert_head,
+    [EZ_SQLITE_LET_ALERT_GO] = EZ_SQL_ALERT_LET_GO("$1", "= $2"),
+    [EZ_SQLITE_UPSERT_ALERT] = ez_sqlite_upsert_alert,
+    [EZ_SQLITE_ALERT_BY_ID] = ez_sql_alert_by_id,
+    [EZ_SQLITE_ALERT_BY_HOLDER] = ez_sql_alert_by_holder,
+    [EZ_SQLITE_PUT_ALERT] = ez_sql_put_alert,
+    [EZ_SQLITE_DELETE_ALERT] = ez_sql_delete_alert,
+    [EZ_SQLITE_ADD_ALERT_COUNT] = "INSERT INTO alert_counts (status, severity, type, n) VALUES ($1, $2, $3, $4) "
+                                  "ON CONFLICT (status, severity, type) DO UPDATE SET n = n + excluded.n",
+    [EZ_SQLITE_ENDED_ALERTS] = ez_sql_ended_alerts,
     [EZ_SQLITE_COUNT_LOGS] = ez_sql_count_logs,
     [EZ_SQLITE_ADD_ROLLUP] = ez_sqlite_add_rollup,
     [EZ_SQLITE_READ_OPEN] = ez_sql_open_steps,

@@ -21,6 +21,7 @@ typedef enum ez_sqlite_slot {
     EZ_SQLITE_COMMIT,
     EZ_SQLITE_ROLLBACK,
     EZ_SQLITE_MOVE_HEAD,
+    EZ_SQLITE_MOVE_CHAIN,
     EZ_SQLITE_PUT_CHANGE,
     EZ_SQLITE_PUT_AUDIT,
     EZ_SQLITE_PUT_IDEMPOTENT,
@@ -62,6 +63,16 @@ typedef enum ez_sqlite_slot {
     EZ_SQLITE_TRIM_MARKS,
     EZ_SQLITE_PUT_DELIVERY,
     EZ_SQLITE_TRIM_DELIVERIES,
+    EZ_SQLITE_ALERT_HEAD,
+    EZ_SQLITE_MOVE_ALERT_HEAD,
+    EZ_SQLITE_LET_ALERT_GO,
+    EZ_SQLITE_UPSERT_ALERT,
+    EZ_SQLITE_ALERT_BY_ID,
+    EZ_SQLITE_ALERT_BY_HOLDER,
+    EZ_SQLITE_PUT_ALERT,
+    EZ_SQLITE_DELETE_ALERT,
+    EZ_SQLITE_ADD_ALERT_COUNT,
+    EZ_SQLITE_ENDED_ALERTS,
     EZ_SQLITE_PUT_ROW,                                           // + kind
     EZ_SQLITE_DELETE_ROW = EZ_SQLITE_PUT_ROW + EZ_KIND_COUNT,    // + kind
     EZ_SQLITE_READ_USAGE = EZ_SQLITE_DELETE_ROW + EZ_KIND_COUNT, // + ez_usage_table, as the next two
@@ -137,6 +148,15 @@ ez_status ez_sqlite_commit(void *db, const ez_store_commit_group *group, const u
                            ez_error *error);
 ez_status ez_sqlite_trim(void *db, uint64_t fence, uint64_t keep_from, int64_t before_ns, size_t max_rows, bool *more,
                          ez_error *error);
+
+// ---- audits.c, within a transaction
+// Gives the entries their place behind the newest one.
+ez_status ez_sqlite_chain_audits(ez_sqlite_conn *conn, ez_store_audit *audits, size_t count,
+                                 ez_error *error) EZ_MUST_CHECK;
+ez_status ez_sqlite_put_audits(ez_sqlite_conn *conn, const ez_store_audit *audits, size_t count,
+                               ez_error *error) EZ_MUST_CHECK;
+// The newest entry is now this one: for entries that come without a revision.
+ez_status ez_sqlite_move_chain(ez_sqlite_conn *conn, const ez_store_audit *newest, ez_error *error) EZ_MUST_CHECK;
 
 // ---- lease.c: operations of backend.h; and, within a transaction, ABORTED (LEASE_LOST) where the fence is stale
 ez_status ez_sqlite_take_lease(void *db, const char *holder, uint32_t ttl_ms, uint32_t timeout_ms, ez_store_lease *out,

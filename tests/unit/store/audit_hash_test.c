@@ -5,7 +5,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "server/state/directory/audit_hash.h"
+#include "server/state/store/audit_hash.h"
 
 static ez_store_audit entry(void) {
     return (ez_store_audit){.id = 7,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The audit chain's formula. Lengths stand before the texts, so that no two different entries pack alike.
-#include "server/state/directory/audit_hash.h"
+#include "server/state/store/audit_hash.h"
 
 #include <string.h>
 
@@ -28,4 +28,14 @@ void ez_audit_hash(const ez_store_audit *entry, uint8_t out[EZ_SHA256_LEN]) {
         parts[3 + 2 * i] = (ez_sha256_part){len ? texts[i] : "", len};
     }
     ez_sha256_parts(parts, 2 + 2 * TEXTS, out);
+}
+
+void ez_audit_chain(ez_store_audit *entries, size_t count, int64_t next_id, const uint8_t newest[EZ_SHA256_LEN]) {
+    const uint8_t *previous = newest;
+    for (size_t i = 0; i < count; i++) {
+        entries[i].id = next_id + (int64_t)i;
+        memcpy(entries[i].previous_hash, previous, EZ_SHA256_LEN);
+        ez_audit_hash(&entries[i], entries[i].hash);
+        previous = entries[i].hash;
+    }
 }

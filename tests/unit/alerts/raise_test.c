@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Troubles that the server sees itself: raised, told once, cleared; kept while the store is away; bounded. And what a
+// report becomes: its fingerprint, its names, what is cut.
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/crypto/hash.h"
+#include "server/domain/alerts/inside.h"
+#include "tests/support/wait.h"
+#include "tests/unit/access/support/world.h"
+
+static world *w;
+static ez_alerts *alerts;
+static atomic_int failures; // of the store, to come; below 0: for ever
+static atomic_bool is_stuck;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char told[4096]; // guarded: "created/quota_exceeded/2 …": event, severity
+
+ez_status __real_ez_store_change_alerts(ez_store *store, ez_alert_batch *batches, size_t count,
+                                        const ez_alert_rules *rules, int64_t now_ns, ez_error *error);
+ez_status __wrap_ez_store_change_alerts(ez_store *store, ez_alert_batch *batches, size_t count,
+                                        const ez_alert_rules *rules, int64_t now_ns, ez_error *error);
+
+ez_status __wrap_ez_store_change_alerts(ez_store *store, ez_alert_batch *batches, size_t count,
+                                        const ez_alert_rules *rules, int64_t now_ns, ez_error *error) {
+    while (atomic_load(&is_stuck))
+        sched_yield();
+    if (atomic_load(&failures) != 0) {
+        atomic_fetch_sub(&failures, 1);
+        return ez_error_set(error, EZ_UNAVAILABLE, "STORE_UNREACHABLE", "it is away");
+    }
+    return __real_ez_store_change_alerts(store, batches, count, rules, now_ns, error);
+}
+
+static void note(void *user, const Ez__V1__AlertEvent *event) {
+    cr_assert_eq(user, &failures);
+    pthread_mutex_lock(&lock);
+    size_t len = strlen(told);
+    snprintf(told + len, sizeof told - len, "%s:%s ", event->event, event->alert->title);
+    pthread_mutex_unlock(&lock);
+}
+
+static bool is_told(const char *want) {
+    pthread_mutex_lock(&lock);
+    bool is = strcmp(told, want) == 0;
+    pthread_mutex_unlock(&lock);
+    return is;
+}
+
+static void begin(void) {
+    ez_error error = EZ_ERROR_INIT;
+    w = given_world();
+    ez_alerts_options options = {
+        .store = w->store, .directory = w->directory, .queue = 8, .noted = note, .noted_user = &failures};
+    cr_assert_eq(ez_alerts_create(&options, &alerts, &error), EZ_OK, "%s", error.message);
+}
+
+static void end(void) {
+    atomic_store(&is_stuck, false);
+    ez_alerts_destroy(alerts);
+    end_world(w);
+}
+
+TestSuite(raise, .init = begin, .fini = end);
+
+static const ez_alert_report down = {
+    .type = EZ__V1__ALERT_TYPE__ALERT_TYPE_PROVIDER_DOWN, .title = "down", .related_type = "api_key", .related_id = 5};
+static const ez_alert_subject down_subject = {
+    .type = EZ__V1__ALERT_TYPE__ALERT_TYPE_PROVIDER_DOWN, .related_type = "api_key", .related_id = 5};
+
+Test(raise, a_trouble_is_told_once_and_cleared) {
+    cr_assert(ez_alerts_raise(alerts, &down, 1, "detector"));
+    cr_assert(ez_alerts_raise(alerts, &down, 1, "detector"));
+    cr_assert(ez_alerts_clear(alerts, &down_subject, 1, "detector"));
+    cr_assert(ez_alerts_clear(alerts, &down_subject, 1, "detector"));
+    ez_alerts_stop(alerts);
+    cr_assert(is_told("created:down resolved:down "), "%s", told);
+    cr_assert_eq(ez_alerts_dropped(alerts), 0);
+    cr_assert_not(ez_alerts_raise(alerts, &down, 1, "detector"), "it is stopped");
+    cr_assert_eq(ez_alerts_dropped(alerts), 1);
+}
+
+Test(raise, what_the_store_does_not_take_is_tried_again) {
+    atomic_store(&failures, 2);
+    cr_assert(ez_alerts_raise(alerts, &down, 1, "detector"));
+    expect_soon(is_told("created:down "));
+    cr_assert_eq(ez_alerts_dropped(alerts), 0);
+}
+
+Test(raise, what_was_never_taken_is_counted) {
+    atomic_store(&failures, -1);
+    for (int i = 0; i < 3; i++)
+        cr_assert(ez_alerts_raise(alerts, &down, 1, "detector"));
+    expect_soon(atomic_load(&failures) < -3);
+    ez_alerts_stop(alerts);
+    cr_assert(is_told(""));
+}
+
+Test(raise, the_queue_has_a_bound) {
+    atomic_store(&is_stuck, true);
+    int taken = 0;
+    while (ez_alerts_raise(alerts, &down, 1, "detector"))
+        cr_assert_lt(taken++, 100);
+    cr_assert_geq(taken, 8);
+    cr_assert_eq(ez_alerts_dropped(alerts), 1);
+    atomic_store(&is_stuck, false);
+    expect_soon(is_told("created:down "));
+}
+
+// ---- What a report becomes
+
+static ez_arena arena;
+
+static ez_alert_op op_of(const ez_alert_report *report) {
+    ez_alert_op op;
+    ez_error error = EZ_ERROR_INIT;
+    ez_arena_init(&arena, 1u << 20);
+    cr_assert_eq(ez_alert_op_fill(alerts, report, &arena, &op, &error), EZ_OK, "%s", error.message);
+    return op;
+}
+
+static void expect_print(const ez_alert_report *report, const char *of) {
+    uint8_t hash[EZ_SHA256_LEN];
+    char hex[2 * EZ_SHA256_LEN + 1];
+    const ez_sha256_part part = {of, strlen(of)};
+    ez_sha256_parts(&part, 1, hash);
+    ez_hex(hash, sizeof hash, hex);
+    cr_assert_str_eq(op_of(report).row.fingerprint, hex, "%s", of);
+}
+
+Test(raise, a_fingerprint_is_of_what_the_trouble_is_about) {
+    ez_alert_report report = down;
+    expect_print(&report, "provider_down|api_key|5");
+    report.title = "another";
+    expect_print(&report, "provider_down|api_key|5");
+    report = (ez_alert_report){.type = EZ__V1__ALERT_TYPE__ALERT_TYPE_SYNC_FAILED};
+    expect_print(&report, "sync_failed||0");
+    report = (ez_alert_report){.type = EZ__V1__ALERT_TYPE__ALERT_TYPE_CUSTOM, .title = "disk"};
+    expect_print(&report, "custom||0|disk");
+    report.related_type = "disk";
+    expect_print(&report, "custom|disk|0");
+    report.fingerprint = "mine";
+    cr_assert_str_eq(op_of(&report).row.fingerprint, "mine");
+}
+
+Test(raise, what_is_missing_is_filled_and_what_is_too_long_is_cut) {
+    static char title[400], name[400];
+    memset(title, 'a', 254);
+    strcpy(title + 254, "\xC3\xA9\xC3\xA9"); // the character at the edge goes whole
+    memset(name, 'b', sizeof name - 1);
+    ez_alert_report report = {.type = EZ__V1__ALERT_TYPE__ALERT_TYPE_CUSTOM,
+                              .title = title,
+                              .related_type = "key",
+                              .related_id = 77,
+                              .related_name = name,
+                              .metadata = "{no"};
+    ez_alert_op op = op_of(&report);
+    cr_assert_eq(strlen(op.row.title), 254);
+    cr_assert_eq(strlen(op.row.related_name), 255);
+    cr_assert_str_eq(op.row.metadata, "");
+    cr_assert(op.row.related_missing);
+    cr_assert_eq(op.row.severity, EZ__V1__ALERT_SEVERITY__ALERT_SEVERITY_WARNING);
+    report = (ez_alert_report){.type = EZ__V1__ALERT_TYPE__ALERT_TYPE_KEY_EXPIRED, .metadata = "{\"a\":1}"};
+    op = op_of(&report);
+    cr_assert_str_eq(op.row.title, "Key expired");
+    cr_assert_str_eq(op.row.metadata, "{\"a\":1}");
+    cr_assert_not_null(strstr(op.request, "\"type\":\"key_expired\""));
+}
