@@ -24,7 +24,6 @@
 #include "server/core.h"
 #include "server/domain/audit/audit.h"
 #include "server/domain/import/import.h"
-#include "server/domain/logs/delivery.h"
 #include "server/domain/logs/error_webhook.h"
 #include "server/domain/logs/logs.h"
 #include "server/domain/redis/redis.h"
@@ -36,6 +35,7 @@
 #include "server/peers/servers.h"
 #include "server/rpc/rpc.h"
 #include "server/rpc/system.h"
+#include "server/state/delivery/delivery.h"
 #include "server/state/metering/appender.h"
 
 #define DRAIN_MS        10000

@@ -2,8 +2,8 @@
 //
 // What was sent to webhooks, newest first. A page asks the store for one more than it shows; its token is the last id
 // shown.
-#include "server/domain/logs/delivery.h"
 #include "server/domain/logs/inside.h"
+#include "server/state/delivery/delivery.h"
 
 #define PAGE_DEFAULT 50
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Deliveries to a receiver on loopback. Pauses between attempts are passed over by ticking with a later time.
-#include "server/domain/logs/delivery.h"
+#include "server/state/delivery/delivery.h"
 
 #include <stdio.h>
 #include <stdlib.h>

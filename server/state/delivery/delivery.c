@@ -5,7 +5,7 @@
 //
 // The awkward case is a store that does not answer for long: outcomes pile up. Past EZ_DELIVERY_KEPT_MAX the oldest
 // settled one is forgotten, with a line in the log; sending goes on.
-#include "server/domain/logs/delivery.h"
+#include "server/state/delivery/delivery.h"
 
 #include <pthread.h>
 #include <stdio.h>
