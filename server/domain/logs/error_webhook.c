@@ -13,6 +13,7 @@
 #include "proto/runtime/log.h"
 #include "server/domain/logs/error_window.h"
 #include "server/domain/logs/record.h"
+#include "server/state/delivery/page.h"
 #include "server/state/delivery/secret.h"
 
 #define NAME        "error_webhook"
@@ -158,7 +159,7 @@ static ez_status send_report(const ez_error_webhook *webhook, const ez_buf *body
     ez_status status = ez_delivery_unseal(webhook->options.sealer, EZ_ERROR_WEBHOOK_PLACE, setting->secret_version,
                                           sealed, secret, error);
     if (status == EZ_OK) {
-        ez_delivery_message message = {.kind = NAME,
+        ez_delivery_message message = {.kind = EZ_DELIVERY_KIND_ERROR_WEBHOOK,
                                        .url = setting->url,
                                        .content_type = "application/json",
                                        .body = body->data,
