@@ -46,8 +46,8 @@ static ez_status fill(const ez_delivery *delivery, ez_arena *arena, Ez__V1__Deli
     out->http_status = delivery->http_status;
     out->error = copy(delivery->error, arena);
     out->finished_at = delivery->finished_ns ? ez_stamp_make(delivery->finished_ns, arena) : NULL;
-    bool has_all =
-        out->created_at && out->kind && out->channel && out->url && out->error && (out->finished_at || !delivery->finished_ns);
+    bool has_all = out->created_at && out->kind && out->channel && out->url && out->error &&
+                   (out->finished_at || !delivery->finished_ns);
     return has_all ? EZ_OK : ez_no_memory(error);
 }
 
@@ -68,9 +68,7 @@ static ez_status add(void *user, const ez_delivery *delivery, ez_error *error) {
 
 ez_status ez_delivery_read_page(ez_call *call, ez_reader *reader, const char *kind_prefix, int32_t page_size,
                                 const char *page_token, ez_delivery_page *out) {
-    page p = {.arena = &call->arena,
-              .now_ns = call->time_ns,
-              .size = page_size > 0 ? (size_t)page_size : PAGE_DEFAULT};
+    page p = {.arena = &call->arena, .now_ns = call->time_ns, .size = page_size > 0 ? (size_t)page_size : PAGE_DEFAULT};
     uint64_t before = 0;
     if (page_token[0] && !ez_page_token_read(TOKEN, page_token, &before, 1))
         return ez_call_fail(call, EZ_INVALID_ARGUMENT, "PAGE_TOKEN_INVALID",
