@@ -22,6 +22,7 @@
 #include "proto/runtime/log.h"
 #include "proto/runtime/version.h"
 #include "server/core.h"
+#include "server/domain/alerts/notify.h"
 #include "server/domain/audit/audit.h"
 #include "server/domain/import/import.h"
 #include "server/domain/logs/error_webhook.h"
@@ -40,6 +41,7 @@
 
 #define DRAIN_MS        10000
 #define STOP_MS         25000 // for everything, where the store is away too; service managers wait for 30 s
+#define DELIVER_MS      2000  // of it for messages that are in flight
 #define CLOSE_MS        5000  // of it for sockets and memory, once all is answered and durable
 #define SERVER_ID_BYTES 8
 
@@ -54,6 +56,7 @@ typedef struct server {
     ez_outbound *outbound;
     ez_deliverer *deliverer;
     ez_error_webhook *error_webhook;
+    ez_alert_notifier *alert_notifier;
     ez_logs *logs;
     ez_appender *logs_appender;
     ez_import *import;
@@ -81,7 +84,13 @@ static ez_status open_webhooks(server *s, const ez_settings *settings, ez_error 
     status = ez_deliverer_create(&deliverer, &s->deliverer, error);
     ez_error_webhook_options webhook = {
         .directory = s->core.directory, .sealer = s->core.sealer, .deliverer = s->deliverer, .server_id = s->id};
-    return status != EZ_OK ? status : ez_error_webhook_create(&webhook, &s->error_webhook, error);
+    status = status != EZ_OK ? status : ez_error_webhook_create(&webhook, &s->error_webhook, error);
+    ez_alert_notifier_options notifier = {.directory = s->core.directory,
+                                          .sealer = s->core.sealer,
+                                          .allow = ez_outbound_allowed(s->outbound),
+                                          .deliverer = s->deliverer,
+                                          .server_id = s->id};
+    return status != EZ_OK ? status : ez_alert_notifier_create(&notifier, &s->alert_notifier, error);
 }
 
 static void note_stored(void *user, const ez_log_row *rows, size_t count) {
@@ -318,6 +327,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_MODELS] = s->models,
                                      [EZ_SLOT_AUDIT] = s->audit,
                                      [EZ_SLOT_LOGS] = s->logs,
+                                     [EZ_SLOT_ALERT_NOTIFIER] = s->alert_notifier,
                                      [EZ_SLOT_FLEET] = s->fleet,
                                      [EZ_SLOT_IMPORT] = s->import,
                                      [EZ_SLOT_USAGE] = s->usage,
@@ -356,6 +366,10 @@ static void tick_deliveries(void *user) {
     ez_delivery_tick(user, ez_clock_mono_ms());
 }
 
+static void tick_notifier(void *user) {
+    ez_alert_notifier_tick(user, ez_clock_mono_ms());
+}
+
 static void tick_bans(void *user) {
     ez_bans_tick(user);
 }
@@ -375,6 +389,7 @@ static ez_status open_timer(server *s, ez_error *error) {
         {"writer", 1000, tick_writer, s->core.writer},
         {"counts", 50, tick_logs, s->logs},
         {"deliveries", 250, tick_deliveries, s->deliverer},
+        {"alert notifications", 250, tick_notifier, s->alert_notifier},
         {"models", 250, tick_models, s->model_sync},
         {"bans", 1000, tick_bans, s->bans},
         {"live numbers", 1000, tick_usage, s->usage},
@@ -397,8 +412,13 @@ static ez_status open_server(server *s, const ez_settings *settings, ez_error *e
     return status != EZ_OK ? status : ez_store_follow(s->core.store, ez_writer_hint, s->core.writer, error);
 }
 
-// What was not delivered is in the log before the store closes. The appender, whose thread writes it, has ended.
+// What was not delivered is in the log before the store closes. The appender, whose thread writes it, has ended. Alerts
+// that wait for their group's time are told now, to receivers that answer soon.
 static void stop_webhooks(server *s) {
+    if (s->alert_notifier != NULL) {
+        ez_alert_notifier_flush(s->alert_notifier);
+        ez_delivery_await(s->deliverer, DELIVER_MS);
+    }
     if (s->outbound != NULL) {
         ez_outbound_stop(s->outbound);
     }
@@ -415,6 +435,7 @@ static void close_server(server *s, int exit_status) {
         ez_servers_stop(s->servers);
     }
     ez_model_sync_stop(s->model_sync);
+    ez_alert_notifier_stop(s->alert_notifier);
     if (s->fleet != NULL) {
         ez_fleet_stop(s->fleet);
     }
@@ -442,6 +463,7 @@ static void close_server(server *s, int exit_status) {
     ez_import_destroy(s->import);
     ez_logs_destroy(s->logs);
     ez_error_webhook_destroy(s->error_webhook);
+    ez_alert_notifier_destroy(s->alert_notifier);
     ez_deliverer_destroy(s->deliverer);
     ez_model_sync_destroy(s->model_sync);
     ez_outbound_destroy(s->outbound);

@@ -60,7 +60,8 @@ static bool sign(const ez_parcel *parcel, const char *timestamp, char *out) {
     size_t len = strlen(timestamp) + 1 + parcel->body_len;
     ez_buf_init(&signed_text, len);
     bool ok = ez_buf_reserve(&signed_text, len) == EZ_OK && ez_buf_puts(&signed_text, timestamp) == EZ_OK &&
-              ez_buf_putc(&signed_text, '.') == EZ_OK && ez_buf_append(&signed_text, parcel->body, parcel->body_len) == EZ_OK;
+              ez_buf_putc(&signed_text, '.') == EZ_OK &&
+              ez_buf_append(&signed_text, parcel->body, parcel->body_len) == EZ_OK;
     if (ok) {
         ez_hmac_sha256(parcel->secret, strlen(parcel->secret), signed_text.data, signed_text.len, mac);
         memcpy(out, "sha256=", 7);
@@ -70,7 +71,8 @@ static bool sign(const ez_parcel *parcel, const char *timestamp, char *out) {
     return ok;
 }
 
-ez_status ez_parcel_submit(const ez_parcel *parcel, ez_outbound *outbound, int64_t id, ez_outbound_done_fn *done, void *user, ez_error *error) {
+ez_status ez_parcel_submit(const ez_parcel *parcel, ez_outbound *outbound, int64_t id, ez_outbound_done_fn *done,
+                           void *user, ez_error *error) {
     char id_text[24], timestamp[24], signature[7 + 2 * EZ_SHA256_LEN + 1];
     snprintf(id_text, sizeof id_text, "%lld", (long long)id);
     snprintf(timestamp, sizeof timestamp, "%lld", (long long)(ez_clock_wall_ns() / 1000000000));
