@@ -2,8 +2,8 @@
 //
 // From what is noted to what is sent: the inbox, the channels that follow the setting, and their messages.
 //
-// The awkward case is a channel that is changed while a message of it is under way: its slot is kept until that is over,
-// since the outcome comes to it, and a new one begins beside it. What only waits is taken back and goes where the
+// The awkward case is a channel that is changed while a message of it is under way: its slot is kept until that is
+// over, since the outcome comes to it, and a new one begins beside it. What only waits is taken back and goes where the
 // setting now says.
 #include "server/domain/alerts/notify.h"
 
@@ -130,7 +130,9 @@ static void distribute(ez_alert_notifier *notifier, uint64_t now_ms) {
 
 static void note_settled(void *user, const ez_delivery *row, bool can_heal) {
     bool is_delivered = row->status == EZ_DELIVERY_DELIVERED;
-    ez_notify_channel_conclude(user, is_delivered ? EZ_NOTIFY_DELIVERED : can_heal ? EZ_NOTIFY_LOST : EZ_NOTIFY_REFUSED);
+    ez_notify_channel_conclude(user, is_delivered ? EZ_NOTIFY_DELIVERED
+                                     : can_heal   ? EZ_NOTIFY_LOST
+                                                  : EZ_NOTIFY_REFUSED);
 }
 
 static ez_status form(ez_alert_notifier *notifier, ez_notify_channel *channel, ez_buf *body, size_t *taken,
@@ -190,8 +192,7 @@ void ez_alert_notifier_tick(ez_alert_notifier *notifier, uint64_t now_ms) {
 
 // ---- Made, ended
 
-ez_status ez_alert_notifier_create(const ez_alert_notifier_options *options, ez_alert_notifier **out,
-                                   ez_error *error) {
+ez_status ez_alert_notifier_create(const ez_alert_notifier_options *options, ez_alert_notifier **out, ez_error *error) {
     ez_alert_notifier *made = calloc(1, sizeof *made);
     if (!made)
         return ez_no_memory(error);

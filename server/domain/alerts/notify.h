@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_alert_notifier: tells receivers that admins set of alerts: webhooks, Slack, Prometheus Alertmanager. Which alerts a
-// channel wants, and in which form, is configuration (the setting "alert_notifications"); when it is told is
+// ez_alert_notifier: tells receivers that admins set of alerts: webhooks, Slack, Prometheus Alertmanager. Which alerts
+// a channel wants, and in which form, is configuration (the setting "alert_notifications"); when it is told is
 // notify_channel.h. The handlers are in ez/handlers.h. docs/alert-notifications.md has the forms.
 //
 // What waits to be told lives in memory: a server that is killed loses at most a group's time of it; the alerts
@@ -40,8 +40,9 @@ void ez_alert_notifier_stop(ez_alert_notifier *notifier);
 void ez_alert_notifier_flush(ez_alert_notifier *notifier);
 void ez_alert_notifier_destroy(ez_alert_notifier *notifier);
 
-// After its commit, of each alert. event: "created", "repeated", "acknowledged", "resolved", "dismissed"; or "open", for
-// receivers that forget: of alerts that still are, now and then, by whoever holds the lease. Others are passed over.
+// After its commit, of each alert. event: "created", "repeated", "acknowledged", "resolved", "dismissed"; or "open",
+// for receivers that forget: of alerts that still are, now and then, by whoever holds the lease. Others are passed
+// over.
 void ez_alert_notifier_note(ez_alert_notifier *notifier, const char *event, const Ez__V1__Alert *alert);
 // Sends what is due, some times a second. now_ms: monotonic.
 void ez_alert_notifier_tick(ez_alert_notifier *notifier, uint64_t now_ms);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The times of one channel. due_ms keeps messages apart; what did not fit into one (an Alertmanager's) is due as soon as
-// that is over, and must not take it back.
+// The times of one channel. due_ms keeps messages apart; what did not fit into one (an Alertmanager's) is due as soon
+// as that is over, and must not take it back.
 #include "server/domain/alerts/notify_channel.h"
 
 #include <string.h>

@@ -3,9 +3,9 @@
 // ez_notify_channel: when one channel is told what. The first alert after a quiet time waits EZ_NOTIFY_GATHER_MS for
 // those that come with it; what follows within the group's time goes into one message at its end.
 //
-// At most one message of a channel is under way. Where the next one is due and that one still waits for a repetition, it
-// is taken back, and the next one is about both: a receiver that was away is told each alert as it is now, in order, and
-// once. What could not be delivered at all goes into the next message too, unless the receiver refused it.
+// At most one message of a channel is under way. Where the next one is due and that one still waits for a repetition,
+// it is taken back, and the next one is about both: a receiver that was away is told each alert as it is now, in order,
+// and once. What could not be delivered at all goes into the next message too, unless the receiver refused it.
 //
 // The timer's thread; but an outcome comes on any. Times are monotonic, and the caller's.
 #pragma once

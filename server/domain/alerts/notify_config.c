@@ -80,8 +80,7 @@ static void read_entry(ez_notify_config *config, const ez_entry *entry) {
 
 bool ez_notify_config_refresh(ez_notify_config *config, const ez_directory *directory) {
     ez_directory_enter();
-    const ez_entry *entry =
-        ez_directory_find(directory, EZ_INDEX_SETTING_NAME, ez_index_text(EZ_NOTIFY_SETTING));
+    const ez_entry *entry = ez_directory_find(directory, EZ_INDEX_SETTING_NAME, ez_index_text(EZ_NOTIFY_SETTING));
     bool has_changed = !entry ? config->revision != 0 : ez_entry_revision(entry) != config->revision;
     if (has_changed && entry)
         read_entry(config, entry);

@@ -9,13 +9,13 @@
 #include "server/state/delivery/secret.h"
 #include "server/state/directory/directory.h"
 
-#define EZ_NOTIFY_SETTING      "alert_notifications"
-#define EZ_NOTIFY_CHANNELS     16
-#define EZ_NOTIFY_NAME_MAX     64
-#define EZ_NOTIFY_CLUSTER_MAX  64
-#define EZ_NOTIFY_SEALED_MAX   (EZ_DELIVERY_SECRET_MAX + EZ_SEAL_OVERHEAD)
-#define EZ_NOTIFY_GROUP_S      60 // where it was never set
-#define EZ_NOTIFY_SETTING_MAX  (512u << 10) // bytes of the setting, unpacked
+#define EZ_NOTIFY_SETTING     "alert_notifications"
+#define EZ_NOTIFY_CHANNELS    16
+#define EZ_NOTIFY_NAME_MAX    64
+#define EZ_NOTIFY_CLUSTER_MAX 64
+#define EZ_NOTIFY_SEALED_MAX  (EZ_DELIVERY_SECRET_MAX + EZ_SEAL_OVERHEAD)
+#define EZ_NOTIFY_GROUP_S     60           // where it was never set
+#define EZ_NOTIFY_SETTING_MAX (512u << 10) // bytes of the setting, unpacked
 
 typedef struct ez_notify_sealed {
     uint64_t version;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_notice: what happened to an alert, as it was then. Packed, and shared by the channels that are to tell it. Counted;
-// not shared between threads: it is handed from who notes it to the timer's thread, and stays there.
+// ez_notice: what happened to an alert, as it was then. Packed, and shared by the channels that are to tell it.
+// Counted; not shared between threads: it is handed from who notes it to the timer's thread, and stays there.
 #pragma once
 
 #include <stdatomic.h>

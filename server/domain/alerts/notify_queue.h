@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_notify_queue: the notices of one message to one channel. One for each alert: what happened to it last replaces what
-// is there. Bounded; past that the least severe makes room, and is counted. Not shared between threads.
+// ez_notify_queue: the notices of one message to one channel. One for each alert: what happened to it last replaces
+// what is there. Bounded; past that the least severe makes room, and is counted. Not shared between threads.
 #pragma once
 
 #include "server/domain/alerts/notify_notice.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// URLs and secrets are opened for each message and wiped after, so that they do not lie in memory while nothing happens.
+// URLs and secrets are opened for each message and wiped after, so that they do not lie in memory while nothing
+// happens.
 #include "server/domain/alerts/notify_send.h"
 
 #include <stdio.h>
@@ -53,8 +54,7 @@ static ez_status deliver(const ez_notify_sender *sender, const ez_notify_letter 
     return ez_delivery_send(sender->deliverer, &message, id, error);
 }
 
-ez_status ez_notify_send(const ez_notify_sender *sender, const ez_notify_letter *letter, int64_t *id,
-                         ez_error *error) {
+ez_status ez_notify_send(const ez_notify_sender *sender, const ez_notify_letter *letter, int64_t *id, ez_error *error) {
     const ez_notify_receiver *receiver = letter->receiver;
     opened open = {.url = ""};
     ez_status status = open_url(sender->sealer, receiver, &open, error);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One message to one receiver: formed as its kind takes it, with its secrets opened for as long as that takes, and handed
-// to the deliverer. Never blocks; any thread.
+// One message to one receiver: formed as its kind takes it, with its secrets opened for as long as that takes, and
+// handed to the deliverer. Never blocks; any thread.
 #pragma once
 
 #include "server/domain/alerts/notify_config.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The channels as admins set them. URLs and secrets come in with a request and go sealed into the setting; shown_url and
-// has_secret are all that is given back, so what a client read it may send again: a channel that gives no URL or secret
-// keeps those of its name and kind.
+// The channels as admins set them. URLs and secrets come in with a request and go sealed into the setting; shown_url
+// and has_secret are all that is given back, so what a client read it may send again: a channel that gives no URL or
+// secret keeps those of its name and kind.
 //
 // The awkward case is the same secret given again, as a client does that sets everything each time: it is opened and
 // compared, so that nothing changes where nothing changed.
@@ -63,8 +63,8 @@ ez_status ez_handle_alert_notifications_list_deliveries(ez_alert_notifier *self,
                                                         Ez__V1__ListAlertDeliveriesRequest *request) {
     (void)self;
     ez_delivery_page page;
-    ez_status status = ez_delivery_read_page(call, reader, EZ_DELIVERY_KIND_ALERT, request->page_size,
-                                             request->page_token, &page);
+    ez_status status =
+        ez_delivery_read_page(call, reader, EZ_DELIVERY_KIND_ALERT, request->page_size, request->page_token, &page);
     if (status != EZ_OK)
         return status;
     Ez__V1__ListAlertDeliveriesResponse response = EZ__V1__LIST_ALERT_DELIVERIES_RESPONSE__INIT;
@@ -91,8 +91,7 @@ static const sealed_channel *find_before(const edit *e, const channel *wanted) {
     return NULL;
 }
 
-static bool is_same(const edit *e, const char *place, uint64_t version, ProtobufCBinaryData sealed,
-                    const char *given) {
+static bool is_same(const edit *e, const char *place, uint64_t version, ProtobufCBinaryData sealed, const char *given) {
     char held[EZ_DELIVERY_SECRET_MAX + 1];
     bool same = sealed.len > 0 &&
                 ez_delivery_unseal(e->self->options.sealer, place, version, (ez_slice){sealed.data, sealed.len}, held,
@@ -246,8 +245,8 @@ static bool has(const Ez__V1__UpdateAlertNotificationsRequest *request, const ch
 
 static ez_status change(const edit *e, Ez__V1__NotificationSettings *settings,
                         const Ez__V1__UpdateAlertNotificationsRequest *request) {
-    ez_status status = ez_message_merge(rule(), &settings->base, &request->notifications->base,
-                                        request->n_update_mask, request->update_mask, e->error);
+    ez_status status = ez_message_merge(rule(), &settings->base, &request->notifications->base, request->n_update_mask,
+                                        request->update_mask, e->error);
     if (status == EZ_OK && ez_message_defaults(rule(), &settings->base, e->arena) != EZ_OK)
         status = ez_no_memory(e->error);
     return status == EZ_OK && has(request, "channels") ? put_channels(e, settings) : status;

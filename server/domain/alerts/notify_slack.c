@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Slack's form: {"text": "…"}, one line an alert, the worst first, and how many more there are. Titles are what somebody
-// reported: &, < and > are escaped, so that none of them calls a channel or hides a link, and a line stays a line.
+// Slack's form: {"text": "…"}, one line an alert, the worst first, and how many more there are. Titles are what
+// somebody reported: &, < and > are escaped, so that none of them calls a channel or hides a link, and a line stays a
+// line.
 #include <string.h>
 
 #include "proto/runtime/json.h"

@@ -45,8 +45,8 @@ static Ez__V1__NotificationTest *show(const result *from, ez_arena *arena) {
     made->url = ez_arena_strdup(arena, from->url);
     made->delivered = from->is_delivered;
     made->http_status = from->http_status;
-    made->error = ez_arena_strdup(arena, from->is_over ? from->error
-                                                       : "there is no answer yet: the delivery log will have it");
+    made->error =
+        ez_arena_strdup(arena, from->is_over ? from->error : "there is no answer yet: the delivery log will have it");
     return made->channel && made->url && made->error ? made : NULL;
 }
 
