@@ -116,9 +116,10 @@ Test(notify_form, slack_gets_one_text_and_nobody_is_called) {
     given(EZ_NOTICE_RESOLVED, WARNING, "quota", "");
     ez_notify_message of = message();
     expect_ok(ez_notify_form_slack(&of, &out, &error), &error);
-    cr_assert_str_eq(text(), "{\"text\":\"ezplane prod: 2 alerts\\n• *critical* quota_exceeded: &lt;!channel&gt; a &amp; b "
-                             "• forged — see &lt;https://evil.example|this&gt; (key 42 acme \\\"prod\\\"), 3 times\\n"
-                             "• *warning* quota_exceeded _resolved_: quota (key 42 acme \\\"prod\\\"), 3 times\"}");
+    cr_assert_str_eq(text(),
+                     "{\"text\":\"ezplane prod: 2 alerts\\n• *critical* quota_exceeded: &lt;!channel&gt; a &amp; b "
+                     "• forged — see &lt;https://evil.example|this&gt; (key 42 acme \\\"prod\\\"), 3 times\\n"
+                     "• *warning* quota_exceeded _resolved_: quota (key 42 acme \\\"prod\\\"), 3 times\"}");
 }
 
 Test(notify_form, slack_gets_the_worst_and_how_many_more) {

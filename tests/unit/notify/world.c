@@ -41,8 +41,7 @@ void end_notify_world(notify_world *w) {
 }
 
 static ez_status update(void *self, ez_call *call, void *scene, ProtobufCMessage *request) {
-    return ez_handle_alert_notifications_update(self, call, scene,
-                                                (Ez__V1__UpdateAlertNotificationsRequest *)request);
+    return ez_handle_alert_notifications_update(self, call, scene, (Ez__V1__UpdateAlertNotificationsRequest *)request);
 }
 
 static ez_status run(notify_world *w, const char *json) {
