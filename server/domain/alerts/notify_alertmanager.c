@@ -84,6 +84,13 @@ static void put_notice(post *to, const ez_notice *notice, const Ez__V1__Alert *a
             put_alert(to, notice, alert, severity, true);
 }
 
+// Where another server, or this one before it was started anew, may have told of it: all that is less severe.
+static uint32_t told_before(const ez_notify_told *told, const ez_notice *notice) {
+    uint32_t known = told ? ez_notify_told_get(told, notice->alert_id) : 0;
+    bool is_new = !told || notice->event == EZ_NOTICE_CREATED || notice->event == EZ_NOTICE_TEST;
+    return known != 0 || is_new ? known : (UINT32_C(1) << notice->severity) - 1;
+}
+
 // False: it found no room, and nothing of it is there.
 static bool post_one(post *to, const ez_notice *notice, ez_notify_told *told, bool *has_memory) {
     ez_arena arena;
@@ -92,7 +99,7 @@ static bool post_one(post *to, const ez_notice *notice, ez_notify_told *told, bo
     size_t began = to->out->len, count = to->count;
     *has_memory = alert != NULL;
     if (alert)
-        put_notice(to, notice, alert, told ? ez_notify_told_get(told, notice->alert_id) : 0);
+        put_notice(to, notice, alert, told_before(told, notice));
     ez_arena_fini(&arena);
     if (!alert || to->out->overflow) {
         to->out->len = began;

@@ -202,6 +202,17 @@ Test(notify_form, an_end_is_now_and_of_every_severity_it_had) {
     cr_assert_eq(ez_notify_told_get(&told, 1), 0);
 }
 
+Test(notify_form, what_another_server_told_is_ended_too) {
+    static ez_notify_told told;
+    size_t taken;
+    given(EZ_NOTICE_REPEATED, CRITICAL, "quota", "");
+    ez_notify_message of = message();
+    expect_ok(ez_notify_form_alertmanager(&of, &told, &out, &taken, &error), &error);
+    cr_assert_eq(parts("startsAt"), 3);
+    cr_assert_eq(parts("\"endsAt\":\"2025-06-15T15:06:40Z\""), 2, "info and warning");
+    cr_assert_eq(ez_notify_told_get(&told, 1), 1u << CRITICAL);
+}
+
 Test(notify_form, what_does_not_fit_is_left_for_the_next) {
     char *long_text = malloc(4097);
     memset(long_text, 1, 4096);
