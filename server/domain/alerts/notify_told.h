@@ -2,7 +2,7 @@
 //
 // ez_notify_told: under which severities an Alertmanager has been told of an alert. Severity is a label there, and
 // labels are what an alert is: one that became worse is another one, and the former has to be ended. The newest so many
-// are remembered; what is forgotten ends by itself (EZ_NOTIFY_OPEN_S). Not shared between threads.
+// are remembered; of what is forgotten all that is less severe is ended. Not shared between threads.
 #pragma once
 
 #include <stdbool.h>
