@@ -23,9 +23,9 @@
 #include "proto/runtime/version.h"
 #include "server/core.h"
 #include "server/domain/alerts/alerts.h"
+#include "server/domain/alerts/notify.h"
 #include "server/domain/audit/audit.h"
 #include "server/domain/import/import.h"
-#include "server/domain/logs/delivery.h"
 #include "server/domain/logs/error_webhook.h"
 #include "server/domain/logs/logs.h"
 #include "server/domain/redis/redis.h"
@@ -37,10 +37,12 @@
 #include "server/peers/servers.h"
 #include "server/rpc/rpc.h"
 #include "server/rpc/system.h"
+#include "server/state/delivery/delivery.h"
 #include "server/state/metering/appender.h"
 
 #define DRAIN_MS        10000
 #define STOP_MS         25000 // for everything, where the store is away too; service managers wait for 30 s
+#define DELIVER_MS      2000  // of it for messages that are in flight
 #define CLOSE_MS        5000  // of it for sockets and memory, once all is answered and durable
 #define SERVER_ID_BYTES 8
 
@@ -55,6 +57,7 @@ typedef struct server {
     ez_outbound *outbound;
     ez_deliverer *deliverer;
     ez_error_webhook *error_webhook;
+    ez_alert_notifier *alert_notifier;
     ez_logs *logs;
     ez_appender *logs_appender;
     ez_alerts *alerts;
@@ -83,7 +86,13 @@ static ez_status open_webhooks(server *s, const ez_settings *settings, ez_error 
     status = ez_deliverer_create(&deliverer, &s->deliverer, error);
     ez_error_webhook_options webhook = {
         .directory = s->core.directory, .sealer = s->core.sealer, .deliverer = s->deliverer, .server_id = s->id};
-    return status != EZ_OK ? status : ez_error_webhook_create(&webhook, &s->error_webhook, error);
+    status = status != EZ_OK ? status : ez_error_webhook_create(&webhook, &s->error_webhook, error);
+    ez_alert_notifier_options notifier = {.directory = s->core.directory,
+                                          .sealer = s->core.sealer,
+                                          .allow = ez_outbound_allowed(s->outbound),
+                                          .deliverer = s->deliverer,
+                                          .server_id = s->id};
+    return status != EZ_OK ? status : ez_alert_notifier_create(&notifier, &s->alert_notifier, error);
 }
 
 static void note_stored(void *user, const ez_log_row *rows, size_t count) {
@@ -188,6 +197,10 @@ static ez_status open_usage(server *s, const ez_settings *settings, ez_error *er
     return ez_appender_create(&appender, &s->usage_appender, error);
 }
 
+static void note_alert(void *user, const Ez__V1__AlertEvent *event) {
+    ez_alert_notifier_note(user, event->event, event->alert);
+}
+
 static ez_status open_alerts(server *s, const ez_settings *settings, ez_error *error) {
     ez_alerts_options alerts = {.store = s->core.store,
                                 .directory = s->core.directory,
@@ -195,7 +208,9 @@ static ez_status open_alerts(server *s, const ez_settings *settings, ez_error *e
                                 .holder = ez_lease_holder(s->core.lease),
                                 .queue = (size_t)ez_settings_int(settings, "EZ_RPC_CALLS"),
                                 .retention_days = ez_settings_int(settings, "EZ_ALERT_RETENTION_DAYS"),
-                                .max_records = ez_settings_int(settings, "EZ_ALERT_MAX_RECORDS")};
+                                .max_records = ez_settings_int(settings, "EZ_ALERT_MAX_RECORDS"),
+                                .noted = note_alert,
+                                .noted_user = s->alert_notifier};
     return ez_alerts_create(&alerts, &s->alerts, error);
 }
 
@@ -333,6 +348,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_AUDIT] = s->audit,
                                      [EZ_SLOT_LOGS] = s->logs,
                                      [EZ_SLOT_ALERTS] = s->alerts,
+                                     [EZ_SLOT_ALERT_NOTIFIER] = s->alert_notifier,
                                      [EZ_SLOT_FLEET] = s->fleet,
                                      [EZ_SLOT_IMPORT] = s->import,
                                      [EZ_SLOT_USAGE] = s->usage,
@@ -373,6 +389,10 @@ static void tick_deliveries(void *user) {
     ez_delivery_tick(user, ez_clock_mono_ms());
 }
 
+static void tick_notifier(void *user) {
+    ez_alert_notifier_tick(user, ez_clock_mono_ms());
+}
+
 static void tick_bans(void *user) {
     ez_bans_tick(user);
 }
@@ -392,6 +412,7 @@ static ez_status open_timer(server *s, ez_error *error) {
         {"writer", 1000, tick_writer, s->core.writer},
         {"counts", 50, tick_logs, s->logs},
         {"deliveries", 250, tick_deliveries, s->deliverer},
+        {"alert notifications", 250, tick_notifier, s->alert_notifier},
         {"models", 250, tick_models, s->model_sync},
         {"bans", 1000, tick_bans, s->bans},
         {"live numbers", 1000, tick_usage, s->usage},
@@ -414,8 +435,13 @@ static ez_status open_server(server *s, const ez_settings *settings, ez_error *e
     return status != EZ_OK ? status : ez_store_follow(s->core.store, ez_writer_hint, s->core.writer, error);
 }
 
-// What was not delivered is in the log before the store closes. The appender, whose thread writes it, has ended.
+// What was not delivered is in the log before the store closes. The appender, whose thread writes it, has ended. Alerts
+// that wait for their group's time are told now, to receivers that answer soon.
 static void stop_webhooks(server *s) {
+    if (s->alert_notifier != NULL) {
+        ez_alert_notifier_flush(s->alert_notifier);
+        ez_delivery_await(s->deliverer, DELIVER_MS);
+    }
     if (s->outbound != NULL) {
         ez_outbound_stop(s->outbound);
     }
@@ -432,6 +458,7 @@ static void close_server(server *s, int exit_status) {
         ez_servers_stop(s->servers);
     }
     ez_model_sync_stop(s->model_sync);
+    ez_alert_notifier_stop(s->alert_notifier);
     if (s->fleet != NULL) {
         ez_fleet_stop(s->fleet);
     }
@@ -461,6 +488,7 @@ static void close_server(server *s, int exit_status) {
     ez_import_destroy(s->import);
     ez_logs_destroy(s->logs);
     ez_error_webhook_destroy(s->error_webhook);
+    ez_alert_notifier_destroy(s->alert_notifier);
     ez_deliverer_destroy(s->deliverer);
     ez_model_sync_destroy(s->model_sync);
     ez_outbound_destroy(s->outbound);

@@ -38,6 +38,9 @@ good server/state/store/sqlite/a.c #include <sqlite3.h>
 bad server/state/store/a.c #include <sqlite3.h>
 good server/state/store/postgres/a.c #include <libpq-fe.h>
 bad server/domain/access/a.c #include <libpq-fe.h>
+good server/state/delivery/a.c #include "server/state/directory/page_token.h"
+bad server/state/delivery/a.c #include "server/state/metering/quota.h"
+bad server/state/directory/a.c #include "server/state/delivery/delivery.h"
 bad server/domain/access/a.c #include <postgresql/libpq-fe.h>
 bad server/state/store/a.c #include "server/state/feed/feed.h"
 good server/state/feed/a.c #include "server/state/store/store.h"

@@ -1,83 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What was sent to webhooks, newest first. A page asks the store for one more than it shows; its token is the last id
-// shown.
-#include "server/domain/logs/delivery.h"
+// What was sent to the error webhook, newest first.
 #include "server/domain/logs/inside.h"
-
-#define PAGE_DEFAULT 50
-
-static const char *const words[] = {
-    [EZ_DELIVERY_WAITING] = "waiting", [EZ_DELIVERY_DELIVERED] = "delivered", [EZ_DELIVERY_FAILED] = "failed"};
-
-typedef struct page {
-    ez_arena *arena;
-    Ez__V1__Delivery **items;
-    size_t count, size;
-    int64_t now_ns;
-    bool has_more;
-} page;
-
-static char *copy(const char *text, ez_arena *arena) {
-    return ez_arena_strdup(arena, text ? text : "");
-}
-
-static ez_status fill(const ez_delivery *delivery, ez_arena *arena, Ez__V1__Delivery *out, ez_error *error) {
-    ez__v1__delivery__init(out);
-    out->id = delivery->id;
-    out->created_at = ez_stamp_make(delivery->created_ns, arena);
-    out->kind = copy(delivery->kind, arena);
-    out->url = copy(delivery->url, arena);
-    unsigned status = (unsigned)delivery->status;
-    out->status = (char *)(status < sizeof words / sizeof words[0] && words[status] ? words[status] : "");
-    out->attempts = delivery->attempts;
-    out->http_status = delivery->http_status;
-    out->error = copy(delivery->error, arena);
-    out->finished_at = delivery->finished_ns ? ez_stamp_make(delivery->finished_ns, arena) : NULL;
-    bool has_all =
-        out->created_at && out->kind && out->url && out->error && (out->finished_at || !delivery->finished_ns);
-    return has_all ? EZ_OK : ez_no_memory(error);
-}
-
-static ez_status add(void *user, const ez_delivery *delivery, ez_error *error) {
-    page *p = user;
-    if (p->count == p->size) {
-        p->has_more = true;
-        return EZ_OK;
-    }
-    Ez__V1__Delivery *item = ez_arena_alloc(p->arena, sizeof *item);
-    if (!item)
-        return ez_no_memory(error);
-    p->items[p->count++] = item;
-    ez_delivery shown = *delivery;
-    ez_delivery_shown(&shown, p->now_ns);
-    return fill(&shown, p->arena, item, error);
-}
+#include "server/state/delivery/page.h"
 
 ez_status ez_handle_settings_list_deliveries(ez_logs *self, ez_call *call, ez_reader *reader,
                                              Ez__V1__ListDeliveriesRequest *request) {
     (void)self;
-    page p = {.arena = &call->arena,
-              .now_ns = call->time_ns,
-              .size = request->page_size > 0 ? (size_t)request->page_size : PAGE_DEFAULT};
-    uint64_t before = 0;
-    if (request->page_token[0] && !ez_page_token_read(TOKEN_DELIVERY, request->page_token, &before, 1))
-        return ez_call_fail(call, EZ_INVALID_ARGUMENT, "PAGE_TOKEN_INVALID",
-                            "page_token is not one that this list gave: start again without it");
-    p.items = ez_arena_alloc(&call->arena, p.size * sizeof(Ez__V1__Delivery *));
-    if (!p.items)
-        return ez_no_memory(&call->error);
-    ez_status status = ez_reader_each_delivery(reader, (int64_t)before, p.size + 1, add, &p, &call->error);
+    ez_delivery_page page;
+    ez_status status = ez_delivery_read_page(call, reader, EZ_DELIVERY_KIND_ERROR_WEBHOOK, request->page_size,
+                                             request->page_token, &page);
     if (status != EZ_OK)
         return status;
     Ez__V1__ListDeliveriesResponse reply = EZ__V1__LIST_DELIVERIES_RESPONSE__INIT;
-    char token[EZ_PAGE_TOKEN_MAX];
-    reply.n_items = p.count;
-    reply.items = p.items;
-    if (p.has_more) {
-        uint64_t last = (uint64_t)p.items[p.count - 1]->id;
-        ez_page_token_write(TOKEN_DELIVERY, &last, 1, token);
-        reply.next_page_token = token;
-    }
+    reply.n_items = page.count;
+    reply.items = page.items;
+    reply.next_page_token = page.next_page_token;
     return ez_call_reply(call, &reply.base);
 }

@@ -13,7 +13,8 @@
 #include "proto/runtime/log.h"
 #include "server/domain/logs/error_window.h"
 #include "server/domain/logs/record.h"
-#include "server/domain/logs/webhook_secret.h"
+#include "server/state/delivery/page.h"
+#include "server/state/delivery/secret.h"
 
 #define NAME        "error_webhook"
 #define NS_PER_S    INT64_C(1000000000)
@@ -153,12 +154,12 @@ static ez_status write_report(const ez_error_webhook *webhook, const ez_log_row 
 
 static ez_status send_report(const ez_error_webhook *webhook, const ez_buf *body, ez_error *error) {
     const config *setting = &webhook->config;
-    char secret[EZ_WEBHOOK_SECRET_MAX + 1];
+    char secret[EZ_DELIVERY_SECRET_MAX + 1];
     ez_slice sealed = {setting->sealed, setting->sealed_len};
-    ez_status status =
-        ez_webhook_secret_unseal(webhook->options.sealer, setting->secret_version, sealed, secret, error);
+    ez_status status = ez_delivery_unseal(webhook->options.sealer, EZ_ERROR_WEBHOOK_PLACE, setting->secret_version,
+                                          sealed, secret, error);
     if (status == EZ_OK) {
-        ez_delivery_message message = {.kind = NAME,
+        ez_delivery_message message = {.kind = EZ_DELIVERY_KIND_ERROR_WEBHOOK,
                                        .url = setting->url,
                                        .content_type = "application/json",
                                        .body = body->data,

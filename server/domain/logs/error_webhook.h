@@ -11,9 +11,11 @@
 #pragma once
 
 #include "proto/crypto/seal.h"
-#include "server/domain/logs/delivery.h"
+#include "server/state/delivery/delivery.h"
 #include "server/state/directory/directory.h"
 #include "server/state/store/meter.h"
+
+#define EZ_ERROR_WEBHOOK_PLACE "settings|error_webhook|secret" // of its secret: server/state/delivery/secret.h
 
 typedef struct ez_error_webhook ez_error_webhook;
 

@@ -14,10 +14,9 @@
 #include "server/state/directory/setting.h"
 #include "server/state/directory/stamp.h"
 
-#define NS_PER_S       INT64_C(1000000000)
-#define DAY_NS         (86400 * NS_PER_S)
-#define TOKEN_LOGS     'l' // page tokens: see page_token.h
-#define TOKEN_DELIVERY 'w'
+#define NS_PER_S   INT64_C(1000000000)
+#define DAY_NS     (86400 * NS_PER_S)
+#define TOKEN_LOGS 'l' // page tokens: see page_token.h
 
 // What the appender's thread remembers between chores.
 typedef struct ez_retention {

@@ -6,8 +6,9 @@
 #include <string.h>
 
 #include "proto/runtime/message.h"
+#include "server/domain/logs/error_webhook.h"
 #include "server/domain/logs/inside.h"
-#include "server/domain/logs/webhook_secret.h"
+#include "server/state/delivery/secret.h"
 
 static const ez_message_rule *rule(void) {
     return ez_message_rule_find(&ez__v1__error_webhook__descriptor);
@@ -36,12 +37,12 @@ ez_status ez_handle_settings_get_error_webhook(ez_logs *self, ez_call *call, Ez_
 }
 
 static bool is_same_secret(const ez_logs *logs, const Ez__V1__Setting *setting, const char *given) {
-    char held[EZ_WEBHOOK_SECRET_MAX + 1];
+    char held[EZ_DELIVERY_SECRET_MAX + 1];
     ez_slice sealed = {setting->sealed_secret.data, setting->sealed_secret.len};
-    bool is_same =
-        sealed.len > 0 &&
-        ez_webhook_secret_unseal(logs->options.sealer, setting->secret_version, sealed, held, NULL) == EZ_OK &&
-        strcmp(held, given) == 0;
+    bool is_same = sealed.len > 0 &&
+                   ez_delivery_unseal(logs->options.sealer, EZ_ERROR_WEBHOOK_PLACE, setting->secret_version, sealed,
+                                      held, NULL) == EZ_OK &&
+                   strcmp(held, given) == 0;
     ez_wipe(held, sizeof held);
     return is_same;
 }
@@ -55,9 +56,10 @@ static ez_status put_secret(const ez_logs *logs, ez_arena *arena, Ez__V1__Settin
     if (is_same_secret(logs, setting, given))
         return EZ_OK;
     ez_buf sealed;
-    ez_buf_init(&sealed, EZ_WEBHOOK_SECRET_MAX + EZ_SEAL_OVERHEAD);
+    ez_buf_init(&sealed, EZ_DELIVERY_SECRET_MAX + EZ_SEAL_OVERHEAD);
     setting->secret_version++;
-    ez_status status = ez_webhook_secret_seal(logs->options.sealer, setting->secret_version, given, &sealed, error);
+    ez_status status =
+        ez_delivery_seal(logs->options.sealer, EZ_ERROR_WEBHOOK_PLACE, setting->secret_version, given, &sealed, error);
     if (status == EZ_OK) {
         setting->sealed_secret.data = ez_arena_memdup(arena, sealed.data, sealed.len);
         setting->sealed_secret.len = sealed.len;

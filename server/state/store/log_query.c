@@ -20,7 +20,8 @@
     "tokens_out, cached_tokens, reasoning_tokens, cost_nano_usd, request_bytes, response_bytes, stream"
 
 const char ez_sql_page_delivery[] = "SELECT id, created_ns, kind, url, status, attempts, http_status, error, "
-                                    "finished_ns FROM deliveries WHERE id < $1 ORDER BY id DESC LIMIT $2";
+                                    "finished_ns FROM deliveries WHERE id < $1 AND substr(kind, 1, length($2)) = $2 "
+                                    "ORDER BY id DESC LIMIT $3";
 
 // In the order in which their indexes are preferred.
 static const struct id {

@@ -40,4 +40,5 @@ void ez_log_page_end_text(ez_log_page *page, ez_buf *out);
 // body (NULL: none).
 void ez_log_page_text(ez_log_page *page, ez_buf *out);
 
-extern const char ez_sql_page_delivery[]; // id < $1, $2 rows: the columns of ez_delivery as the table has them
+extern const char
+    ez_sql_page_delivery[]; // id < $1, kind begins with $2, $3 rows: the columns of ez_delivery as the table has them

@@ -82,7 +82,7 @@ ez_status ez_reader_each_stat(ez_reader *reader, const ez_stats_query *query, ez
     return reader->backend->meter->reader_each_stat(reader->handle, query, each, user, error);
 }
 
-ez_status ez_reader_each_delivery(ez_reader *reader, int64_t before_id, size_t limit, ez_delivery_fn *each, void *user,
+ez_status ez_reader_each_delivery(ez_reader *reader, const ez_delivery_query *query, ez_delivery_fn *each, void *user,
                                   ez_error *error) {
-    return reader->backend->meter->reader_each_delivery(reader->handle, before_id, limit, each, user, error);
+    return reader->backend->meter->reader_each_delivery(reader->handle, query, each, user, error);
 }

@@ -219,6 +219,11 @@ typedef struct ez_delivery {
 // New, or in place of the one with this id. On the thread of EZ_STREAM_LOGS.
 ez_status ez_store_put_delivery(ez_store *store, const ez_delivery *delivery, ez_error *error) EZ_MUST_CHECK;
 typedef ez_status ez_delivery_fn(void *user, const ez_delivery *delivery, ez_error *error);
-// Newest first, ids below before_id (0: all).
-ez_status ez_reader_each_delivery(ez_reader *reader, int64_t before_id, size_t limit, ez_delivery_fn *each, void *user,
+typedef struct ez_delivery_query {
+    int64_t before_id;       // 0: all
+    size_t limit;            // at most EZ_STORE_PAGE_MAX
+    const char *kind_prefix; // of those whose kind begins so; NULL: all
+} ez_delivery_query;
+// Newest first.
+ez_status ez_reader_each_delivery(ez_reader *reader, const ez_delivery_query *query, ez_delivery_fn *each, void *user,
                                   ez_error *error) EZ_MUST_CHECK;

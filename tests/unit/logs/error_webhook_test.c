@@ -8,7 +8,7 @@
 
 #include "ez/v1/setting.pb-c.h"
 #include "proto/runtime/json.h"
-#include "server/domain/logs/webhook_secret.h"
+#include "server/state/delivery/secret.h"
 #include "server/state/directory/txn.h"
 #include "tests/support/receiver.h"
 #include "tests/support/wait.h"
@@ -71,7 +71,8 @@ static void given_webhook(Ez__V1__ErrorWebhook hook, const char *secret) {
     setting.error_webhook = &hook;
     setting.secret_version = ++version;
     if (secret != NULL) {
-        expect_ok(ez_webhook_secret_seal(state.sealer, version, secret, &sealed, &error), &error);
+        expect_ok(ez_delivery_seal(state.sealer, "settings|error_webhook|secret", version, secret, &sealed, &error),
+                  &error);
         setting.sealed_secret = (ProtobufCBinaryData){.data = sealed.data, .len = sealed.len};
     }
     ez_call *call = given_call("ez.v1.Settings/SetErrorWebhook");

@@ -398,8 +398,7 @@ Test(stats_read, goes_on_after_a_lost_connection) {
 typedef struct list {
     char text[4096];
     size_t len;
-    int64_t before_id;
-    size_t limit;
+    ez_delivery_query query;
 } list;
 
 static ez_status say(void *user, const ez_delivery *one, ez_error *error) {
@@ -416,8 +415,7 @@ static void read_deliveries(ez_reader *reader, void *user) {
     it->len = 0;
     it->text[0] = 0;
     ez_error error = EZ_ERROR_INIT;
-    cr_assert_eq(ez_reader_each_delivery(reader, it->before_id, it->limit, say, it, &error), EZ_OK, "%s",
-                 error.message);
+    cr_assert_eq(ez_reader_each_delivery(reader, &it->query, say, it, &error), EZ_OK, "%s", error.message);
 }
 
 Test(stats_read, lists_deliveries_newest_first) {
@@ -426,7 +424,7 @@ Test(stats_read, lists_deliveries_newest_first) {
         ez_delivery one = {.id = id,
                            .created_ns = id * 10,
                            .finished_ns = id * 10 + 1,
-                           .kind = "errors",
+                           .kind = id == 3 ? "alert:on call" : "errors",
                            .url = "https://example.com/a'b",
                            .error = id % 2 ? "" : "it's 500",
                            .status = id % 2 ? EZ_DELIVERY_DELIVERED : EZ_DELIVERY_FAILED,
@@ -434,12 +432,17 @@ Test(stats_read, lists_deliveries_newest_first) {
                            .http_status = id % 2 ? 200 : 500};
         cr_assert_eq(ez_store_put_delivery(store, &one, &error), EZ_OK, "%s", error.message);
     }
-    list it = {.limit = 2};
+    list it = {.query = {.limit = 2}};
     on_reader(store, read_deliveries, &it);
     cr_assert_str_eq(it.text, "4 40 41 errors https://example.com/a'b \"it's 500\" 3 4 500\n"
-                              "3 30 31 errors https://example.com/a'b \"\" 2 3 200\n");
-    it.before_id = 2;
-    it.limit = 100;
+                              "3 30 31 alert:on call https://example.com/a'b \"\" 2 3 200\n");
+    it.query = (ez_delivery_query){.before_id = 2, .limit = 100};
     on_reader(store, read_deliveries, &it);
     cr_assert_str_eq(it.text, "1 10 11 errors https://example.com/a'b \"\" 2 1 200\n");
+    it.query = (ez_delivery_query){.limit = 100, .kind_prefix = "alert:"};
+    on_reader(store, read_deliveries, &it);
+    cr_assert_str_eq(it.text, "3 30 31 alert:on call https://example.com/a'b \"\" 2 3 200\n");
+    it.query.kind_prefix = "%";
+    on_reader(store, read_deliveries, &it);
+    cr_assert_str_empty(it.text);
 }

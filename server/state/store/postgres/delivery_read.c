@@ -26,13 +26,14 @@ static ez_status give(void *user, const PGresult *row, ez_error *error) {
     return run->each(run->user, &delivery, error);
 }
 
-ez_status ez_pg_reader_each_delivery(void *reader, int64_t before_id, size_t limit, ez_delivery_fn *each, void *user,
+ez_status ez_pg_reader_each_delivery(void *reader, const ez_delivery_query *query, ez_delivery_fn *each, void *user,
                                      ez_error *error) {
     ez_pg_params params = {0};
-    ez_pg_put_int(&params, before_id > 0 ? before_id : INT64_MAX);
-    ez_pg_put_int(&params, limit < EZ_STORE_PAGE_MAX ? (int64_t)limit : EZ_STORE_PAGE_MAX);
+    ez_pg_put_int(&params, query->before_id > 0 ? query->before_id : INT64_MAX);
+    ez_pg_put_text(&params, query->kind_prefix ? query->kind_prefix : "");
+    ez_pg_put_int(&params, query->limit < EZ_STORE_PAGE_MAX ? (int64_t)query->limit : EZ_STORE_PAGE_MAX);
     each_run run = {.each = each, .user = user};
-    ez_pg_stream query = {
+    ez_pg_stream stream = {
         .text = ez_sql_page_delivery, .params = &params, .row = give, .user = &run, .is_reader = true};
-    return ez_pg_stream_run(reader, &query, error);
+    return ez_pg_stream_run(reader, &stream, error);
 }

@@ -21,15 +21,16 @@ static ez_status take(ez_sqlite_conn *conn, sqlite3_stmt *row, ez_delivery_fn *e
     return each(user, &delivery, error);
 }
 
-ez_status ez_sqlite_reader_each_delivery(void *reader, int64_t before_id, size_t limit, ez_delivery_fn *each,
-                                         void *user, ez_error *error) {
+ez_status ez_sqlite_reader_each_delivery(void *reader, const ez_delivery_query *query, ez_delivery_fn *each, void *user,
+                                         ez_error *error) {
     ez_sqlite_conn *conn = reader;
     sqlite3_stmt *statement = NULL;
     ez_status status = ez_sqlite_prepare(conn, ez_sql_page_delivery, &statement, error);
     if (status)
         return status;
-    sqlite3_bind_int64(statement, 1, before_id > 0 ? before_id : INT64_MAX);
-    sqlite3_bind_int64(statement, 2, limit < EZ_STORE_PAGE_MAX ? (int64_t)limit : EZ_STORE_PAGE_MAX);
+    sqlite3_bind_int64(statement, 1, query->before_id > 0 ? query->before_id : INT64_MAX);
+    ez_sqlite_bind_text(statement, 2, query->kind_prefix ? query->kind_prefix : "");
+    sqlite3_bind_int64(statement, 3, query->limit < EZ_STORE_PAGE_MAX ? (int64_t)query->limit : EZ_STORE_PAGE_MAX);
     int code;
     while (!status && (code = sqlite3_step(statement)) != SQLITE_DONE)
         status = code == SQLITE_ROW ? take(conn, statement, each, user, error) : ez_sqlite_fail(conn, code, error);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Deliveries to a receiver on loopback. Pauses between attempts are passed over by ticking with a later time.
-#include "server/domain/logs/delivery.h"
+#include "server/state/delivery/delivery.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -254,7 +255,7 @@ Test(delivery, the_oldest_that_waits_makes_room) {
     ez_test_receiver *receiver = given_receiver(broken, 2);
     int64_t first = send_message(receiver_url(receiver, "/"), "{}", SECRET);
     expect_soon(is(first, EZ_DELIVERY_WAITING, 1));
-    for (int i = 0; i < EZ_DELIVERY_FLYING_MAX; i++) {
+    for (int i = 0; i < EZ_DELIVERY_LANE_FLYING; i++) {
         (void)send_message(receiver_url(receiver, "/"), "{}", SECRET); // these hang
     }
     int64_t second = send_message(receiver_url(receiver, "/"), "{}", SECRET);
@@ -266,8 +267,115 @@ Test(delivery, the_oldest_that_waits_makes_room) {
     cr_assert(is(first, EZ_DELIVERY_FAILED, 1));
     cr_assert_not_null(strstr(row_of(first)->error, "dropped"));
     cr_assert(is(second, EZ_DELIVERY_WAITING, 0));
-    cr_assert_leq(receiver_connections(receiver), 1 + EZ_DELIVERY_FLYING_MAX);
+    cr_assert_leq(receiver_connections(receiver), 1 + EZ_DELIVERY_LANE_FLYING);
     ez_outbound_stop(outbound);
+    end_receiver(receiver);
+}
+
+// ---- Lanes, and who is told
+
+static int64_t send_as(const char *kind, const char *url, int attempts, ez_delivery_settled_fn *settled, void *user) {
+    ez_error error = EZ_ERROR_INIT;
+    int64_t id = 0;
+    ez_delivery_message message = {.kind = kind,
+                                   .url = url,
+                                   .content_type = "text/plain",
+                                   .body = "x",
+                                   .body_len = 1,
+                                   .attempts = attempts,
+                                   .settled = settled,
+                                   .settled_user = user};
+    expect_ok(ez_delivery_send(deliverer, &message, &id, &error), &error);
+    return id;
+}
+
+Test(delivery, a_receiver_that_hangs_holds_up_its_own_lane) {
+    static const ez_test_answer hang[] = {{.hangs = true}}, ok[] = {OK_ANSWER};
+    ez_test_receiver *dead = given_receiver(hang, 1), *alive = given_receiver(ok, 1);
+    for (int i = 0; i < EZ_DELIVERY_WAITING_MAX; i++) {
+        (void)send_as("dead", receiver_url(dead, "/"), 0, NULL, NULL);
+    }
+    int64_t id = send_as("alive", receiver_url(alive, "/"), 0, NULL, NULL);
+    expect_soon(is(id, EZ_DELIVERY_DELIVERED, 1));
+    cr_assert_eq(receiver_connections(dead), EZ_DELIVERY_LANE_FLYING);
+    ez_outbound_stop(outbound);
+    end_receiver(dead);
+    end_receiver(alive);
+}
+
+Test(delivery, room_is_made_in_the_fullest_lane) {
+    static const ez_test_answer broken[] = {BROKEN}, hang[] = {{.hangs = true}};
+    ez_test_receiver *few = given_receiver(broken, 1), *many = given_receiver(hang, 1);
+    int64_t oldest = send_as("few", receiver_url(few, "/"), 0, NULL, NULL);
+    expect_soon(is(oldest, EZ_DELIVERY_WAITING, 1));
+    for (int i = 0; i < 2 * EZ_DELIVERY_WAITING_MAX; i++) {
+        (void)send_as("many", receiver_url(many, "/"), 0, NULL, NULL);
+    }
+    cr_assert(is(oldest, EZ_DELIVERY_WAITING, 1));
+    ez_outbound_stop(outbound);
+    end_receiver(few);
+    end_receiver(many);
+}
+
+typedef struct told {
+    atomic_int count;
+    int status, http_status;
+    bool can_heal;
+} told;
+
+static void note(void *user, const ez_delivery *row, bool can_heal) {
+    told *out = user;
+    out->status = (int)row->status;
+    out->http_status = row->http_status;
+    out->can_heal = can_heal;
+    atomic_fetch_add(&out->count, 1);
+}
+
+static void expect_told(const char *url, int attempts, int status, int http_status, bool can_heal) {
+    told got = {.count = 0};
+    (void)send_as("k", url, attempts, note, &got);
+    expect_soon(atomic_load(&got.count) == 1);
+    cr_assert_eq(got.status, status);
+    cr_assert_eq(got.http_status, http_status);
+    cr_assert_eq(got.can_heal, can_heal);
+}
+
+Test(delivery, who_sent_it_is_told_how_it_ended) {
+    static const ez_test_answer answers[] = {
+        OK_ANSWER, BROKEN, {.data = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"}};
+    ez_test_receiver *receiver = given_receiver(answers, 3);
+    expect_told(receiver_url(receiver, "/"), 0, EZ_DELIVERY_DELIVERED, 200, false);
+    expect_told(receiver_url(receiver, "/"), 1, EZ_DELIVERY_FAILED, 500, true);
+    expect_told(receiver_url(receiver, "/"), 1, EZ_DELIVERY_FAILED, 404, false);
+    expect_told("http://127.0.0.2/", 1, EZ_DELIVERY_FAILED, 0, false);
+    end_receiver(receiver);
+}
+
+Test(delivery, only_one_that_waits_is_withdrawn) {
+    static const ez_test_answer answers[] = {BROKEN, OK_ANSWER};
+    ez_test_receiver *receiver = given_receiver(answers, 2);
+    told got = {.count = 0};
+    int64_t id = send_as("k", receiver_url(receiver, "/"), 0, note, &got);
+    expect_soon(is(id, EZ_DELIVERY_WAITING, 1));
+    cr_assert(ez_delivery_withdraw(deliverer, id, "another one says more"));
+    cr_assert(is(id, EZ_DELIVERY_FAILED, 1));
+    cr_assert_not(ez_delivery_withdraw(deliverer, id, "again"));
+    later();
+    cr_assert_eq(receiver_count(receiver), 1);
+    cr_assert_eq(atomic_load(&got.count), 0, "whoever withdrew it knows");
+    end_receiver(receiver);
+}
+
+Test(delivery, a_stop_tells_too) {
+    static const ez_test_answer answers[] = {BROKEN};
+    ez_test_receiver *receiver = given_receiver(answers, 1);
+    told got = {.count = 0};
+    int64_t id = send_as("k", receiver_url(receiver, "/"), 0, note, &got);
+    expect_soon(is(id, EZ_DELIVERY_WAITING, 1));
+    ez_delivery_await(deliverer, 60000);
+    ez_delivery_stop(deliverer);
+    cr_assert_eq(atomic_load(&got.count), 1);
+    cr_assert(got.can_heal);
     end_receiver(receiver);
 }
 

@@ -5,23 +5,21 @@
 //
 // The awkward case is a store that does not answer for long: outcomes pile up. Past EZ_DELIVERY_KEPT_MAX the oldest
 // settled one is forgotten, with a line in the log; sending goes on.
-#include "server/domain/logs/delivery.h"
+#include "server/state/delivery/delivery.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#include "proto/crypto/hash.h"
 #include "proto/crypto/random.h"
-#include "proto/crypto/seal.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
+#include "server/state/delivery/parcel.h"
 
-#define ATTEMPT_MS  10000
-#define REPLY_BYTES 4096 // nothing is made of it
-#define OWN_FIELDS  4
-#define KIND_MAX    32
+#define KIND_MAX EZ_DELIVERY_KIND_MAX
+#define AWAIT_MS 10 // between two looks
 
 typedef enum state { WAITING, FLYING, SETTLED } state;
 
@@ -34,12 +32,20 @@ typedef struct entry {
     unsigned stored;  // the version that the store has
     ez_delivery row;  // its texts are below
     char kind[KIND_MAX], shown_url[EZ_OUTBOUND_URL_MAX], error[EZ_ERROR_MESSAGE_MAX];
-    char *url, *content_type, *secret; // secret: NULL where it is not signed
-    uint8_t *body;
-    size_t body_len;
-    char *names[EZ_DELIVERY_HEADERS], *values[EZ_DELIVERY_HEADERS];
-    size_t header_count;
+    ez_parcel parcel;
+    int attempts_max;
+    ez_delivery_settled_fn *settled;
+    void *settled_user;
 } entry;
+
+// What is to be told once the lock is let go; the entry may be gone by then.
+typedef struct outcome {
+    ez_delivery_settled_fn *settled; // NULL: nothing
+    void *user;
+    bool can_heal;
+    ez_delivery row;
+    char kind[KIND_MAX], url[EZ_OUTBOUND_URL_MAX], error[EZ_ERROR_MESSAGE_MAX];
+} outcome;
 
 struct ez_deliverer {
     ez_outbound *outbound;
@@ -54,56 +60,25 @@ struct ez_deliverer {
 
 // ---- Entries
 
-static void wipe_and_free(char *text) {
-    if (text != NULL) {
-        ez_wipe(text, strlen(text));
-    }
-    free(text);
-}
-
 static void free_entry(entry *at) {
-    if (at == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < at->header_count; i++) {
-        free(at->names[i]);
-        wipe_and_free(at->values[i]);
-    }
-    wipe_and_free(at->url); // Slack's, for one, is a secret
-    free(at->content_type);
-    wipe_and_free(at->secret);
-    free(at->body);
+    ez_parcel_fini(&at->parcel);
     free(at);
-}
-
-static bool copy_message(entry *at, const ez_delivery_message *message) {
-    at->url = strdup(message->url);
-    at->content_type = strdup(message->content_type);
-    at->secret = message->secret != NULL ? strdup(message->secret) : NULL;
-    at->body = malloc(message->body_len + 1);
-    at->body_len = message->body_len;
-    bool ok = at->url != NULL && at->content_type != NULL && at->body != NULL &&
-              (at->secret != NULL || message->secret == NULL);
-    for (size_t i = 0; ok && i < message->header_count; i++) {
-        at->names[i] = strdup(message->headers[i].name);
-        at->values[i] = strdup(message->headers[i].value);
-        at->header_count = i + 1;
-        ok = at->names[i] != NULL && at->values[i] != NULL;
-    }
-    if (ok && message->body_len > 0) {
-        memcpy(at->body, message->body, message->body_len);
-    }
-    return ok;
 }
 
 static entry *make_entry(ez_deliverer *owner, const ez_delivery_message *message) {
     entry *at = calloc(1, sizeof *at);
-    if (at == NULL || !copy_message(at, message)) {
+    if (at == NULL) {
+        return NULL;
+    }
+    if (!ez_parcel_fill(&at->parcel, message)) {
         free_entry(at);
         return NULL;
     }
     at->owner = owner;
     at->version = 1;
+    at->attempts_max = message->attempts > 0 ? message->attempts : EZ_DELIVERY_ATTEMPTS;
+    at->settled = message->settled;
+    at->settled_user = message->settled_user;
     snprintf(at->kind, sizeof at->kind, "%s", message->kind);
     ez_outbound_show_url(message->url, at->shown_url, sizeof at->shown_url);
     at->row = (ez_delivery){.created_ns = ez_clock_wall_ns(),
@@ -115,6 +90,29 @@ static entry *make_entry(ez_deliverer *owner, const ez_delivery_message *message
 }
 
 // ---- Under the lock
+
+static void copy_row(const entry *at, ez_delivery *row, char *kind, char *url, char *error) {
+    *row = at->row;
+    memcpy(kind, at->kind, sizeof at->kind);
+    memcpy(url, at->shown_url, sizeof at->shown_url);
+    memcpy(error, at->error, sizeof at->error);
+    row->kind = kind;
+    row->url = url;
+    row->error = error;
+}
+
+static void prepare(const entry *at, bool can_heal, outcome *out) {
+    out->settled = at->settled;
+    out->user = at->settled_user;
+    out->can_heal = can_heal;
+    copy_row(at, &out->row, out->kind, out->url, out->error);
+}
+
+static void tell(const outcome *what) {
+    if (what->settled != NULL) {
+        what->settled(what->user, &what->row, what->can_heal);
+    }
+}
 
 static void settle(entry *at, ez_delivery_status status, const char *error) {
     ez_deliverer *owner = at->owner;
@@ -145,10 +143,33 @@ static entry *oldest(const ez_deliverer *deliverer, state wanted) {
     return at;
 }
 
-static void make_room(ez_deliverer *deliverer) {
+static size_t count_lane(const ez_deliverer *deliverer, const char *kind, state wanted) {
+    size_t count = 0;
+    for (const entry *at = deliverer->first; at != NULL; at = at->next) {
+        count += at->state == wanted && strcmp(at->kind, kind) == 0;
+    }
+    return count;
+}
+
+// The oldest that waits of the fullest lane.
+static entry *least_missed(const ez_deliverer *deliverer) {
+    entry *found = NULL;
+    size_t most = 0;
+    for (entry *at = deliverer->first; at != NULL; at = at->next) {
+        size_t count = at->state == WAITING ? count_lane(deliverer, at->kind, WAITING) : 0;
+        if (count > most) {
+            found = at;
+            most = count;
+        }
+    }
+    return found;
+}
+
+static void make_room(ez_deliverer *deliverer, outcome *told) {
     if (deliverer->waiting >= EZ_DELIVERY_WAITING_MAX) {
-        entry *dropped = oldest(deliverer, WAITING);
+        entry *dropped = least_missed(deliverer);
         settle(dropped, EZ_DELIVERY_FAILED, "dropped: too many messages are waiting, and this was the oldest");
+        prepare(dropped, true, told);
         ez_log_warn("a message was dropped: too many are waiting", "kind", dropped->kind, "url", dropped->shown_url);
     }
     entry *forgotten = deliverer->count >= EZ_DELIVERY_KEPT_MAX ? oldest(deliverer, SETTLED) : NULL;
@@ -200,17 +221,18 @@ static void conclude(entry *at, ez_status status, int http_status, const char *e
     if (http_status != 0) {
         snprintf(why, sizeof why, "the receiver answered HTTP %d%s", http_status, hint);
     }
-    char kind[KIND_MAX];
+    outcome told = {.settled = NULL};
     pthread_mutex_lock(&owner->lock);
     int64_t id = at->row.id;
     int attempts = ++at->row.attempts;
     bool has_failed = false;
-    memcpy(kind, at->kind, sizeof kind);
     at->row.http_status = http_status;
     if (http_status >= 200 && http_status < 300) {
         settle(at, EZ_DELIVERY_DELIVERED, "");
-    } else if (owner->stopping || attempts >= EZ_DELIVERY_ATTEMPTS || !heals(status, http_status)) {
+        prepare(at, false, &told);
+    } else if (owner->stopping || attempts >= at->attempts_max || !heals(status, http_status)) {
         settle(at, EZ_DELIVERY_FAILED, why);
+        prepare(at, heals(status, http_status), &told);
         has_failed = true;
     } else {
         at->state = WAITING;
@@ -222,9 +244,10 @@ static void conclude(entry *at, ez_status status, int http_status, const char *e
     }
     pthread_mutex_unlock(&owner->lock); // at may be gone from here on
     if (has_failed) {
-        ez_log_warn("a message could not be delivered", "kind", kind, "delivery", EZ_LOG_INT(id), "attempts",
+        ez_log_warn("a message could not be delivered", "kind", told.kind, "delivery", EZ_LOG_INT(id), "attempts",
                     EZ_LOG_INT(attempts), "error", why);
     }
+    tell(&told);
 }
 
 static void landed(void *user, const ez_outbound_reply *reply) {
@@ -234,58 +257,16 @@ static void landed(void *user, const ez_outbound_reply *reply) {
     ez_delivery_tick(owner, ez_clock_mono_ms());
 }
 
-// "sha256=" and 64 digits, over timestamp "." body.
-static bool sign(const entry *at, const char *timestamp, char *out) {
-    uint8_t mac[EZ_SHA256_LEN];
-    ez_buf signed_text;
-    size_t len = strlen(timestamp) + 1 + at->body_len;
-    ez_buf_init(&signed_text, len);
-    bool ok = ez_buf_reserve(&signed_text, len) == EZ_OK && ez_buf_puts(&signed_text, timestamp) == EZ_OK &&
-              ez_buf_putc(&signed_text, '.') == EZ_OK && ez_buf_append(&signed_text, at->body, at->body_len) == EZ_OK;
-    if (ok) {
-        ez_hmac_sha256(at->secret, strlen(at->secret), signed_text.data, signed_text.len, mac);
-        memcpy(out, "sha256=", 7);
-        ez_hex(mac, sizeof mac, out + 7);
-    }
-    ez_buf_fini(&signed_text);
-    return ok;
-}
-
-// at flies.
-static ez_status attempt(entry *at, ez_error *error) {
-    char id[24], timestamp[24], signature[7 + 2 * EZ_SHA256_LEN + 1];
-    snprintf(id, sizeof id, "%lld", (long long)at->row.id);
-    snprintf(timestamp, sizeof timestamp, "%lld", (long long)(ez_clock_wall_ns() / 1000000000));
-    ez_outbound_field fields[OWN_FIELDS + EZ_DELIVERY_HEADERS] = {
-        {"Content-Type", at->content_type}, {"X-EZ-Delivery", id}, {"X-EZ-Timestamp", timestamp}};
-    size_t count = 3;
-    if (at->secret != NULL) {
-        if (!sign(at, timestamp, signature)) {
-            return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory to sign a message");
-        }
-        fields[count++] = (ez_outbound_field){"X-EZ-Signature", signature};
-    }
-    for (size_t i = 0; i < at->header_count; i++) {
-        fields[count++] = (ez_outbound_field){at->names[i], at->values[i]};
-    }
-    ez_outbound_request request = {.method = "POST",
-                                   .url = at->url,
-                                   .headers = fields,
-                                   .header_count = count,
-                                   .body = at->body,
-                                   .body_len = at->body_len,
-                                   .timeout_ms = ATTEMPT_MS,
-                                   .max_reply = REPLY_BYTES,
-                                   .done = landed,
-                                   .user = at};
-    return ez_outbound_submit(at->owner->outbound, &request, error);
+static bool may_fly(const ez_deliverer *deliverer, const entry *at, uint64_t now_ms) {
+    return at->state == WAITING && at->due_ms <= now_ms &&
+           count_lane(deliverer, at->kind, FLYING) < EZ_DELIVERY_LANE_FLYING;
 }
 
 static entry *take_due(ez_deliverer *deliverer, uint64_t now_ms) {
     entry *due = NULL;
     pthread_mutex_lock(&deliverer->lock);
     if (!deliverer->stopping && deliverer->flying < EZ_DELIVERY_FLYING_MAX) {
-        for (due = deliverer->first; due != NULL && (due->state != WAITING || due->due_ms > now_ms);) {
+        for (due = deliverer->first; due != NULL && !may_fly(deliverer, due, now_ms);) {
             due = due->next;
         }
     }
@@ -301,7 +282,7 @@ static entry *take_due(ez_deliverer *deliverer, uint64_t now_ms) {
 void ez_delivery_tick(ez_deliverer *deliverer, uint64_t now_ms) {
     for (entry *at; (at = take_due(deliverer, now_ms)) != NULL;) {
         ez_error error = EZ_ERROR_INIT;
-        ez_status status = attempt(at, &error);
+        ez_status status = ez_parcel_submit(&at->parcel, deliverer->outbound, at->row.id, landed, at, &error);
         if (status != EZ_OK) {
             conclude(at, status, 0, error.message);
         }
@@ -348,10 +329,11 @@ ez_status ez_delivery_send(ez_deliverer *deliverer, const ez_delivery_message *m
     if (made == NULL) {
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory for a message");
     }
+    outcome told = {.settled = NULL};
     pthread_mutex_lock(&deliverer->lock);
     bool stopping = deliverer->stopping;
     if (!stopping) {
-        make_room(deliverer);
+        make_room(deliverer, &told);
         append(deliverer, made);
         if (id != NULL) {
             *id = made->row.id;
@@ -362,20 +344,59 @@ ez_status ez_delivery_send(ez_deliverer *deliverer, const ez_delivery_message *m
         free_entry(made);
         return ez_error_set(error, EZ_UNAVAILABLE, "STOPPING", "the server is stopping");
     }
+    tell(&told);
     ez_delivery_tick(deliverer, ez_clock_mono_ms());
     return EZ_OK;
 }
 
-void ez_delivery_stop(ez_deliverer *deliverer) {
+bool ez_delivery_withdraw(ez_deliverer *deliverer, int64_t id, const char *why) {
+    pthread_mutex_lock(&deliverer->lock);
+    entry *at = deliverer->first;
+    while (at != NULL && at->row.id != id) {
+        at = at->next;
+    }
+    bool waits = at != NULL && at->state == WAITING;
+    if (waits) {
+        settle(at, EZ_DELIVERY_FAILED, why);
+    }
+    pthread_mutex_unlock(&deliverer->lock);
+    return waits;
+}
+
+void ez_delivery_await(ez_deliverer *deliverer, uint32_t timeout_ms) {
+    uint64_t until = ez_clock_mono_ms() + timeout_ms;
+    for (;;) {
+        pthread_mutex_lock(&deliverer->lock);
+        bool flies = deliverer->flying > 0;
+        pthread_mutex_unlock(&deliverer->lock);
+        if (!flies || ez_clock_mono_ms() >= until) {
+            return;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = AWAIT_MS * 1000000L}, NULL);
+    }
+}
+
+// False: nothing waits any more.
+static bool give_up_one(ez_deliverer *deliverer) {
+    outcome told = {.settled = NULL};
     pthread_mutex_lock(&deliverer->lock);
     deliverer->stopping = true;
-    for (entry *at; (at = oldest(deliverer, WAITING)) != NULL;) {
+    entry *at = oldest(deliverer, WAITING);
+    if (at != NULL) {
         char why[EZ_ERROR_MESSAGE_MAX];
         const char *last = at->error[0] != '\0' ? "; the last attempt: " : "";
         snprintf(why, sizeof why, "the server stopped before it was delivered%s%.300s", last, at->error);
         settle(at, EZ_DELIVERY_FAILED, why);
+        prepare(at, true, &told);
     }
     pthread_mutex_unlock(&deliverer->lock);
+    tell(&told);
+    return at != NULL;
+}
+
+void ez_delivery_stop(ez_deliverer *deliverer) {
+    while (give_up_one(deliverer)) {
+    }
 }
 
 // ---- The log
@@ -394,14 +415,8 @@ static bool find_changed(ez_deliverer *deliverer, changed *out) {
         at = at->next;
     }
     if (at != NULL) {
-        out->row = at->row;
         out->version = at->version;
-        memcpy(out->kind, at->kind, sizeof out->kind);
-        memcpy(out->url, at->shown_url, sizeof out->url);
-        memcpy(out->error, at->error, sizeof out->error);
-        out->row.kind = out->kind;
-        out->row.url = out->url;
-        out->row.error = out->error;
+        copy_row(at, &out->row, out->kind, out->url, out->error);
     }
     pthread_mutex_unlock(&deliverer->lock);
     return at != NULL;

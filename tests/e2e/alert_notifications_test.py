@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notifications of alerts over REST: channels, their secrets, and the test button, to receivers that are right, to some
+that are wrong, and to a real Alertmanager. What is sent of alerts, and when, is tests/unit/notify."""
+import contextlib
+import hashlib
+import hmac
+import http.client
+import http.server
+import json
+import shutil
+import tempfile
+import threading
+import time
+import unittest
+
+import ezplane
+from ezplane import expect_code
+
+SECRET = "fake-secret-of-sixteen-and-more"
+PATH = "/admin/alerts/notifications"
+
+
+class Receiver:
+    """An HTTP server on loopback that keeps what it is sent, and answers as it is told."""
+
+    def __init__(self, answer=None):
+        self.requests, self.answer, self.ends = [], answer or (lambda handler: handler.reply(200)), threading.Event()
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                receiver.requests.append((self.path, dict(self.headers), body))
+                with contextlib.suppress(OSError):
+                    receiver.answer(self)
+
+            def reply(self, status, **headers):
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def hang(self):
+                receiver.ends.wait(60)
+
+            def never_end(self, status):
+                self.send_response(status)
+                self.end_headers()
+                while not receiver.ends.is_set():
+                    self.wfile.write(b"x" * 4096)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", ezplane.free_port()), Handler)
+        self.server.daemon_threads = True
+        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Alertmanager:
+    """Debian's prometheus-alertmanager, private: its own port and folder, nothing kept."""
+
+    def __enter__(self):
+        self.home, self.port = tempfile.mkdtemp(prefix="ez-test."), ezplane.free_port()
+        with open(f"{self.home}/config.yml", "w", encoding="utf-8") as file:
+            file.write("route: {receiver: none}\nreceivers: [{name: none}]\n")
+        self.process = ezplane.Process("/usr/bin/prometheus-alertmanager", [
+            f"--config.file={self.home}/config.yml", f"--storage.path={self.home}/data",
+            f"--web.listen-address=127.0.0.1:{self.port}", "--cluster.listen-address="], log=f"{self.home}/log")
+        ezplane.wait_until(lambda: self.alerts() is not None, "Alertmanager to answer")
+        return self
+
+    def alerts(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/api/v2/alerts")
+            response = connection.getresponse()
+            return json.loads(response.read()) if response.status == 200 else None
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def __exit__(self, *_):
+        self.process.kill()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+class AlertNotificationsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.plane = cls.enterClassContext(ezplane.Plane(env={"EZ_OUTBOUND_ALLOW": "127.0.0.1"}))
+
+    def set(self, *channels, status=200, **more):
+        return expect_code(self.plane.put(PATH, {"channels": list(channels), **more}), status)
+
+    def test_of(self, channel="", status=200):
+        return expect_code(self.plane.post(f"{PATH}:test", {"channel": channel} if channel else {}), status)
+
+    def outcome(self, channel=""):
+        items = self.test_of(channel).json["items"]
+        self.assertEqual(len(items), 1)
+        return items[0]
+
+    def newest(self):
+        items = expect_code(self.plane.get(f"{PATH}/deliveries"), 200).json["items"]
+        return items[0] if items else None
+
+    def test_channels_are_shown_without_their_secrets(self):
+        slack = "https://hooks.example/services/T0/B0/p4th"
+        reply = self.set({"name": "hook", "kind": "webhook", "url": "https://a.example/h", "secret": SECRET},
+                         {"name": "slack", "kind": "slack", "url": slack, "severities": ["critical", "warning"],
+                          "types": ["provider_down"], "send_resolved": False}, cluster="prod")
+        shown = expect_code(self.plane.get(PATH), 200)
+        self.assertEqual(shown.json, reply.json)
+        hook, chat = shown.json["channels"]
+        self.assertEqual((hook["shown_url"], hook["has_secret"], hook["enabled"]), ("https://a.example/h", True, True))
+        self.assertEqual(chat["shown_url"], "https://hooks.example/…")
+        self.assertEqual((chat["severities"], chat["types"], chat["send_resolved"]),
+                         (["critical", "warning"], ["provider_down"], False))
+        self.assertNotIn("url", hook)
+        # What was read may be sent back: nothing changes, no revision is made.
+        self.assertEqual(self.set(*shown.json["channels"]).json["revision"], shown.json["revision"])
+        # Nor where the same secrets are given again.
+        again = self.set({"name": "hook", "kind": "webhook", "url": "https://a.example/h", "secret": SECRET},
+                         {**chat, "url": slack})
+        self.assertEqual(again.json["revision"], shown.json["revision"])
+        audit = expect_code(self.plane.get("/admin/audit"), 200).body
+        changes = expect_code(self.plane.get("/admin/changes", {"since": 0}), 200).body
+        with open(f"{self.plane.home}/ezplane.db", "rb") as file:
+            kept = file.read()
+        for place in (shown.body, reply.body, audit, changes, kept, self.plane.server.log_text().encode()):
+            self.assertNotIn(b"p4th", place)
+            self.assertNotIn(SECRET.encode(), place)
+
+    def test_a_change_may_be_tried_and_compared(self):
+        now = self.set({"name": "slack", "kind": "slack", "url": "https://hooks.example/1"}).json["revision"]
+        reply = self.plane.patch(f"{PATH}?validate_only=true", {"group_seconds": 30})
+        self.assertEqual(expect_code(reply, 200).json["group_seconds"], 30)
+        self.assertEqual(self.plane.get(PATH).json["group_seconds"], 60)
+        expect_code(self.plane.patch(PATH, {"group_seconds": 30}, headers={"If-Match": f'"{now - 1}"'}), 409, "REVISION_MISMATCH")
+        expect_code(self.plane.patch(PATH, {"group_seconds": 0}), 400, "FIELD_INVALID")
+        expect_code(self.plane.get(PATH, token=""), 401)
+
+    def test_a_webhook_is_signed(self):
+        with Receiver() as receiver:
+            self.set({"name": "hook", "kind": "webhook", "url": f"{receiver.url}/hook?key=t0ken", "secret": SECRET},
+                     cluster="prod")
+            got = self.outcome("hook")
+            self.assertEqual((got["delivered"], got["http_status"], got["error"]), (True, 200, ""))
+            self.assertEqual(got["url"], f"{receiver.url}/…")
+            path, headers, body = receiver.requests[0]
+            self.assertEqual(path, "/hook?key=t0ken")
+            signed = hmac.new(SECRET.encode(), headers["X-EZ-Timestamp"].encode() + b"." + body, hashlib.sha256)
+            self.assertEqual(headers["X-EZ-Signature"], "sha256=" + signed.hexdigest())
+            message = json.loads(body)
+            self.assertEqual((message["event"], message["cluster"], message["channel"]), ("test", "prod", "hook"))
+            self.assertEqual((message["count"], message["more"]), (1, 0))
+            self.assertEqual(message["alerts"][0]["event"], "test")
+            self.assertEqual(message["alerts"][0]["alert"]["severity"], "info")
+            row = ezplane.wait_until(lambda: self.newest() if (self.newest() or {}).get("status") == "delivered" else None)
+            self.assertEqual((row["kind"], row["channel"], row["attempts"]), ("alert", "hook", 1))
+            self.assertNotIn("t0ken", json.dumps(row))
+            listed = self.plane.get("/admin/logs/webhook/deliveries").json["items"]
+            self.assertEqual(listed, [], "the error webhook has a list of its own")
+
+    def test_slack_gets_a_text(self):
+        with Receiver() as receiver:
+            self.set({"name": "chat", "kind": "slack", "url": f"{receiver.url}/services/T0/B0/p4th"}, cluster="prod")
+            self.assertTrue(self.outcome()["delivered"])
+            message = json.loads(receiver.requests[0][2])
+            self.assertEqual(list(message), ["text"])
+            self.assertTrue(message["text"].startswith("ezplane prod: a test\n• *info* custom: "), message["text"])
+            self.assertNotIn("X-EZ-Signature", receiver.requests[0][1])
+
+    def test_an_alertmanager_has_it(self):
+        with Alertmanager() as alertmanager:
+            self.set({"name": "am", "kind": "alertmanager", "url": f"http://127.0.0.1:{alertmanager.port}"}, cluster="prod")
+            self.assertEqual(self.outcome(), {"channel": "am", "kind": "alertmanager", "delivered": True, "error": "",
+                                              "url": f"http://127.0.0.1:{alertmanager.port}/…", "http_status": 200})
+            alert, = ezplane.wait_until(alertmanager.alerts)
+            self.assertEqual(alert["labels"], {"alertname": "ezplane_test", "severity": "info", "source": "ezplane",
+                                               "cluster": "prod"})
+            self.assertEqual(alert["status"]["state"], "active")
+
+    def test_receivers_that_are_wrong(self):
+        hooks = {
+            "broken": (lambda handler: handler.reply(500), 500, "HTTP 500"),
+            "elsewhere": (lambda handler: handler.reply(302, Location="http://10.0.0.1/"), 302, "redirects"),
+            "inside": (lambda handler: handler.reply(307, Location="http://169.254.169.254/latest/"), 307, "redirects"),
+            "endless": (lambda handler: handler.never_end(500), 500, "HTTP 500"),
+        }
+        with contextlib.ExitStack() as stack:
+            receivers = {name: stack.enter_context(Receiver(answer)) for name, (answer, _, _) in hooks.items()}
+            gone = {"name": "gone", "kind": "slack", "url": f"http://127.0.0.1:{ezplane.free_port()}/"}
+            self.set(*({"name": name, "kind": "slack", "url": r.url} for name, r in receivers.items()), gone)
+            got = {item["channel"]: item for item in self.test_of().json["items"]}
+            self.assertEqual(set(got), {*hooks, "gone"})
+            for name, (_, status, error) in hooks.items():
+                self.assertFalse(got[name]["delivered"])
+                self.assertEqual(got[name]["http_status"], status, name)
+                self.assertIn(error, got[name]["error"])
+                self.assertEqual(len(receivers[name].requests), 1, "a test is tried once")
+            self.assertEqual(got["gone"]["http_status"], 0)
+            self.assertIn("connect", got["gone"]["error"])
+
+    def test_one_that_hangs_does_not_hold_the_answer_for_ever(self):
+        with Receiver(lambda handler: handler.hang()) as receiver:
+            self.set({"name": "dead", "kind": "slack", "url": receiver.url})
+            began = time.monotonic()
+            reply = expect_code(self.plane.post(f"{PATH}:test", {}, timeout=60), 200)
+            self.assertLess(time.monotonic() - began, 14)
+            got, = reply.json["items"]
+            self.assertFalse(got["delivered"])
+            self.assertEqual(got["http_status"], 0)
+            expect_code(self.plane.get(PATH), 200)
+
+    def test_what_can_not_be_tested(self):
+        self.set({"name": "off", "kind": "slack", "url": "https://hooks.example/1", "enabled": False})
+        self.assertEqual(self.test_of("nobody", 404).json["reason"], "CHANNEL_UNKNOWN")
+        self.assertEqual(self.test_of(status=412).json["reason"], "CHANNELS_NOT_SET")
+        self.assertFalse(self.outcome("off")["delivered"], "one that is not enabled can be tested by its name")
+
+    def test_urls_that_lead_inside_are_refused(self):
+        for url in ("http://10.0.0.1/", "https://169.254.169.254/", "https://[::ffff:10.0.0.1]/", "http://hooks.example/"):
+            reply = self.set({"name": "a", "kind": "slack", "url": url}, status=400)
+            self.assertIn("EZ_OUTBOUND_ALLOW", reply.json["detail"])
+
+
+if __name__ == "__main__":
+    unittest.main()
