@@ -104,6 +104,7 @@ bool ez_notify_wants(const ez_notify_receiver *receiver, const ez_notice *notice
         return true;
     case EZ_NOTICE_RESOLVED:
     case EZ_NOTICE_DISMISSED:
+    case EZ_NOTICE_DELETED:
         return receiver->sends_resolved;
     case EZ_NOTICE_OPEN:
         return receiver->kind == EZ__V1__NOTIFICATION_KIND__NOTIFICATION_KIND_ALERTMANAGER;

@@ -10,6 +10,7 @@
 static const char *const words[] = {
     [EZ_NOTICE_CREATED] = "created",   [EZ_NOTICE_REPEATED] = "repeated",   [EZ_NOTICE_ACKNOWLEDGED] = "acknowledged",
     [EZ_NOTICE_RESOLVED] = "resolved", [EZ_NOTICE_DISMISSED] = "dismissed", [EZ_NOTICE_OPEN] = "open",
+    [EZ_NOTICE_DELETED] = "deleted",
     [EZ_NOTICE_TEST] = "test"};
 
 bool ez_notice_event_read(const char *word, ez_notice_event *out) {
@@ -27,7 +28,8 @@ const char *ez_notice_event_word(ez_notice_event event) {
 }
 
 bool ez_notice_is_end(const ez_notice *notice) {
-    return notice->event == EZ_NOTICE_RESOLVED || notice->event == EZ_NOTICE_DISMISSED;
+    return notice->event == EZ_NOTICE_RESOLVED || notice->event == EZ_NOTICE_DISMISSED ||
+           notice->event == EZ_NOTICE_DELETED;
 }
 
 static bool take_budget(atomic_size_t *budget, size_t len) {

@@ -20,6 +20,7 @@ typedef enum ez_notice_event {
     EZ_NOTICE_ACKNOWLEDGED,
     EZ_NOTICE_RESOLVED,
     EZ_NOTICE_DISMISSED,
+    EZ_NOTICE_DELETED,
     EZ_NOTICE_OPEN, // it still is: for receivers that forget
     EZ_NOTICE_TEST,
 } ez_notice_event;

@@ -18,6 +18,8 @@ static const char *word_of(const ez_alert_op *op) {
     };
     if (op->news == EZ_ALERT_CREATED)
         return "created";
+    if (op->news == EZ_ALERT_GONE)
+        return "deleted";
     return op->news == EZ_ALERT_REPEATED ? "repeated" : statuses[op->after.status];
 }
 

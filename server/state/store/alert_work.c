@@ -229,9 +229,11 @@ static ez_status remove_row(ez_alert_work *work, const ez_alert_table *table, vo
                             ez_alert_op *op, const ez_alert_row *row, ez_error *error) {
     count(work, row->status, row->severity, row->type, -1);
     work->total--;
-    op->after.id = row->id;
     ez_status status = table->remove(tx, row->id, error);
-    return status != EZ_OK ? status : audit(work, batch, op, row->id, error);
+    if (status == EZ_OK)
+        status = audit(work, batch, op, row->id, error);
+    ez_alert_news news = ez_alert_is_open(row->status) ? EZ_ALERT_GONE : EZ_ALERT_NO_NEWS;
+    return status != EZ_OK ? status : tell(batch, op, row, news, error);
 }
 
 static ez_status run_op(ez_alert_work *work, const ez_alert_table *table, void *tx, ez_alert_batch *batch,

@@ -62,6 +62,7 @@ typedef enum ez_alert_news {
     EZ_ALERT_CREATED,
     EZ_ALERT_REPEATED, // reported after the cooldown, or worse than before
     EZ_ALERT_MOVED,    // to after.status
+    EZ_ALERT_GONE,     // deleted while it was open
 } ez_alert_news;
 
 typedef struct ez_alert_op {

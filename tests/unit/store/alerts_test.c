@@ -285,9 +285,13 @@ Test(store_alerts, notes_deletions_and_what_is_not_there) {
     cr_assert_str_eq(run(on_id(EZ_ALERT_NOTE, id, 0, "seen")).after.note, "seen");
     cr_assert_str_eq(run(on_id(EZ_ALERT_MOVE, id, EZ_ALERT_ACKNOWLEDGED, NULL)).after.note, "seen");
     cr_assert_eq(run(on_id(EZ_ALERT_NOTE, id + 1, 0, "x")).outcome, EZ_ALERT_NOT_FOUND);
-    cr_assert_eq(run(on_id(EZ_ALERT_DELETE, id, 0, NULL)).outcome, EZ_ALERT_DONE);
+    ez_alert_op gone = run(on_id(EZ_ALERT_DELETE, id, 0, NULL));
+    cr_assert(gone.outcome == EZ_ALERT_DONE && gone.news == EZ_ALERT_GONE && gone.has_row);
+    cr_assert_str_eq(gone.after.fingerprint, "f");
     cr_assert_eq(run(on_id(EZ_ALERT_DELETE, id, 0, NULL)).outcome, EZ_ALERT_NOT_FOUND);
     cr_assert_eq(run(report("f", WARNING)).after.id, id + 1, "ids are never given twice");
+    run(on_id(EZ_ALERT_MOVE, id + 1, EZ_ALERT_RESOLVED, NULL));
+    cr_assert_eq(run(on_id(EZ_ALERT_DELETE, id + 1, 0, NULL)).news, EZ_ALERT_NO_NEWS, "it was over");
     expect_true_counts();
 }
 
