@@ -182,12 +182,14 @@ typedef struct ez_stats_query {
     int64_t master_id, key_id, group_id,
         api_key_id;    // 0: any; a master or key and a group or API key do not go together
     const char *model; // NULL or "": any
-    bool is_ranking;   // of keys or API keys: only requests are summed, for a third of the time, and owners are told
+    // Of masters, keys or API keys: only so many of the first sums are made (1: requests, 2: errors too, 3:
+    // rate_limited too), which takes a third of the time, and owners are told. 0: all sums.
+    int first_sums;
 } ez_stats_query;
 
 typedef struct ez_stats_row {
     int64_t id;       // of what by names; by time: unix seconds
-    int64_t owner_id; // of a ranking: the key's master, or the API key's group; 0: several, or none
+    int64_t owner_id; // with first_sums: the key's master, or the API key's group; 0: several, or none
     ez_slice model;   // EZ_STATS_MODEL
     ez_rollup_sums sums;
 } ez_stats_row;

@@ -41,7 +41,7 @@ static const char *write_text(const stat_run *run, const ez_stats_plan *plan, ez
     ez_buf_puts(text, "SELECT grouped");
     for (size_t i = 0; i < ez_stats_sums_of(run->query); i++)
         ez_buf_printf(text, ", CAST(least(sum(%s), 4000000000000000000) AS BIGINT)", ez_stats_columns[i]);
-    if (run->query->is_ranking)
+    if (run->query->first_sums)
         ez_buf_puts(text, ", CASE WHEN min(owner) = max(owner) THEN min(owner) ELSE 0 END");
     ez_buf_puts(text, " FROM (");
     if (ez_stats_rows_text(run->query, &run->ask, plan, EZ_STATS_POSTGRES, text, error) != EZ_OK)
@@ -66,7 +66,7 @@ static ez_status give(void *user, const PGresult *row, ez_error *error) {
     int count = (int)ez_stats_sums_of(run->query);
     for (int i = 0; i < count; i++)
         numbers[i] = ez_pg_int(row, 0, i + 1);
-    if (run->query->is_ranking)
+    if (run->query->first_sums)
         group.owner_id = ez_pg_int(row, 0, count + 1);
     run->started = true;
     return run->each(run->user, &group, error);

@@ -36,7 +36,8 @@ static ez_status take_edges(void *user, sqlite3_stmt *row, ez_error *error) {
 
 typedef struct sum_run {
     ez_stats_groups groups;
-    bool is_by_model, is_ranking;
+    bool is_by_model, tells_owner;
+    int sums; // of a row
 } sum_run;
 
 static void sum_run_fini(sum_run *run) {
@@ -51,16 +52,14 @@ static ez_status take_sums(void *user, sqlite3_stmt *row, ez_error *error) {
         ez_stats_groups_get(&run->groups, run->is_by_model ? 0 : sqlite3_column_int64(row, 0), model, &group, error);
     if (status)
         return status;
-    ez_rollup_sums sums = {0};
-    if (run->is_ranking) {
-        int64_t owner = sqlite3_column_int64(row, 2);
+    if (run->tells_owner) {
+        int64_t owner = sqlite3_column_int64(row, run->sums + 1);
         group->owner_id = group->sums.requests == 0 || group->owner_id == owner ? owner : 0;
-        sums.requests = sqlite3_column_int64(row, 1);
-    } else {
-        int64_t *numbers = (int64_t *)&sums;
-        for (int i = 0; i < EZ_STATS_SUMS; i++)
-            numbers[i] = sqlite3_column_int64(row, i + 1);
     }
+    ez_rollup_sums sums = {0};
+    int64_t *numbers = (int64_t *)&sums;
+    for (int i = 0; i < run->sums; i++)
+        numbers[i] = sqlite3_column_int64(row, i + 1);
     ez_rollup_sums_add(&group->sums, &sums);
     return EZ_OK;
 }
@@ -96,7 +95,8 @@ ez_status ez_sqlite_reader_each_stat(void *reader, const ez_stats_query *query, 
     ez_status status = ez_stats_ask_make(query, &ask, error);
     if (status)
         return status;
-    ez_auto(sum_run) run = {.is_by_model = ask.is_by_model, .is_ranking = query->is_ranking};
+    ez_auto(sum_run)
+        run = {.is_by_model = ask.is_by_model, .tells_owner = query->first_sums, .sums = (int)ez_stats_sums_of(query)};
     ez_stats_groups_init(&run.groups);
     status = ez_sqlite_exec(conn, "BEGIN", error);
     if (!status)
