@@ -22,6 +22,7 @@
 #include "proto/runtime/log.h"
 #include "proto/runtime/version.h"
 #include "server/core.h"
+#include "server/domain/alerts/detector.h"
 #include "server/domain/audit/audit.h"
 #include "server/domain/import/import.h"
 #include "server/domain/logs/delivery.h"
@@ -60,6 +61,7 @@ typedef struct server {
     ez_fleet *fleet;
     ez_usage *usage;
     ez_redis *redis;
+    ez_detector *detector;
     ez_appender *usage_appender;
     char peer_token[EZ_PEER_TOKEN_MAX];
     uint8_t peer_hash[EZ_TOKEN_HASH_LEN];
@@ -263,6 +265,16 @@ static ez_status open_redis(server *s, const ez_settings *settings, ez_error *er
     return status != EZ_OK ? status : ez_redis_start(s->redis, error);
 }
 
+static ez_status open_detector(server *s, const ez_settings *settings, ez_error *error) {
+    ez_detector_options detector = {.store = s->core.store,
+                                    .directory = s->core.directory,
+                                    .counters = s->core.counters,
+                                    .realtime = s->core.realtime,
+                                    .holder = ez_lease_holder(s->core.lease),
+                                    .every_ms = (uint64_t)ez_settings_int(settings, "EZ_ALERT_SECONDS") * 1000};
+    return ez_detector_create(&detector, &s->detector, error);
+}
+
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
     ez_routing_options routing = {.directory = s->core.directory, .counters = s->core.counters};
     ez_audit_options audit = {.feed = s->core.feed};
@@ -283,6 +295,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     status = status != EZ_OK ? status : open_usage(s, settings, error);
     status = status != EZ_OK ? status : open_servers(s, settings, error);
     status = status != EZ_OK ? status : open_redis(s, settings, error);
+    status = status != EZ_OK ? status : open_detector(s, settings, error);
     if (status != EZ_OK) {
         return status;
     }
@@ -323,6 +336,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_USAGE] = s->usage,
                                      [EZ_SLOT_SERVERS] = s->servers,
                                      [EZ_SLOT_REDIS] = s->redis,
+                                     [EZ_SLOT_DETECTOR] = s->detector,
                                      [EZ_SLOT_SYSTEM] = s->system},
                           .appenders = {[EZ_SLOT_LOGS] = s->logs_appender, [EZ_SLOT_USAGE] = s->usage_appender}};
     ez_status status = ez_rpc_open(&rpc, &s->rpc, error);
@@ -360,6 +374,10 @@ static void tick_bans(void *user) {
     ez_bans_tick(user);
 }
 
+static void tick_detector(void *user) {
+    ez_detector_tick(user);
+}
+
 static void tick_usage(void *user) {
     ez_usage_tick(user);
 }
@@ -377,6 +395,7 @@ static ez_status open_timer(server *s, ez_error *error) {
         {"deliveries", 250, tick_deliveries, s->deliverer},
         {"models", 250, tick_models, s->model_sync},
         {"bans", 1000, tick_bans, s->bans},
+        {"alerts", 1000, tick_detector, s->detector},
         {"live numbers", 1000, tick_usage, s->usage},
     };
     return ez_timer_create(jobs, sizeof jobs / sizeof jobs[0], &s->timer, error);
@@ -434,6 +453,7 @@ static void close_server(server *s, int exit_status) {
     ez_appender_destroy(s->usage_appender); // a call that the drain gave up may have tried to submit until here
     ez_appender_destroy(s->logs_appender);
     ez_bans_destroy(s->bans);
+    ez_detector_destroy(s->detector);
     ez_system_destroy(s->system);
     ez_redis_destroy(s->redis);
     ez_usage_destroy(s->usage);
