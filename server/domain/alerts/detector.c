@@ -91,8 +91,10 @@ void ez_detector_tick(ez_detector *d) {
 }
 
 ez_detector_view ez_detector_look(const ez_detector *d) {
-    return (ez_detector_view){
-        .rounds = atomic_load(&d->rounds), .failed = atomic_load(&d->failed), .last_ms = atomic_load(&d->last_ms)};
+    return (ez_detector_view){.is_running = atomic_load(&d->is_out), // first: what ended is in the numbers
+                              .rounds = atomic_load(&d->rounds),
+                              .failed = atomic_load(&d->failed),
+                              .last_ms = atomic_load(&d->last_ms)};
 }
 
 // ---- Life

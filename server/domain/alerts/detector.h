@@ -65,6 +65,7 @@ void ez_detector_tick(ez_detector *detector);
 typedef struct ez_detector_view {
     uint64_t rounds, failed; // that ended, and that could not be finished, since the server started
     uint64_t last_ms;        // how long the last one took, waiting for readers included
+    bool is_running;         // one is on its way
 } ez_detector_view;
 // Any thread.
 ez_detector_view ez_detector_look(const ez_detector *detector);

@@ -47,8 +47,8 @@ typedef struct ez_finding {
     int64_t time_ns;     // when it expired, or when the ban ends (0: never)
 } ez_finding;
 
-// thresholds: with defaults. Each says whether the rule holds, and then fills out. Numbers that can't be (negative, more
-// failures than requests) are taken as the nearest that can.
+// thresholds: with defaults. Each says whether the rule holds, and then fills out. Numbers that can't be (negative,
+// more failures than requests) are taken as the nearest that can.
 bool ez_rule_rate_limit(const Ez__V1__AlertThresholds *thresholds, int64_t master_id, const ez_rule_numbers *numbers,
                         ez_finding *out);
 bool ez_rule_error_spike(const Ez__V1__AlertThresholds *thresholds, int64_t key_id, const ez_rule_numbers *numbers,

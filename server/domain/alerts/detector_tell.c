@@ -30,9 +30,8 @@ ez_status ez_round_adopt(ez_detector *d, ez_reader *reader, bool *more, ez_error
     ez_held_clear(&d->held);
     d->looked_ns = 0;
     d->has_held = false;
-    ez_status status = d->options.each_open
-                           ? d->options.each_open(d->options.alerts_user, reader, adopt_one, d, error)
-                           : EZ_OK;
+    ez_status status =
+        d->options.each_open ? d->options.each_open(d->options.alerts_user, reader, adopt_one, d, error) : EZ_OK;
     d->has_held = status == EZ_OK;
     d->token = d->round.fence;
     return status;
@@ -88,8 +87,7 @@ static bool clear_some(ez_detector *d, ez_rule rule, bool *more) {
                                          .related_id = ids[i],
                                          .fingerprint = ""};
     *more = count == EZ_ALERTS_AT_ONCE;
-    if (count > 0 && d->options.clear &&
-        !d->options.clear(d->options.alerts_user, subjects, count, EZ_DETECTOR_NAME))
+    if (count > 0 && d->options.clear && !d->options.clear(d->options.alerts_user, subjects, count, EZ_DETECTOR_NAME))
         return false;
     for (size_t i = 0; i < count; i++)
         ez_held_drop(&d->held, rule, ids[i]);

@@ -45,8 +45,8 @@ static ez_status reply(ez_call *call, const Ez__V1__Setting *setting) {
 ez_status ez_handle_thresholds_get(ez_detector *self, ez_call *call, Ez__V1__GetThresholdsRequest *request) {
     (void)request;
     Ez__V1__Setting *setting;
-    ez_status status = ez_setting_read(self->options.directory, SETTING_ALERT_THRESHOLDS, &call->arena, &setting,
-                                       &call->error);
+    ez_status status =
+        ez_setting_read(self->options.directory, SETTING_ALERT_THRESHOLDS, &call->arena, &setting, &call->error);
     return status == EZ_OK ? reply(call, setting) : status;
 }
 

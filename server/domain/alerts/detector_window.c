@@ -58,13 +58,11 @@ static void add_realtime(ez_detector *d) {
     ez_realtime_view *views = d->options.realtime ? malloc(REALTIME_MAX * sizeof *views) : NULL;
     if (!views)
         return;
-    size_t count =
-        ez_realtime_busiest(d->options.realtime, ez_clock_mono_ms() / 1000, views, REALTIME_MAX);
+    size_t count = ez_realtime_busiest(d->options.realtime, ez_clock_mono_ms() / 1000, views, REALTIME_MAX);
     reading it = {d, ez_rule_rate_limit};
     for (size_t i = 0; i < count; i++) {
         ez_rule_numbers numbers = {.requests = views[i].sums.requests, .rate_limited = views[i].sums.rate_limited};
-        if (numbers.rate_limited > 0 &&
-            !ez_findings_find(&d->round.findings, EZ_RULE_RATE_LIMIT, views[i].master_id))
+        if (numbers.rate_limited > 0 && !ez_findings_find(&d->round.findings, EZ_RULE_RATE_LIMIT, views[i].master_id))
             judge(&it, views[i].master_id, &numbers);
     }
     free(views);
@@ -125,8 +123,7 @@ static ez_status look_at_probed(ez_detector *d, ez_reader *reader, ez_error *err
 
 ez_status ez_round_api_keys(ez_detector *d, ez_reader *reader, bool *more, ez_error *error) {
     (void)more;
-    ez_status status =
-        read_window(d, reader, EZ_RULE_PROVIDER_DOWN, EZ_STATS_API_KEY, 2, ez_rule_provider_down, error);
+    ez_status status = read_window(d, reader, EZ_RULE_PROVIDER_DOWN, EZ_STATS_API_KEY, 2, ez_rule_provider_down, error);
     return status == EZ_OK ? look_at_probed(d, reader, error) : status;
 }
 

@@ -34,8 +34,8 @@ static void say_rate_limit(const ez_finding *f, const thresholds *t, ez_finding_
 static void say_failing(const ez_finding *f, const thresholds *t, double percent, int64_t least, const char *advice,
                         ez_finding_text *text) {
     snprintf(text->message, sizeof text->message,
-             "%.1f %% of %" PRId64 " requests of the last %d minutes failed: %" PRId64
-             " (told from %g %% of %" PRId64 " requests on). %s",
+             "%.1f %% of %" PRId64 " requests of the last %d minutes failed: %" PRId64 " (told from %g %% of %" PRId64
+             " requests on). %s",
              100 * share_of(f), f->whole, t->window_minutes, f->part, percent, least, advice);
     snprintf(text->metadata, sizeof text->metadata,
              "{\"requests\":%" PRId64 ",\"errors\":%" PRId64
@@ -45,8 +45,9 @@ static void say_failing(const ez_finding *f, const thresholds *t, double percent
 
 static void say_error_spike(const ez_finding *f, const thresholds *t, ez_finding_text *text) {
     char advice[160];
-    snprintf(advice, sizeof advice, "GET /admin/logs?key_id=%" PRId64 "&status_class=error has them, with what upstream "
-                                    "said.",
+    snprintf(advice, sizeof advice,
+             "GET /admin/logs?key_id=%" PRId64 "&status_class=error has them, with what upstream "
+             "said.",
              f->id);
     say_failing(f, t, t->error_spike_percent, t->error_spike_requests, advice, text);
 }
@@ -90,8 +91,9 @@ static void say_key_expired(const ez_finding *f, const thresholds *t, ez_finding
 
 static void say_api_key_expired(const ez_finding *f, const thresholds *t, ez_finding_text *text) {
     (void)t;
-    say_expired(f, "There is no refresh token, and data planes no longer use it. Give it another credential, or "
-                   "disable it.",
+    say_expired(f,
+                "There is no refresh token, and data planes no longer use it. Give it another credential, or "
+                "disable it.",
                 text);
 }
 
@@ -108,9 +110,9 @@ static void say_key_disabled(const ez_finding *f, const thresholds *t, ez_findin
 }
 
 static void (*const say[EZ_RULES])(const ez_finding *, const thresholds *, ez_finding_text *) = {
-    [EZ_RULE_RATE_LIMIT] = say_rate_limit,         [EZ_RULE_ERROR_SPIKE] = say_error_spike,
-    [EZ_RULE_QUOTA_EXCEEDED] = say_quota,          [EZ_RULE_PROVIDER_DOWN] = say_provider_down,
-    [EZ_RULE_KEY_EXPIRED] = say_key_expired,       [EZ_RULE_API_KEY_EXPIRED] = say_api_key_expired,
+    [EZ_RULE_RATE_LIMIT] = say_rate_limit,     [EZ_RULE_ERROR_SPIKE] = say_error_spike,
+    [EZ_RULE_QUOTA_EXCEEDED] = say_quota,      [EZ_RULE_PROVIDER_DOWN] = say_provider_down,
+    [EZ_RULE_KEY_EXPIRED] = say_key_expired,   [EZ_RULE_API_KEY_EXPIRED] = say_api_key_expired,
     [EZ_RULE_KEY_DISABLED] = say_key_disabled,
 };
 
