@@ -32,6 +32,7 @@
 #include "server/domain/routing/models/models.h"
 #include "server/domain/routing/routing.h"
 #include "server/domain/usage/usage.h"
+#include "server/jobs/auto_bans.h"
 #include "server/jobs/bans.h"
 #include "server/jobs/timer.h"
 #include "server/peers/servers.h"
@@ -61,6 +62,7 @@ typedef struct server {
     ez_fleet *fleet;
     ez_usage *usage;
     ez_redis *redis;
+    ez_auto_bans *auto_bans;
     ez_detector *detector;
     ez_appender *usage_appender;
     char peer_token[EZ_PEER_TOKEN_MAX];
@@ -266,13 +268,20 @@ static ez_status open_redis(server *s, const ez_settings *settings, ez_error *er
 }
 
 static ez_status open_detector(server *s, const ez_settings *settings, ez_error *error) {
+    ez_auto_bans_options bans = {.writer = s->core.writer,
+                                 .routing = s->routing,
+                                 .holder = ez_lease_holder(s->core.lease),
+                                 .seconds = ez_settings_int(settings, "EZ_AUTO_BAN_SECONDS")};
+    ez_status status = ez_auto_bans_create(&bans, &s->auto_bans, error);
     ez_detector_options detector = {.store = s->core.store,
                                     .directory = s->core.directory,
                                     .counters = s->core.counters,
                                     .realtime = s->core.realtime,
                                     .holder = ez_lease_holder(s->core.lease),
-                                    .every_ms = (uint64_t)ez_settings_int(settings, "EZ_ALERT_SECONDS") * 1000};
-    return ez_detector_create(&detector, &s->detector, error);
+                                    .every_ms = (uint64_t)ez_settings_int(settings, "EZ_ALERT_SECONDS") * 1000,
+                                    .condemned = ez_auto_bans_condemn,
+                                    .condemned_user = s->auto_bans};
+    return status != EZ_OK ? status : ez_detector_create(&detector, &s->detector, error);
 }
 
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
@@ -454,6 +463,7 @@ static void close_server(server *s, int exit_status) {
     ez_appender_destroy(s->logs_appender);
     ez_bans_destroy(s->bans);
     ez_detector_destroy(s->detector);
+    ez_auto_bans_destroy(s->auto_bans);
     ez_system_destroy(s->system);
     ez_redis_destroy(s->redis);
     ez_usage_destroy(s->usage);

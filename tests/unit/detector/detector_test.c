@@ -115,8 +115,8 @@ static int64_t given_an_unbanned_api_key(int64_t ago_s) {
 
 Test(detector, what_failed_before_a_ban_condemns_no_more) {
     int64_t fixed = given_an_unbanned_api_key(120), broken = given_an_unbanned_api_key(120);
-    add_requests(s, &(requests){.group_id = 1, .api_key_id = fixed, .count = 50, .errors = 50, .status = 401,
-                                .ago_s = 200});
+    add_requests(
+        s, &(requests){.group_id = 1, .api_key_id = fixed, .count = 50, .errors = 50, .status = 401, .ago_s = 200});
     add_requests(s, &(requests){.group_id = 1, .api_key_id = fixed, .count = 50});
     add_requests(s, &(requests){.group_id = 1, .api_key_id = broken, .count = 50, .status = 401, .ago_s = 200});
     add_requests(s, &(requests){.group_id = 1, .api_key_id = broken, .count = 20, .errors = 20, .status = 401});
@@ -212,8 +212,13 @@ Test(detector, thresholds_hold_from_the_next_round_on) {
 }
 
 Test(detector, what_is_of_nothing_that_is_there_is_not_told) {
-    add_requests(s, &(requests){.master_id = 900, .key_id = 901, .group_id = 902, .api_key_id = 903, .count = 50,
-                                .errors = 50, .status = 429});
+    add_requests(s, &(requests){.master_id = 900,
+                                .key_id = 901,
+                                .group_id = 902,
+                                .api_key_id = 903,
+                                .count = 50,
+                                .errors = 50,
+                                .status = 429});
     add_requests(s, &(requests){.count = 50, .errors = 50, .status = 429}); // names nothing
     run_round(s);
     cr_assert_eq(s->raised_count + s->condemned_count, 0u);

@@ -135,8 +135,8 @@ Test(detector_rules, alerts_say_numbers_and_what_to_do) {
                 7);
     expect_said(&(ez_finding){.rule = EZ_RULE_RATE_LIMIT, .id = id, .part = INT64_MAX, .whole = INT64_MAX},
                 "global_qps", "window_seconds", 300);
-    expect_said(&(ez_finding){.rule = EZ_RULE_QUOTA_EXCEEDED, .id = id, .part = 95, .whole = 100}, "95.0 % of the quota",
-                "threshold", 0.9);
+    expect_said(&(ez_finding){.rule = EZ_RULE_QUOTA_EXCEEDED, .id = id, .part = 95, .whole = 100},
+                "95.0 % of the quota", "threshold", 0.9);
     expect_said(&(ez_finding){.rule = EZ_RULE_QUOTA_EXCEEDED, .id = id, .part = 100, .whole = 100}, "is used up",
                 "limit", 100);
     int64_t time_ns = INT64_C(1800000000000000000);
