@@ -32,6 +32,7 @@
 #include "server/domain/routing/models/models.h"
 #include "server/domain/routing/routing.h"
 #include "server/domain/usage/usage.h"
+#include "server/jobs/alert_sources.h"
 #include "server/jobs/auto_bans.h"
 #include "server/jobs/bans.h"
 #include "server/jobs/timer.h"
@@ -62,6 +63,7 @@ typedef struct server {
     ez_fleet *fleet;
     ez_usage *usage;
     ez_redis *redis;
+    ez_alert_sources *alert_sources;
     ez_auto_bans *auto_bans;
     ez_detector *detector;
     ez_appender *usage_appender;
@@ -262,7 +264,10 @@ static ez_status open_redis(server *s, const ez_settings *settings, ez_error *er
                               .batch = ez_settings_int(settings, "EZ_SYNC_OUTBOX_BATCH"),
                               .max_tries = ez_settings_int(settings, "EZ_SYNC_OUTBOX_MAX_RETRIES"),
                               .is_holder = holder.is_holder,
-                              .holder_user = holder.user};
+                              .holder_user = holder.user,
+                              .failed = ez_alert_sources_redis_failed,
+                              .healed = ez_alert_sources_redis_healed,
+                              .failed_user = s->alert_sources};
     status = ez_redis_create(&redis, &s->redis, error);
     return status != EZ_OK ? status : ez_redis_start(s->redis, error);
 }
@@ -293,8 +298,12 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                               .events = s->events,
                               .server_id = s->id,
                               .config_url = advertised(settings, "EZ_ADVERTISE_CONFIG_URL", "EZ_CONFIG_URL"),
-                              .events_url = advertised(settings, "EZ_ADVERTISE_EVENTS_URL", "EZ_EVENTS_URL")};
-    ez_status status = ez_routing_create(&routing, &s->routing, error);
+                              .events_url = advertised(settings, "EZ_ADVERTISE_EVENTS_URL", "EZ_EVENTS_URL"),
+                              .told = ez_alert_sources_fleet};
+    ez_alert_sources_options sources = {NULL};
+    ez_status status = ez_alert_sources_create(&sources, &s->alert_sources, error);
+    fleet.told_user = s->alert_sources;
+    status = status != EZ_OK ? status : ez_routing_create(&routing, &s->routing, error);
     status = status != EZ_OK ? status : ez_audit_create(&audit, &s->audit, error);
     ez_import_options import = {.access = s->core.access, .routing = s->routing, .counters = s->core.counters};
     status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
@@ -387,6 +396,10 @@ static void tick_detector(void *user) {
     ez_detector_tick(user);
 }
 
+static void tick_alert_sources(void *user) {
+    ez_alert_sources_tick(user);
+}
+
 static void tick_usage(void *user) {
     ez_usage_tick(user);
 }
@@ -404,7 +417,8 @@ static ez_status open_timer(server *s, ez_error *error) {
         {"deliveries", 250, tick_deliveries, s->deliverer},
         {"models", 250, tick_models, s->model_sync},
         {"bans", 1000, tick_bans, s->bans},
-        {"alerts", 1000, tick_detector, s->detector},
+        {"alerts", 250, tick_alert_sources, s->alert_sources},
+        {"detector", 1000, tick_detector, s->detector},
         {"live numbers", 1000, tick_usage, s->usage},
     };
     return ez_timer_create(jobs, sizeof jobs / sizeof jobs[0], &s->timer, error);
@@ -469,6 +483,7 @@ static void close_server(server *s, int exit_status) {
     ez_usage_destroy(s->usage);
     ez_servers_destroy(s->servers); // a change that commits while the core stops waits by it
     ez_fleet_destroy(s->fleet);
+    ez_alert_sources_destroy(s->alert_sources);
     ez_import_destroy(s->import);
     ez_logs_destroy(s->logs);
     ez_error_webhook_destroy(s->error_webhook);

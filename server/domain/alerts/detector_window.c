@@ -101,6 +101,16 @@ static ez_status judge_again(ez_detector *d, ez_reader *reader, const ez_ban_fac
     return status;
 }
 
+// Whether its ban ended within the window.
+static bool is_probed(const ez_detector *d, const ez_finding *finding, int64_t since_s, ez_ban_facts *facts) {
+    if (finding->rule != EZ_RULE_PROVIDER_DOWN)
+        return false;
+    ez_directory_enter();
+    bool is_there = ez_ban_facts_read(d->options.directory, finding->id, d->round.now_ns, facts);
+    ez_directory_leave();
+    return is_there && facts->ban_ended_ns > since_s * NS_PER_S;
+}
+
 static ez_status look_at_probed(ez_detector *d, ez_reader *reader, ez_error *error) {
     int64_t since_s = window_of(d, EZ_STATS_API_KEY, 0).since_s;
     ez_status status = EZ_OK;
@@ -108,10 +118,7 @@ static ez_status look_at_probed(ez_detector *d, ez_reader *reader, ez_error *err
     for (size_t i = 0; status == EZ_OK && i < d->round.findings.count; i++) {
         ez_finding *finding = &d->round.findings.items[i];
         ez_ban_facts facts;
-        ez_directory_enter();
-        bool is_there = ez_ban_facts_read(d->options.directory, finding->id, d->round.now_ns, &facts);
-        ez_directory_leave();
-        if (finding->rule != EZ_RULE_PROVIDER_DOWN || !is_there || facts.ban_ended_ns <= since_s * NS_PER_S)
+        if (!is_probed(d, finding, since_s, &facts))
             continue;
         if (probed++ < PROBED_MAX)
             status = judge_again(d, reader, &facts, finding, error);

@@ -32,8 +32,8 @@ static void end(void) {
 TestSuite(auto_ban, .init = begin, .fini = end);
 
 static void condemn(int64_t id, int64_t judged_ns) {
-    batch->items[batch->count++] = (ez_auto_ban_item){
-        .api_key_id = id, .requests = 20, .errors = 15, .window_minutes = 5, .judged_ns = judged_ns};
+    batch->items[batch->count++] =
+        (ez_auto_ban_item){.api_key_id = id, .requests = 20, .errors = 15, .window_minutes = 5, .judged_ns = judged_ns};
 }
 
 // The change, run twice as where another server was faster.
