@@ -104,10 +104,11 @@ static void put_lost(ez_alert_sources *sources, const ez_fleet_notice *notice) {
                  .title = "A data plane is lost",
                  .related_type = "data_plane",
                  .related_id = notice->id};
-    snprintf(what.message, sizeof what.message,
-             "Nothing was heard of it for three heartbeats, and it did not say goodbye. It goes on serving what it has, "
-             "revision %" PRIu64 ", without changes. Look whether it runs and reaches this server.",
-             notice->applied);
+    snprintf(
+        what.message, sizeof what.message,
+        "Nothing was heard of it for three heartbeats, and it did not say goodbye. It goes on serving what it has, "
+        "revision %" PRIu64 ", without changes. Look whether it runs and reaches this server.",
+        notice->applied);
     snprintf(what.metadata, sizeof what.metadata, "{\"applied\":%" PRIu64 "}", notice->applied);
     put(sources, &what);
 }
@@ -146,11 +147,13 @@ void ez_alert_sources_redis_failed(void *user, const char *what) {
     item it = {.type = FAILED, .severity = CRITICAL, .title = "Redis is behind", .related_type = "redis"};
     bool is_away = strcmp(what, "redis") == 0;
     if (is_away) {
-        snprintf(it.message, sizeof it.message, "Redis is away: data planes that read it go on with what they have. "
-                                                "What is due stays due, and is written when it answers.");
+        snprintf(it.message, sizeof it.message,
+                 "Redis is away: data planes that read it go on with what they have. "
+                 "What is due stays due, and is written when it answers.");
     } else {
-        snprintf(it.message, sizeof it.message, "Redis would not take %s, which is parked: GET /admin/sync says why. "
-                                                "Then ezctl sync retry, or rebuild.",
+        snprintf(it.message, sizeof it.message,
+                 "Redis would not take %s, which is parked: GET /admin/sync says why. "
+                 "Then ezctl sync retry, or rebuild.",
                  what);
     }
     snprintf(it.metadata, sizeof it.metadata, "{\"what\":\"%.64s\"}", what); // a word and an id
@@ -231,8 +234,7 @@ void ez_alert_sources_tick(ez_alert_sources *sources) {
         return;
     }
     for (size_t count; (count = take_some(sources, items)) > 0; drop_some(sources, count)) {
-        bool is_taken =
-            items[0].is_over ? clear_some(sources, items, count) : raise_some(sources, items, count);
+        bool is_taken = items[0].is_over ? clear_some(sources, items, count) : raise_some(sources, items, count);
         if (!is_taken) {
             break;
         }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a round of the alerts' detector costs: bench_detector URL KEYS API_KEYS ROUNDS.
-// The store must be new. Each of KEYS keys, of KEYS / 100 masters, has a request in each of the last six minutes and
-// four more somewhere in them, each of API_KEYS API keys ten times as many as that makes; 1 in 100 keys and API keys
-// fails. All is added through ez_store_add_logs. Every key has a quota, of which half is used. One line of JSON: times
-// in ms, from the tick to the round's end, and what it raised.
+// The store must be new. Each of KEYS keys, of KEYS / 100 masters, has a request in each of seven minutes around now
+// and three more in each, spread over API_KEYS API keys; 1 in 100 keys and API keys fails. Loading takes a minute or
+// two, so that the window of the rounds has six of the minutes or more. All is added through ez_store_add_logs. Every
+// key has a quota, of which half is used. One line of JSON: times in ms, from the tick to the round's end, and what it
+// raised.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,8 @@
 
 #define BATCH      20000
 #define PER_MINUTE 1
-#define MINUTES    6
-#define MORE       4
+#define MINUTES    7
+#define MORE       21
 #define ROUNDS_MAX 1000
 
 static ez_store *store;
@@ -97,7 +98,7 @@ static void load(int64_t keys, int64_t api_keys, int64_t now_ns) {
     static ez_log_row rows[BATCH];
     static const char *const models[] = {"gpt-4o", "claude-sonnet", "gemini-pro", "llama-70b"};
     size_t count = 0;
-    int64_t minute_ns = INT64_C(60000000000), first_ns = now_ns - now_ns % minute_ns - (MINUTES - 1) * minute_ns;
+    int64_t minute_ns = INT64_C(60000000000), first_ns = now_ns - now_ns % minute_ns - (MINUTES - 3) * minute_ns;
     for (int64_t at = 0; at < MINUTES * PER_MINUTE + MORE; at++) {
         for (int64_t key = 1; key <= keys; key++) {
             int64_t api_key = 1 + (key * 7 + at) % api_keys;

@@ -42,12 +42,13 @@ static ez_stats_query window_of(const ez_detector *d, ez_stats_by by, int sums) 
     return query;
 }
 
-static ez_status read_window(ez_detector *d, ez_reader *reader, ez_rule rule, ez_stats_by by, int sums, judge_fn *fn,
+// least_requests 0: masters', whose 429s are wanted.
+static ez_status read_window(ez_detector *d, ez_reader *reader, ez_stats_by by, int64_t least_requests, judge_fn *fn,
                              ez_error *error) {
-    if (!ez_rule_is_on(rule, &d->round.thresholds))
-        return EZ_OK;
     reading it = {d, fn};
-    ez_stats_query query = window_of(d, by, sums);
+    ez_stats_query query = window_of(d, by, least_requests ? 2 : 3);
+    query.least_requests = least_requests;
+    query.least_errors = 1;
     return ez_reader_each_stat(reader, &query, take, &it, error);
 }
 
@@ -70,7 +71,9 @@ static void add_realtime(ez_detector *d) {
 
 ez_status ez_round_masters(ez_detector *d, ez_reader *reader, bool *more, ez_error *error) {
     (void)more;
-    ez_status status = read_window(d, reader, EZ_RULE_RATE_LIMIT, EZ_STATS_MASTER, 3, ez_rule_rate_limit, error);
+    if (!ez_rule_is_on(EZ_RULE_RATE_LIMIT, &d->round.thresholds))
+        return EZ_OK;
+    ez_status status = read_window(d, reader, EZ_STATS_MASTER, 0, ez_rule_rate_limit, error);
     if (status == EZ_OK)
         add_realtime(d);
     return status;
@@ -130,7 +133,11 @@ static ez_status look_at_probed(ez_detector *d, ez_reader *reader, ez_error *err
 
 ez_status ez_round_api_keys(ez_detector *d, ez_reader *reader, bool *more, ez_error *error) {
     (void)more;
-    ez_status status = read_window(d, reader, EZ_RULE_PROVIDER_DOWN, EZ_STATS_API_KEY, 2, ez_rule_provider_down, error);
+    const Ez__V1__AlertThresholds *thresholds = &d->round.thresholds;
+    if (!ez_rule_is_on(EZ_RULE_PROVIDER_DOWN, thresholds))
+        return EZ_OK;
+    ez_status status =
+        read_window(d, reader, EZ_STATS_API_KEY, thresholds->provider_down_requests, ez_rule_provider_down, error);
     return status == EZ_OK ? look_at_probed(d, reader, error) : status;
 }
 
@@ -138,5 +145,8 @@ ez_status ez_round_api_keys(ez_detector *d, ez_reader *reader, bool *more, ez_er
 
 ez_status ez_round_keys(ez_detector *d, ez_reader *reader, bool *more, ez_error *error) {
     (void)more;
-    return read_window(d, reader, EZ_RULE_ERROR_SPIKE, EZ_STATS_KEY, 2, ez_rule_error_spike, error);
+    const Ez__V1__AlertThresholds *thresholds = &d->round.thresholds;
+    if (!ez_rule_is_on(EZ_RULE_ERROR_SPIKE, thresholds))
+        return EZ_OK;
+    return read_window(d, reader, EZ_STATS_KEY, thresholds->error_spike_requests, ez_rule_error_spike, error);
 }

@@ -57,7 +57,8 @@ ez_status ez_stats_ask_make(const ez_stats_query *query, ez_stats_ask *out, ez_e
     else if (model)
         level = EZ_ROLLUP_MODEL;
     bool has_owner = query->by == EZ_STATS_MASTER || query->by == EZ_STATS_KEY || query->by == EZ_STATS_API_KEY;
-    if (query->first_sums && (!has_owner || query->first_sums < 0 || query->first_sums > EZ_STATS_SUMS))
+    if ((query->first_sums || query->tells_owner) &&
+        (!has_owner || query->first_sums < 0 || query->first_sums > EZ_STATS_SUMS))
         return ez_error_set(error, EZ_INTERNAL, "STATS_FIRST_SUMS",
                             "only of masters, keys and API keys the first sums can be asked for");
     *out = (ez_stats_ask){.level = level,
@@ -90,7 +91,7 @@ static void put_columns(const ez_stats_query *query, const char *group, const ch
     ez_buf_puts(out, group);
     for (size_t i = 0; i < ez_stats_sums_of(query); i++)
         ez_buf_printf(out, ", %s", ez_stats_columns[i]);
-    if (query->first_sums)
+    if (query->tells_owner)
         ez_buf_printf(out, ", %s", owner);
 }
 

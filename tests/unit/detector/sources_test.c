@@ -69,8 +69,8 @@ static void expect_told(const told *want, size_t n) {
     ez_alert_sources_tick(sources);
     cr_assert_eq(count, n);
     for (size_t i = 0; i < n; i++)
-        cr_assert(all[i].is_over == want[i].is_over && all[i].type == want[i].type && all[i].id == want[i].id,
-                  "%zu", i);
+        cr_assert(all[i].is_over == want[i].is_over && all[i].type == want[i].type && all[i].id == want[i].id, "%zu",
+                  i);
     count = 0;
 }
 
@@ -82,8 +82,14 @@ Test(alert_sources, what_is_noticed_is_told_in_order) {
     notice(EZ_FLEET_REMOVED, 5);
     ez_alert_sources_redis_failed(sources, "key 12");
     ez_alert_sources_redis_healed(sources);
-    expect_told((told[]){{false, LOST, 3}, {false, REJECTED, 4}, {true, LOST, 3}, {true, REJECTED, 4},
-                         {true, LOST, 5}, {true, REJECTED, 5}, {false, FAILED, 0}, {true, FAILED, 0}},
+    expect_told((told[]){{false, LOST, 3},
+                         {false, REJECTED, 4},
+                         {true, LOST, 3},
+                         {true, REJECTED, 4},
+                         {true, LOST, 5},
+                         {true, REJECTED, 5},
+                         {false, FAILED, 0},
+                         {true, FAILED, 0}},
                 8);
     expect_told(NULL, 0);
 }

@@ -270,7 +270,7 @@ static ez_status take_rank(void *user, const ez_stats_row *row, ez_error *error)
 
 static void rank(ez_reader *reader, void *user) {
     ranking *it = user;
-    ez_stats_query query = {.by = it->by, ALL_TIME, .first_sums = it->sums};
+    ez_stats_query query = {.by = it->by, ALL_TIME, .first_sums = it->sums, .tells_owner = true};
     it->status = ez_reader_each_stat(reader, &query, take_rank, it, NULL);
 }
 
@@ -288,6 +288,38 @@ Test(stats_read, ranks_keys_and_api_keys_and_tells_owners) {
         cr_assert(keys.requests == (int64_t)all.count && api_keys.requests == (int64_t)all.count);
         fold(store, i ? 100000 : 40);
     }
+}
+
+// Those that are left are the ones that a plain look at all leaves.
+typedef struct filtered {
+    ez_stats_query query;
+    size_t left, all, wrong;
+} filtered;
+
+static ez_status take_filtered(void *user, const ez_stats_row *row, ez_error *error) {
+    (void)error;
+    filtered *it = user;
+    bool fits = row->sums.requests >= 40 && row->sums.errors >= 3;
+    it->all++;
+    it->left += fits;
+    it->wrong += it->query.least_requests && !fits;
+    return EZ_OK;
+}
+
+static void read_filtered(ez_reader *reader, void *user) {
+    filtered *it = user;
+    cr_assert_eq(ez_reader_each_stat(reader, &it->query, take_filtered, it, NULL), EZ_OK);
+}
+
+Test(stats_read, leaves_small_groups_out) {
+    filtered all_keys = {.query = {.by = EZ_STATS_KEY, ALL_TIME, .first_sums = 2}}, some = all_keys;
+    some.query.least_requests = 40;
+    some.query.least_errors = 3;
+    fold(store, 50);
+    on_reader(store, read_filtered, &all_keys);
+    on_reader(store, read_filtered, &some);
+    cr_assert(some.left > 0 && some.left == all_keys.left && some.wrong == 0);
+    cr_assert(some.all == some.left && some.all < all_keys.all);
 }
 
 Test(stats_read, answers_for_what_names_no_key) {
