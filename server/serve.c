@@ -21,9 +21,8 @@
 #include "proto/runtime/exit_guard.h"
 #include "proto/runtime/log.h"
 #include "proto/runtime/version.h"
+#include "server/alerting.h"
 #include "server/core.h"
-#include "server/domain/alerts/alerts.h"
-#include "server/domain/alerts/notify.h"
 #include "server/domain/audit/audit.h"
 #include "server/domain/import/import.h"
 #include "server/domain/logs/error_webhook.h"
@@ -34,6 +33,7 @@
 #include "server/domain/usage/usage.h"
 #include "server/jobs/bans.h"
 #include "server/jobs/timer.h"
+#include "server/listeners.h"
 #include "server/peers/servers.h"
 #include "server/rpc/rpc.h"
 #include "server/rpc/system.h"
@@ -57,10 +57,9 @@ typedef struct server {
     ez_outbound *outbound;
     ez_deliverer *deliverer;
     ez_error_webhook *error_webhook;
-    ez_alert_notifier *alert_notifier;
     ez_logs *logs;
     ez_appender *logs_appender;
-    ez_alerts *alerts;
+    ez_alerting alerting;
     ez_import *import;
     ez_fleet *fleet;
     ez_usage *usage;
@@ -86,13 +85,7 @@ static ez_status open_webhooks(server *s, const ez_settings *settings, ez_error 
     status = ez_deliverer_create(&deliverer, &s->deliverer, error);
     ez_error_webhook_options webhook = {
         .directory = s->core.directory, .sealer = s->core.sealer, .deliverer = s->deliverer, .server_id = s->id};
-    status = status != EZ_OK ? status : ez_error_webhook_create(&webhook, &s->error_webhook, error);
-    ez_alert_notifier_options notifier = {.directory = s->core.directory,
-                                          .sealer = s->core.sealer,
-                                          .allow = ez_outbound_allowed(s->outbound),
-                                          .deliverer = s->deliverer,
-                                          .server_id = s->id};
-    return status != EZ_OK ? status : ez_alert_notifier_create(&notifier, &s->alert_notifier, error);
+    return status != EZ_OK ? status : ez_error_webhook_create(&webhook, &s->error_webhook, error);
 }
 
 static void note_stored(void *user, const ez_log_row *rows, size_t count) {
@@ -135,36 +128,6 @@ static ez_status open_logs(server *s, const ez_settings *settings, ez_error *err
     return ez_appender_create(&appender, &s->logs_appender, error);
 }
 
-// Off loopback a listener wants TLS, which this release does not speak yet: refused unless the admin insists.
-static bool is_loopback(const char *url) {
-    static const char *const local[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
-    for (size_t i = 0; i < sizeof local / sizeof local[0]; i++) {
-        if (strncmp(url, local[i], strlen(local[i])) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static ez_status check_listeners(const ez_settings *settings, ez_error *error) {
-    static const char *const names[] = {"EZ_RPC_URL", "EZ_CONFIG_URL", "EZ_EVENTS_URL"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        const char *url = ez_settings_text(settings, names[i]);
-        if (strncmp(url, "tcp://", 6) != 0) {
-            return ez_error_set(error, EZ_INVALID_ARGUMENT, "URL_SCHEME", "%s=%s: only tcp:// is spoken", names[i],
-                                url);
-        }
-        if (!is_loopback(url) && !ez_settings_bool(settings, "EZ_INSECURE_LISTEN")) {
-            return ez_error_set(
-                error, EZ_FAILED_PRECONDITION, "INSECURE_LISTEN",
-                "%s=%s is not on loopback, and there is no TLS on it: use a loopback address behind a tunnel, "
-                "or say --insecure-listen",
-                names[i], url);
-        }
-    }
-    return EZ_OK;
-}
-
 static ez_status make_id(server *s, ez_error *error) {
     uint8_t bytes[SERVER_ID_BYTES];
     if (ez_random(bytes, sizeof bytes) != EZ_OK) {
@@ -195,23 +158,6 @@ static ez_status open_usage(server *s, const ez_settings *settings, ez_error *er
                                     .chore = ez_usage_chore,
                                     .chore_user = s->usage};
     return ez_appender_create(&appender, &s->usage_appender, error);
-}
-
-static void note_alert(void *user, const Ez__V1__AlertEvent *event) {
-    ez_alert_notifier_note(user, event->event, event->alert);
-}
-
-static ez_status open_alerts(server *s, const ez_settings *settings, ez_error *error) {
-    ez_alerts_options alerts = {.store = s->core.store,
-                                .directory = s->core.directory,
-                                .events = s->events,
-                                .holder = ez_lease_holder(s->core.lease),
-                                .queue = (size_t)ez_settings_int(settings, "EZ_RPC_CALLS"),
-                                .retention_days = ez_settings_int(settings, "EZ_ALERT_RETENTION_DAYS"),
-                                .max_records = ez_settings_int(settings, "EZ_ALERT_MAX_RECORDS"),
-                                .noted = note_alert,
-                                .noted_user = s->alert_notifier};
-    return ez_alerts_create(&alerts, &s->alerts, error);
 }
 
 static void look_at_lease(void *user, char *holder, uint64_t *token) {
@@ -286,29 +232,44 @@ static ez_status open_redis(server *s, const ez_settings *settings, ez_error *er
                               .batch = ez_settings_int(settings, "EZ_SYNC_OUTBOX_BATCH"),
                               .max_tries = ez_settings_int(settings, "EZ_SYNC_OUTBOX_MAX_RETRIES"),
                               .is_holder = holder.is_holder,
-                              .holder_user = holder.user};
+                              .holder_user = holder.user,
+                              .failed = ez_alert_sources_redis_failed,
+                              .healed = ez_alert_sources_redis_healed,
+                              .failed_user = s->alerting.sources};
     status = ez_redis_create(&redis, &s->redis, error);
     return status != EZ_OK ? status : ez_redis_start(s->redis, error);
 }
 
-static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
-    ez_routing_options routing = {.directory = s->core.directory, .counters = s->core.counters};
-    ez_audit_options audit = {.feed = s->core.feed};
+static ez_status open_fleet(server *s, const ez_settings *settings, ez_error *error) {
     ez_fleet_options fleet = {.directory = s->core.directory,
                               .feed = s->core.feed,
                               .writer = s->core.writer,
                               .events = s->events,
                               .server_id = s->id,
                               .config_url = advertised(settings, "EZ_ADVERTISE_CONFIG_URL", "EZ_CONFIG_URL"),
-                              .events_url = advertised(settings, "EZ_ADVERTISE_EVENTS_URL", "EZ_EVENTS_URL")};
+                              .events_url = advertised(settings, "EZ_ADVERTISE_EVENTS_URL", "EZ_EVENTS_URL"),
+                              .told = ez_alert_sources_fleet,
+                              .told_user = s->alerting.sources};
+    return ez_fleet_create(&fleet, &s->fleet, error);
+}
+
+static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
+    ez_routing_options routing = {.directory = s->core.directory, .counters = s->core.counters};
+    ez_audit_options audit = {.feed = s->core.feed};
     ez_status status = ez_routing_create(&routing, &s->routing, error);
     status = status != EZ_OK ? status : ez_audit_create(&audit, &s->audit, error);
     ez_import_options import = {.access = s->core.access, .routing = s->routing, .counters = s->core.counters};
     status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
     status = status != EZ_OK ? status : open_logs(s, settings, error);
-    status = status != EZ_OK ? status : open_alerts(s, settings, error);
+    ez_alerting_options alerting = {.core = &s->core,
+                                    .routing = s->routing,
+                                    .events = s->events,
+                                    .outbound = s->outbound,
+                                    .deliverer = s->deliverer,
+                                    .server_id = s->id};
+    status = status != EZ_OK ? status : ez_alerting_open(&s->alerting, &alerting, settings, error);
     status = status != EZ_OK ? status : open_models(s, settings, error);
-    status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
+    status = status != EZ_OK ? status : open_fleet(s, settings, error);
     status = status != EZ_OK ? status : open_usage(s, settings, error);
     status = status != EZ_OK ? status : open_servers(s, settings, error);
     status = status != EZ_OK ? status : open_redis(s, settings, error);
@@ -347,8 +308,9 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_MODELS] = s->models,
                                      [EZ_SLOT_AUDIT] = s->audit,
                                      [EZ_SLOT_LOGS] = s->logs,
-                                     [EZ_SLOT_ALERTS] = s->alerts,
-                                     [EZ_SLOT_ALERT_NOTIFIER] = s->alert_notifier,
+                                     [EZ_SLOT_ALERTS] = s->alerting.alerts,
+                                     [EZ_SLOT_ALERT_NOTIFIER] = s->alerting.notifier,
+                                     [EZ_SLOT_DETECTOR] = s->alerting.detector,
                                      [EZ_SLOT_FLEET] = s->fleet,
                                      [EZ_SLOT_IMPORT] = s->import,
                                      [EZ_SLOT_USAGE] = s->usage,
@@ -357,7 +319,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_SYSTEM] = s->system},
                           .appenders = {[EZ_SLOT_LOGS] = s->logs_appender,
                                         [EZ_SLOT_USAGE] = s->usage_appender,
-                                        [EZ_SLOT_ALERTS] = ez_alerts_appender(s->alerts)}};
+                                        [EZ_SLOT_ALERTS] = ez_alerts_appender(s->alerting.alerts)}};
     ez_status status = ez_rpc_open(&rpc, &s->rpc, error);
     if (status == EZ_OK) {
         ez_system_watch(s->system, s->rpc);
@@ -389,10 +351,6 @@ static void tick_deliveries(void *user) {
     ez_delivery_tick(user, ez_clock_mono_ms());
 }
 
-static void tick_notifier(void *user) {
-    ez_alert_notifier_tick(user, ez_clock_mono_ms());
-}
-
 static void tick_bans(void *user) {
     ez_bans_tick(user);
 }
@@ -412,7 +370,7 @@ static ez_status open_timer(server *s, ez_error *error) {
         {"writer", 1000, tick_writer, s->core.writer},
         {"counts", 50, tick_logs, s->logs},
         {"deliveries", 250, tick_deliveries, s->deliverer},
-        {"alert notifications", 250, tick_notifier, s->alert_notifier},
+        {"alerts", 250, ez_alerting_tick, &s->alerting},
         {"models", 250, tick_models, s->model_sync},
         {"bans", 1000, tick_bans, s->bans},
         {"live numbers", 1000, tick_usage, s->usage},
@@ -421,7 +379,7 @@ static ez_status open_timer(server *s, ez_error *error) {
 }
 
 static ez_status open_server(server *s, const ez_settings *settings, ez_error *error) {
-    ez_status status = check_listeners(settings, error);
+    ez_status status = ez_listeners_check(settings, error);
     status = status != EZ_OK ? status : make_id(s, error);
     status = status != EZ_OK ? status : ez_core_open(&s->core, settings, s->id, NULL, error);
     if (status == EZ_OK) {
@@ -438,8 +396,7 @@ static ez_status open_server(server *s, const ez_settings *settings, ez_error *e
 // What was not delivered is in the log before the store closes. The appender, whose thread writes it, has ended. Alerts
 // that wait for their group's time are told now, to receivers that answer soon.
 static void stop_webhooks(server *s) {
-    if (s->alert_notifier != NULL) {
-        ez_alert_notifier_flush(s->alert_notifier);
+    if (s->deliverer != NULL) {
         ez_delivery_await(s->deliverer, DELIVER_MS);
     }
     if (s->outbound != NULL) {
@@ -458,7 +415,7 @@ static void close_server(server *s, int exit_status) {
         ez_servers_stop(s->servers);
     }
     ez_model_sync_stop(s->model_sync);
-    ez_alert_notifier_stop(s->alert_notifier);
+    ez_alerting_stop_calls(&s->alerting);
     if (s->fleet != NULL) {
         ez_fleet_stop(s->fleet);
     }
@@ -468,8 +425,8 @@ static void close_server(server *s, int exit_status) {
     ez_timer_destroy(s->timer);
     ez_appender_stop(s->usage_appender);
     ez_appender_stop(s->logs_appender);
-    ez_alerts_stop(s->alerts);
     ez_redis_stop(s->redis);
+    ez_alerting_stop(&s->alerting);
     stop_webhooks(s);
     ez_servers_join(s->servers);
     ez_model_sync_join(s->model_sync);
@@ -478,17 +435,16 @@ static void close_server(server *s, int exit_status) {
     ez_rpc_close(s->rpc);
     ez_appender_destroy(s->usage_appender); // a call that the drain gave up may have tried to submit until here
     ez_appender_destroy(s->logs_appender);
-    ez_alerts_destroy(s->alerts);
     ez_bans_destroy(s->bans);
     ez_system_destroy(s->system);
     ez_redis_destroy(s->redis);
     ez_usage_destroy(s->usage);
     ez_servers_destroy(s->servers); // a change that commits while the core stops waits by it
     ez_fleet_destroy(s->fleet);
+    ez_alerting_destroy(&s->alerting);
     ez_import_destroy(s->import);
     ez_logs_destroy(s->logs);
     ez_error_webhook_destroy(s->error_webhook);
-    ez_alert_notifier_destroy(s->alert_notifier);
     ez_deliverer_destroy(s->deliverer);
     ez_model_sync_destroy(s->model_sync);
     ez_outbound_destroy(s->outbound);

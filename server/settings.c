@@ -66,6 +66,11 @@ const ez_setting ez_server_settings[] = {
      "The same from a URL: https, or what EZ_OUTBOUND_ALLOW lets through. Instead of EZ_MODELS_FILE.", "URL"},
     {"EZ_MODELS_INTERVAL", EZ_SETTING_INT, "21600", 0, 2592000,
      "Seconds between two looks at the catalogue. 0: at the start and when asked only.", "N"},
+    {"EZ_ALERT_SECONDS", EZ_SETTING_INT, "60", 1, 3600,
+     "From one look for trouble to the next: what is raised by itself is raised that soon.", "N"},
+    {"EZ_AUTO_BAN_SECONDS", EZ_SETTING_INT, "600", 0, 86400,
+     "How long an API key with auto_ban is out of service when its requests fail; then it is tried again. 0: none is.",
+     "N"},
     {"EZ_OUTBOUND_ALLOW", EZ_SETTING_TEXT, NULL, 0, 0,
      "What webhooks and EZ_MODELS_URL may reach beside https on the Internet: hosts, host:port, addresses or ranges "
      "with commas in "

@@ -48,9 +48,9 @@ typedef struct ez_alerts_options {
     size_t queue;                  // most calls, and most raises and clears, that wait
     int64_t retention_days;        // closed alerts are forgotten after so many; 0: never
     int64_t max_records;           // most alerts that are kept; 0: no bound
-    // Told once of each "created", "repeated", "acknowledged", "resolved", "dismissed" and "deleted" (one that was open), by the server that committed
-    // it, after the commit, on the appender's thread: must not block, nor call raise or clear and wait. The event is
-    // gone when it returns. NULL: nobody wants to know.
+    // Told once of each "created", "repeated", "acknowledged", "resolved", "dismissed" and "deleted" (one that was
+    // open), by the server that committed it, after the commit, on the appender's thread: must not block, nor call
+    // raise or clear and wait. The event is gone when it returns. NULL: nobody wants to know.
     void (*noted)(void *user, const Ez__V1__AlertEvent *event);
     void *noted_user;
 } ez_alerts_options;

@@ -40,9 +40,9 @@ void ez_alert_notifier_stop(ez_alert_notifier *notifier);
 void ez_alert_notifier_flush(ez_alert_notifier *notifier);
 void ez_alert_notifier_destroy(ez_alert_notifier *notifier);
 
-// After its commit, of each alert. event: "created", "repeated", "acknowledged", "resolved", "dismissed", "deleted"; or "open",
-// for receivers that forget: of alerts that still are, now and then, by whoever holds the lease. Others are passed
-// over.
+// After its commit, of each alert. event: "created", "repeated", "acknowledged", "resolved", "dismissed", "deleted"; or
+// "open", for receivers that forget: of alerts that still are, now and then, by whoever holds the lease. Others are
+// passed over.
 void ez_alert_notifier_note(ez_alert_notifier *notifier, const char *event, const Ez__V1__Alert *alert);
 // Sends what is due, some times a second. now_ms: monotonic.
 void ez_alert_notifier_tick(ez_alert_notifier *notifier, uint64_t now_ms);

@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const words[] = {
-    [EZ_NOTICE_CREATED] = "created",   [EZ_NOTICE_REPEATED] = "repeated",   [EZ_NOTICE_ACKNOWLEDGED] = "acknowledged",
-    [EZ_NOTICE_RESOLVED] = "resolved", [EZ_NOTICE_DISMISSED] = "dismissed", [EZ_NOTICE_OPEN] = "open",
-    [EZ_NOTICE_DELETED] = "deleted",
-    [EZ_NOTICE_TEST] = "test"};
+static const char *const words[] = {[EZ_NOTICE_CREATED] = "created",           [EZ_NOTICE_REPEATED] = "repeated",
+                                    [EZ_NOTICE_ACKNOWLEDGED] = "acknowledged", [EZ_NOTICE_RESOLVED] = "resolved",
+                                    [EZ_NOTICE_DISMISSED] = "dismissed",       [EZ_NOTICE_OPEN] = "open",
+                                    [EZ_NOTICE_DELETED] = "deleted",           [EZ_NOTICE_TEST] = "test"};
 
 bool ez_notice_event_read(const char *word, ez_notice_event *out) {
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {

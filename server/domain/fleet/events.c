@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What follows from a change of sessions: waiters that are complete are told, and what happened to a data plane is
-// published on the events socket, topic "dataplanes". Both are collected under the fleet's lock and done without it.
+// published on the events socket, topic "dataplanes", and told to whoever raises alerts. All of it is collected under
+// the fleet's lock and done without it.
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
 #include "server/domain/fleet/session.h"
 
-#define EVENTS_MAX (1u << 20) // bytes collected at once
+#define EVENTS_MAX  (1u << 20) // bytes collected at once
+#define NOTICES_MAX (4u << 20)
 
 void ez_outcome_init(ez_outcome *outcome) {
     outcome->done = NULL;
     outcome->origin[0] = '\0';
     ez_buf_init(&outcome->events, EVENTS_MAX);
+    ez_buf_init(&outcome->notices, NOTICES_MAX);
 }
 
 static void fill_rejected(const ez_session_state *session, Ez__V1__RejectedRow *rows, Ez__V1__RejectedRow **list) {
@@ -36,12 +40,33 @@ static void add_event(const Ez__V1__DataPlaneEvent *event, ez_outcome *outcome) 
     }
 }
 
+static void add_notice(const ez_fleet *fleet, const ez_fleet_notice *notice, ez_outcome *outcome) {
+    if (fleet->options.told != NULL) {
+        // One that there is no room for is dropped: what holds is told again, or seen in the list of data planes.
+        (void)ez_buf_append(&outcome->notices, notice, sizeof *notice);
+    }
+}
+
+void ez_session_notice(const ez_fleet *fleet, const ez_session_state *session, ez_fleet_notice_type type,
+                       ez_outcome *outcome) {
+    ez_fleet_notice notice = {
+        .type = type, .id = session->id, .applied = session->applied, .rejected = (uint32_t)session->rejected_count};
+    if (session->rejected_count > 0) {
+        notice.kind = session->rejected[0].kind;
+        notice.row_id = session->rejected[0].id;
+        snprintf(notice.reason, sizeof notice.reason, "%.*s", (int)sizeof notice.reason - 1,
+                 session->rejected[0].reason);
+    }
+    add_notice(fleet, &notice, outcome);
+}
+
 void ez_session_tell_lost(const ez_fleet *fleet, int64_t id, uint64_t applied, ez_outcome *outcome) {
     ez_revision head = ez_feed_head(fleet->options.feed);
     Ez__V1__Revision at = EZ__V1__REVISION__INIT;
     Ez__V1__DataPlaneEvent event = EZ__V1__DATA_PLANE_EVENT__INIT;
     at.epoch = applied != 0 ? head.epoch : 0;
     at.n = applied;
+    add_notice(fleet, &(ez_fleet_notice){.type = EZ_FLEET_LOST, .id = id, .applied = applied}, outcome);
     event.type = EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_LOST;
     event.id = id;
     event.applied = &at;
@@ -100,4 +125,10 @@ void ez_outcome_finish(ez_outcome *outcome, const ez_fleet *fleet) {
         publish(fleet, &outcome->events, outcome->origin[0] != '\0' ? outcome->origin : NULL);
     }
     ez_buf_fini(&outcome->events);
+    for (size_t at = 0; at < outcome->notices.len; at += sizeof(ez_fleet_notice)) {
+        ez_fleet_notice notice;
+        memcpy(&notice, outcome->notices.data + at, sizeof notice);
+        fleet->options.told(fleet->options.told_user, &notice);
+    }
+    ez_buf_fini(&outcome->notices);
 }

@@ -94,6 +94,9 @@ void ez_session_set(ez_fleet *fleet, ez_session_state *session, bool is_live, ui
     if (is_live != before.is_live || applied != before.applied) {
         ez_session_touch(fleet, session);
     }
+    if (is_live != before.is_live && !session->is_removed && (is_live || !session->has_stopped)) {
+        ez_session_notice(fleet, session, is_live ? EZ_FLEET_BACK : EZ_FLEET_LOST, outcome);
+    }
     if (is_live != before.is_live) {
         ez_session_tell(fleet, session,
                         is_live                ? EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_JOINED
@@ -208,11 +211,13 @@ static void look_at(ez_fleet *fleet, ez_session_state **place, uint64_t now, uin
                     ez_outcome *outcome) {
     ez_session_state *session = *place;
     bool is_gone = check && !is_enrolled(fleet, session->id);
+    session->is_removed = is_gone;
     if (session->is_live && (is_gone || now - session->heard_ns > EZ_LOST_AFTER_NS)) {
         ez_session_set(fleet, session, false, session->applied, outcome);
     }
     note_lag(fleet, session, now, head, outcome);
     if (is_gone) {
+        ez_session_notice(fleet, session, EZ_FLEET_REMOVED, outcome);
         *place = session->next;
         free_session(session);
     }

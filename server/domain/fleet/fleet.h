@@ -22,6 +22,24 @@ typedef struct ez_fleet ez_fleet;
 #define EZ_FLEET_URL_MAX     256
 #define EZ_FLEET_SERVER_ID   33 // an id and its NUL
 
+// What became of a data plane, for whoever raises alerts.
+typedef enum ez_fleet_notice_type {
+    EZ_FLEET_LOST,     // silent without a goodbye, or its server is gone
+    EZ_FLEET_BACK,     // heard again
+    EZ_FLEET_REJECTED, // it can't use these rows; other ones than before
+    EZ_FLEET_ACCEPTED, // it can use all of them; also told of the first report of a process
+    EZ_FLEET_REMOVED,  // it is enrolled no more
+} ez_fleet_notice_type;
+typedef struct ez_fleet_notice {
+    ez_fleet_notice_type type;
+    int64_t id;        // the data plane's
+    uint64_t applied;  // its revision; 0: none
+    uint32_t rejected; // rows, and the first of them
+    int kind;
+    int64_t row_id;
+    char reason[160];
+} ez_fleet_notice;
+
 typedef struct ez_fleet_options {
     const ez_directory *directory;
     ez_feed *feed;
@@ -30,6 +48,10 @@ typedef struct ez_fleet_options {
     const char *server_id;
     const char *config_url; // told in Hello; "" : as the data plane was configured
     const char *events_url;
+    // Told of each notice, on any thread and without a lock; must not block. A flood is cut at some ten thousand at
+    // once. NULL: nobody wants to know.
+    void (*told)(void *user, const ez_fleet_notice *notice);
+    void *told_user;
 } ez_fleet_options;
 
 ez_status ez_fleet_create(const ez_fleet_options *options, ez_fleet **out, ez_error *error) EZ_MUST_CHECK;

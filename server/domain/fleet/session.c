@@ -74,6 +74,7 @@ ez_status ez_handle_data_planes_hello(struct ez_fleet *self, ez_call *call, Ez__
         ez_session_set(self, session, session->is_live, 0, &outcome);
         session->digest_known = false;
         session->rejected_count = 0;
+        session->has_reported = false;
         session->has_said_kinds = false;
         ez_session_note_kinds(session, NULL, 0, false);
     }
@@ -178,10 +179,15 @@ static ez_status take(ez_fleet *fleet, ez_call *call, const report *said, bool *
         size_t had_rejected = session->rejected_count;
         if (keep_rejected(session, said)) {
             ez_session_tell(fleet, session, EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_REJECTED, &outcome);
+            ez_session_notice(fleet, session, EZ_FLEET_REJECTED, &outcome);
             ez_session_touch(fleet, session);
         } else if (session->rejected_count != had_rejected) {
             ez_session_touch(fleet, session);
         }
+        if (session->rejected_count == 0 && (had_rejected > 0 || !session->has_reported)) {
+            ez_session_notice(fleet, session, EZ_FLEET_ACCEPTED, &outcome);
+        }
+        session->has_reported = true;
         *known = session->digest_known;
         *equal = session->digest_equal;
     }

@@ -30,7 +30,8 @@ static ez_status ask_total(ez_reader *reader, const ez_stats_query *query, ez_ar
 
 static ez_status ask_keys(ez_reader *reader, int64_t since_s, int64_t until_s, ez_arena *arena, ez_top *keys,
                           ez_error *error) {
-    ez_stats_query ranking = {.by = EZ_STATS_KEY, .since_s = since_s, .until_s = until_s, .is_ranking = true};
+    ez_stats_query ranking = {
+        .by = EZ_STATS_KEY, .since_s = since_s, .until_s = until_s, .first_sums = 1, .tells_owner = true};
     ez_status status = ask(reader, &ranking, EZ_DASHBOARD_TOP, arena, keys, error);
     for (size_t i = 0; status == EZ_OK && i < keys->count; i++) {
         ez_top_row *key = keys->rows[i];

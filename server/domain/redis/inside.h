@@ -102,6 +102,7 @@ struct ez_redis {
     uint64_t token; // 0: another server writes
     ez_redis_link *link;
     unsigned failures_in_a_row;
+    bool is_well;      // and has said so
     uint64_t retry_ms; // monotonic: when to connect again
     ez_batch batch;
     ez_unit *units; // EZ_BATCH_UNITS: of one batch

@@ -51,6 +51,7 @@ static void fail_link(ez_redis *r, const ez_error *error) {
     if (r->failures_in_a_row == (unsigned)r->options.max_tries) {
         ez_log_error("Redis is away; what is due stays due", "since tries", EZ_LOG_INT(r->failures_in_a_row), "why",
                      error->message);
+        r->is_well = false;
         if (r->options.failed)
             r->options.failed(r->options.failed_user, "redis");
     }
@@ -62,6 +63,14 @@ static void forget_errors(ez_redis *r) {
         r->is_persist_due = true;
     }
     r->failures_in_a_row = 0;
+}
+
+static void tell_well(ez_redis *r) {
+    if (r->is_well || r->rebuild.phase != EZ_PHASE_NONE || ez_unsent_parked(&r->due) > 0)
+        return;
+    r->is_well = true;
+    if (r->options.healed)
+        r->options.healed(r->options.failed_user);
 }
 
 // ---- One step
@@ -117,6 +126,7 @@ static bool work(ez_redis *r) {
     if (status == EZ_OK && asked) {
         r->is_answering = true;
         forget_errors(r);
+        tell_well(r);
     } else if (status == EZ_OK) {
         worked = false;
     } else if (status == EZ_DATA_LOSS) {
@@ -145,6 +155,7 @@ static bool take_office(ez_redis *r) {
         r->link = NULL;
     }
     r->token = 0;
+    r->is_well = false;
     if (!is_holder) {
         ez_extras_forget(&r->extras);
         return false;

@@ -43,7 +43,10 @@ typedef struct ez_redis_options {
     // Something went wrong for good: a resource is parked, or Redis is away for as long as the tries of one. On the
     // thread; must not block. NULL: it is in the log.
     void (*failed)(void *user, const char *what);
-    void *failed_user;
+    // Nothing is wrong any more: Redis answers and no resource is parked. Once after each time that something went
+    // wrong, and once when this server begins to write. Likewise.
+    void (*healed)(void *user);
+    void *failed_user; // of both
 } ez_redis_options;
 
 // "5s", "500ms", "2m" → milliseconds. INVALID_ARGUMENT.

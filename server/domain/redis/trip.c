@@ -201,6 +201,7 @@ static void fail_unit(trip *t, size_t at, const char *why) {
     snprintf(what, sizeof what, "%s %" PRId64, ez_kind_word(t->units[at].kind), t->units[at].id);
     ez_log_error("Redis would not take a resource: it is parked until ezctl sync retry, or rebuild", "resource", what,
                  "why", why);
+    r->is_well = false;
     if (r->options.failed)
         r->options.failed(r->options.failed_user, what);
 }

@@ -112,11 +112,6 @@ static ez_status merge_secret(ez_txn *txn, const Ez__V1__UpdateApiKeyRequest *re
     return EZ_OK;
 }
 
-static void lift(Ez__V1__ApiKey *key) {
-    key->ban_reason = (char *)"";
-    key->ban_until = NULL;
-}
-
 static bool same_stamp(const Google__Protobuf__Timestamp *a, const Google__Protobuf__Timestamp *b) {
     return a && b ? a->seconds == b->seconds && a->nanos == b->nanos : a == b;
 }
@@ -127,9 +122,7 @@ static ez_status settle_status(ez_txn *txn, const Ez__V1__UpdateApiKeyRequest *r
     int64_t now_ns = ez_txn_now_ns(txn);
     if (names(request, "status")) {
         if (may_be_asked_for(key->status)) {
-            if (before->status == API_KEY_BANNED)
-                lift(key);
-            return EZ_OK;
+            return before->status == API_KEY_BANNED ? ez_ban_end(txn, key, error) : EZ_OK;
         }
         if ((int)key->status != ez_api_key_message_status(before, now_ns))
             return refuse_status(error);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Bans: an API key taken out of service until :unban or a point in time. Reads see the end of a ban by themselves; the
-// bindings of a group that had no other key do not, so the leader's timer asks for passed bans and has them lifted.
+// Bans: an API key taken out of service until :unban or a point in time, by an admin or, for a while, by the server
+// itself. Reads see the end of a ban by themselves; the bindings of a group that had no other key do not, so the
+// leader's timer asks for passed bans and has them lifted.
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "server/domain/routing/compile.h"
@@ -16,6 +19,14 @@ static ez_status change(ez_txn *txn, Ez__V1__ApiKey *key, Ez__V1__ApiKeyStatus w
     if (status != EZ_OK || was_active == (wanted == API_KEY_ACTIVE))
         return status;
     return ez_compile_has_key(txn, key->group_id, key->id) ? EZ_OK : ez_compile_group(txn, key->group_id, error);
+}
+
+ez_status ez_ban_end(ez_txn *txn, Ez__V1__ApiKey *key, ez_error *error) {
+    key->ban_reason = (char *)"";
+    key->ban_until = NULL;
+    key->is_auto_banned = false;
+    key->ban_ended_at = ez_stamp_make(ez_txn_now_ns(txn), ez_txn_arena(txn));
+    return key->ban_ended_at ? EZ_OK : ez_no_memory(error);
 }
 
 static ez_status reply(const ez_routing *routing, ez_txn *txn, ez_call *call, Ez__V1__ApiKey *key) {
@@ -35,6 +46,7 @@ ez_status ez_handle_api_keys_ban(ez_routing *self, ez_call *call, ez_txn *txn, E
     Ez__V1__ApiKey *key = (Ez__V1__ApiKey *)loaded;
     key->ban_reason = request->reason;
     key->ban_until = request->until;
+    key->is_auto_banned = false;
     status = change(txn, key, API_KEY_BANNED, &call->error);
     return status == EZ_OK ? reply(self, txn, call, key) : status;
 }
@@ -48,9 +60,9 @@ ez_status ez_handle_api_keys_unban(ez_routing *self, ez_call *call, ez_txn *txn,
     if (key->status != API_KEY_BANNED)
         return ez_error_set(&call->error, EZ_FAILED_PRECONDITION, "NOT_BANNED", "API key %lld is not banned",
                             (long long)request->id);
-    key->ban_reason = (char *)"";
-    key->ban_until = NULL;
-    status = change(txn, key, API_KEY_ACTIVE, &call->error);
+    status = ez_ban_end(txn, key, &call->error);
+    if (status == EZ_OK)
+        status = change(txn, key, API_KEY_ACTIVE, &call->error);
     return status == EZ_OK ? reply(self, txn, call, key) : status;
 }
 
@@ -85,11 +97,54 @@ ez_status ez_routing_lift_bans(void *self, ez_call *call, void *scene, ProtobufC
         Ez__V1__ApiKey *key = (Ez__V1__ApiKey *)ez_entry_unpack(entry, &call->arena);
         if (!key)
             return ez_no_memory(&call->error);
-        key->ban_reason = (char *)"";
-        key->ban_until = NULL;
-        ez_status status = change(txn, key, API_KEY_ACTIVE, &call->error);
+        ez_status status = ez_ban_end(txn, key, &call->error);
+        if (status == EZ_OK)
+            status = change(txn, key, API_KEY_ACTIVE, &call->error);
         if (status != EZ_OK)
             return status;
     }
     return ez_call_reply(call, &nothing.base);
+}
+
+// ---- Bans by the server itself
+
+// An admin may have been faster, or have ended a ban since the numbers were looked at.
+static bool may_be_banned(const Ez__V1__ApiKey *key, const ez_auto_ban_item *item, int64_t now_ns) {
+    bool has_auto_ban = key->opt_auto_ban_case != EZ__V1__API_KEY__OPT_AUTO_BAN_AUTO_BAN || key->auto_ban;
+    return has_auto_ban && ez_api_key_message_status(key, now_ns) == API_KEY_ACTIVE &&
+           (!key->ban_ended_at || ez_stamp_ns(key->ban_ended_at) <= item->judged_ns);
+}
+
+static ez_status ban_one(ez_txn *txn, ez_call *call, const ez_auto_ban *batch, ez_auto_ban_item *item) {
+    const ez_entry *entry = ez_txn_get(txn, KIND_API_KEY, item->api_key_id);
+    if (!entry)
+        return EZ_OK;
+    Ez__V1__ApiKey *key = (Ez__V1__ApiKey *)ez_entry_unpack(entry, &call->arena);
+    if (!key)
+        return ez_no_memory(&call->error);
+    if (!may_be_banned(key, item, ez_txn_now_ns(txn)))
+        return EZ_OK;
+    char reason[128];
+    snprintf(reason, sizeof reason, "auto-ban: %" PRId64 " of %" PRId64 " requests failed within %d minutes",
+             item->errors, item->requests, item->window_minutes);
+    item->until_ns = ez_txn_now_ns(txn) + batch->seconds * INT64_C(1000000000);
+    key->ban_reason = ez_arena_strdup(&call->arena, reason);
+    key->ban_until = ez_stamp_make(item->until_ns, &call->arena);
+    key->is_auto_banned = true;
+    if (!key->ban_reason || !key->ban_until)
+        return ez_no_memory(&call->error);
+    return change(txn, key, API_KEY_BANNED, &call->error);
+}
+
+ez_status ez_routing_auto_ban(void *self, ez_call *call, void *scene, ProtobufCMessage *request) {
+    (void)request;
+    ez_auto_ban *batch = self;
+    ez_status status = EZ_OK;
+    for (size_t i = 0; status == EZ_OK && i < batch->count; i++) {
+        batch->items[i].until_ns = 0; // it may be run again
+        status = ez_txn_check_deadline(scene, &call->error);
+        if (status == EZ_OK)
+            status = ban_one(scene, call, batch, &batch->items[i]);
+    }
+    return status == EZ_OK ? ez_call_reply_bytes(call, "", 0) : status;
 }

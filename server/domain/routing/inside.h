@@ -68,6 +68,11 @@ int ez_api_key_message_status(const Ez__V1__ApiKey *key, int64_t now_ns);
 // Clears what no reply may carry.
 void ez_api_key_blank(Ez__V1__ApiKey *key);
 
+// ---- ban.c
+
+// A ban ends, and with it what is kept of it. When it did is remembered: auto-ban counts from then on.
+ez_status ez_ban_end(ez_txn *txn, Ez__V1__ApiKey *key, ez_error *error) EZ_MUST_CHECK;
+
 // ---- binding.c
 
 ez_status ez_binding_make(ez_txn *txn, const Ez__V1__Binding *asked, Ez__V1__Binding **out,

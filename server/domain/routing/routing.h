@@ -25,3 +25,21 @@ size_t ez_routing_passed_bans(const ez_routing *routing, int64_t now_ns);
 // request: an Empty. Reads show such a key as active before this has run; a binding without an upstream model follows
 // by it.
 ez_status ez_routing_lift_bans(void *self, ez_call *call, void *txn, ProtobufCMessage *request);
+
+// API keys to be banned because their requests fail.
+#define EZ_AUTO_BAN_MAX 1000
+typedef struct ez_auto_ban_item {
+    int64_t api_key_id;
+    int64_t requests, errors; // what condemned it
+    int32_t window_minutes;
+    int64_t judged_ns; // when; wall clock
+    int64_t until_ns;  // result: when the ban ends; 0: it was not banned
+} ez_auto_ban_item;
+typedef struct ez_auto_ban {
+    int64_t seconds; // how long
+    size_t count;
+    ez_auto_ban_item items[EZ_AUTO_BAN_MAX];
+} ez_auto_ban;
+// An ez_handler for the writer, likewise; self: an ez_auto_ban. Bans those that have auto_ban and are active, and whose
+// last ban did not end after they were judged, all in one revision; also a group's last one.
+ez_status ez_routing_auto_ban(void *self, ez_call *call, void *txn, ProtobufCMessage *request);

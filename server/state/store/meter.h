@@ -158,6 +158,7 @@ typedef struct ez_rollup_sums {
     int64_t histogram[EZ_LATENCY_BUCKETS];
 } ez_rollup_sums;
 
+void ez_rollup_sum_add(int64_t *to, int64_t from); // one of them; it stays at EZ_USAGE_SUM_MAX
 void ez_rollup_sums_add(ez_rollup_sums *to, const ez_rollup_sums *from);
 // In ms, by interpolation within the bucket; share: 0 … 1. 0 where there is nothing.
 double ez_rollup_percentile(const ez_rollup_sums *sums, double share);
@@ -182,12 +183,16 @@ typedef struct ez_stats_query {
     int64_t master_id, key_id, group_id,
         api_key_id;    // 0: any; a master or key and a group or API key do not go together
     const char *model; // NULL or "": any
-    bool is_ranking;   // of keys or API keys: only requests are summed, for a third of the time, and owners are told
+    // Of masters, keys or API keys: only so many of the first sums are made (1: requests, 2: errors too, 3:
+    // rate_limited too), which takes a third of the time. 0: all sums.
+    int first_sums;
+    bool tells_owner;                     // with first_sums: owner_id is told
+    int64_t least_requests, least_errors; // groups with less are left out; those of sums that are made
 } ez_stats_query;
 
 typedef struct ez_stats_row {
     int64_t id;       // of what by names; by time: unix seconds
-    int64_t owner_id; // of a ranking: the key's master, or the API key's group; EZ_STATS_NONE; 0: several
+    int64_t owner_id; // with tells_owner: the key's master, or the API key's group; EZ_STATS_NONE; 0: several
     ez_slice model;   // EZ_STATS_MODEL
     ez_rollup_sums sums;
 } ez_stats_row;

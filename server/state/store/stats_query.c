@@ -56,8 +56,11 @@ ez_status ez_stats_ask_make(const ez_stats_query *query, ez_stats_ask *out, ez_e
         level = model ? EZ_ROLLUP_API_KEY_MODEL : api_key ? EZ_ROLLUP_API_KEY : EZ_ROLLUP_GROUP;
     else if (model)
         level = EZ_ROLLUP_MODEL;
-    if (query->is_ranking && query->by != EZ_STATS_KEY && query->by != EZ_STATS_API_KEY)
-        return ez_error_set(error, EZ_INTERNAL, "STATS_RANKING", "only keys and API keys can be ranked");
+    bool has_owner = query->by == EZ_STATS_MASTER || query->by == EZ_STATS_KEY || query->by == EZ_STATS_API_KEY;
+    if ((query->first_sums || query->tells_owner) &&
+        (!has_owner || query->first_sums < 0 || query->first_sums > EZ_STATS_SUMS))
+        return ez_error_set(error, EZ_INTERNAL, "STATS_FIRST_SUMS",
+                            "only of masters, keys and API keys the first sums can be asked for");
     *out = (ez_stats_ask){.level = level,
                           .coarsest = bys[query->by].coarsest,
                           .group = bys[query->by].group,
@@ -81,14 +84,14 @@ static void put_times(const ez_stats_segment *segment, ez_buf *out) {
 }
 
 size_t ez_stats_sums_of(const ez_stats_query *query) {
-    return query->is_ranking ? 1 : EZ_STATS_SUMS;
+    return query->first_sums ? (size_t)query->first_sums : EZ_STATS_SUMS;
 }
 
 static void put_columns(const ez_stats_query *query, const char *group, const char *owner, ez_buf *out) {
     ez_buf_puts(out, group);
     for (size_t i = 0; i < ez_stats_sums_of(query); i++)
         ez_buf_printf(out, ", %s", ez_stats_columns[i]);
-    if (query->is_ranking)
+    if (query->tells_owner)
         ez_buf_printf(out, ", %s", owner);
 }
 

@@ -26,12 +26,12 @@ ez_status ez_stats_ask_make(const ez_stats_query *query, ez_stats_ask *out, ez_e
 
 typedef enum ez_stats_dialect { EZ_STATS_SQLITE, EZ_STATS_POSTGRES } ez_stats_dialect;
 
-// How many sums a query asks for, from the first: all, or a ranking's requests.
+// How many sums a query asks for, from the first.
 size_t ez_stats_sums_of(const ez_stats_query *query);
 
-// The rows that a plan names, one SELECT a segment, joined by UNION ALL: "grouped" and the columns of the sums; of a
-// ranking also "owner". Numbers
-// stand in the text; the model, where the query names one, is $1. RESOURCE_EXHAUSTED where there is no memory.
+// The rows that a plan names, one SELECT a segment, joined by UNION ALL: "grouped" and the columns of the sums; with
+// tells_owner also "owner". Numbers stand in the text; the model, where the query names one, is $1. RESOURCE_EXHAUSTED
+// where there is no memory.
 ez_status ez_stats_rows_text(const ez_stats_query *query, const ez_stats_ask *ask, const ez_stats_plan *plan,
                              ez_stats_dialect dialect, ez_buf *out, ez_error *error) EZ_MUST_CHECK;
 

@@ -6,21 +6,21 @@
 // Awkward: the last bucket has no end to interpolate to, so a percentile in it is its beginning, as Prometheus has it.
 #include "server/state/store/latency.h"
 
-static void add(int64_t *to, int64_t from) {
+void ez_rollup_sum_add(int64_t *to, int64_t from) {
     if (__builtin_add_overflow(*to, from, to) || *to > EZ_USAGE_SUM_MAX)
         *to = EZ_USAGE_SUM_MAX;
 }
 
 void ez_rollup_sums_add(ez_rollup_sums *to, const ez_rollup_sums *from) {
-    add(&to->requests, from->requests);
-    add(&to->errors, from->errors);
-    add(&to->rate_limited, from->rate_limited);
-    add(&to->tokens_in, from->tokens_in);
-    add(&to->tokens_out, from->tokens_out);
-    add(&to->cost_nano_usd, from->cost_nano_usd);
-    add(&to->latency_ms, from->latency_ms);
+    ez_rollup_sum_add(&to->requests, from->requests);
+    ez_rollup_sum_add(&to->errors, from->errors);
+    ez_rollup_sum_add(&to->rate_limited, from->rate_limited);
+    ez_rollup_sum_add(&to->tokens_in, from->tokens_in);
+    ez_rollup_sum_add(&to->tokens_out, from->tokens_out);
+    ez_rollup_sum_add(&to->cost_nano_usd, from->cost_nano_usd);
+    ez_rollup_sum_add(&to->latency_ms, from->latency_ms);
     for (size_t i = 0; i < EZ_LATENCY_BUCKETS; i++)
-        add(&to->histogram[i], from->histogram[i]);
+        ez_rollup_sum_add(&to->histogram[i], from->histogram[i]);
 }
 
 double ez_rollup_percentile(const ez_rollup_sums *sums, double share) {

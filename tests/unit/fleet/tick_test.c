@@ -46,6 +46,25 @@ static void end(void) {
     ez_directory_destroy(directory);
 }
 
+// ---- What whoever raises alerts is told
+
+static ez_fleet_notice_type told[8];
+static size_t told_count;
+
+static void note_told(void *user, const ez_fleet_notice *notice) {
+    (void)user;
+    cr_assert_eq(notice->id, 1);
+    cr_assert_lt(told_count, 8u);
+    told[told_count++] = notice->type;
+}
+
+static void expect_told(const ez_fleet_notice_type *what, size_t count) {
+    cr_assert_eq(told_count, count);
+    for (size_t i = 0; i < count; i++)
+        cr_assert_eq(told[i], what[i]);
+    told_count = 0;
+}
+
 TestSuite(fleet_tick, .init = begin, .fini = end);
 
 static void *tick(void *unused) {
@@ -78,4 +97,47 @@ Test(fleet_tick, three_heartbeats_of_silence_and_it_is_lost) {
     ez_fleet_tick(fleet);
     cr_assert_not(session->is_live);
     cr_assert_eq(fleet->live, 0);
+}
+
+static void look_again(void) {
+    fleet->checked_ns = 0;
+    ez_fleet_tick(fleet);
+}
+
+static void hear(void) {
+    ez_outcome outcome;
+    ez_outcome_init(&outcome);
+    ez_session_heard(fleet, session, &outcome);
+    ez_outcome_finish(&outcome, fleet);
+}
+
+Test(fleet_tick, a_loss_is_told_and_that_it_is_back) {
+    fleet->options.told = note_told;
+    session->heard_ns -= EZ_LOST_AFTER_NS + 1;
+    look_again();
+    look_again();
+    expect_told((ez_fleet_notice_type[]){EZ_FLEET_LOST}, 1);
+    hear();
+    hear();
+    expect_told((ez_fleet_notice_type[]){EZ_FLEET_BACK}, 1);
+}
+
+Test(fleet_tick, a_goodbye_is_no_loss) {
+    fleet->options.told = note_told;
+    ez_outcome outcome;
+    ez_outcome_init(&outcome);
+    session->has_stopped = true;
+    ez_session_set(fleet, session, false, session->applied, &outcome);
+    ez_outcome_finish(&outcome, fleet);
+    session->heard_ns -= EZ_LOST_AFTER_NS + 1;
+    look_again();
+    expect_told(NULL, 0);
+}
+
+Test(fleet_tick, one_that_is_enrolled_no_more_is_not_lost) {
+    fleet->options.told = note_told;
+    ez_directory_remove(directory, EZ__V1__KIND__KIND_DATA_PLANE, 1);
+    session->heard_ns -= EZ_LOST_AFTER_NS + 1;
+    look_again();
+    expect_told((ez_fleet_notice_type[]){EZ_FLEET_REMOVED}, 1);
 }

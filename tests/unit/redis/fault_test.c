@@ -261,6 +261,7 @@ Test(redis_fault, a_wrong_type_parks_one_resource) {
     given_master(e.w, "other");
     expect_soon(metric_of(&e, "parked") == 1);
     cr_assert_eq(e.failed, 1, "somebody is told, once");
+    cr_assert_eq(e.healed, 1, "when it began to write, and not since");
     cr_assert(is_word("behind"));
     cr_assert_str_eq(says("GET %s", name), "nonsense", "what others put there is left alone");
     cr_assert_str_eq(says("HGET t:auth:master:2 name"), "other");
@@ -269,8 +270,10 @@ Test(redis_fault, a_wrong_type_parks_one_resource) {
     open_edge(&e); // the row is the store's
     expect_soon(metric_of(&e, "parked") == 1);
     cr_assert_str_eq(says("EXISTS %s", name), "0");
+    cr_assert_eq(e.healed, 1);
     ask_edge(&e, false);
     expect_soon(is_well() && metric_of(&e, "parked") == 0);
+    expect_soon(e.healed == 2);
     cr_assert_str_eq(says("HGET %s group", name), "vip");
 }
 

@@ -57,9 +57,8 @@ static void *fold(void *user) {
     for (int i = 0; !are_done; i++) {
         bool more;
         int64_t now_ns = me->now_ns + rand_r(&me->seed) % 9000 * SECOND_NS;
-        ez_status status = i % 20 == 0
-                               ? ez_store_trim_logs(me->store, EZ_NO_FENCE, &limits, now_ns, 100, &more, &error)
-                               : ez_store_fold_rollups(me->store, EZ_NO_FENCE, now_ns, &more, &error);
+        ez_status status = i % 20 == 0 ? ez_store_trim_logs(me->store, EZ_NO_FENCE, &limits, now_ns, 100, &more, &error)
+                                       : ez_store_fold_rollups(me->store, EZ_NO_FENCE, now_ns, &more, &error);
         cr_assert(status == EZ_OK || strcmp(error.reason, "STORE_CONFLICT") == 0, "%s", error.message);
     }
     return NULL;

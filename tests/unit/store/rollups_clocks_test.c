@@ -31,7 +31,7 @@ static void teardown(void) {
 TestSuite(store_rollups_clocks, .init = setup, .fini = teardown, .timeout = 200);
 
 static int64_t any_clock(void) {
-    static const int64_t off_s[] = {0,    0,     1,     -1,     60,    -60,        1800,        -1800,      3600,
+    static const int64_t off_s[] = {0,     0,    1,     -1,    60,     -60,       1800,       -1800,      3600,
                                     -3600, 7200, -7200, 86400, -86400, 4 * 86400, -4 * 86400, 100 * 86400};
     return now_ns + off_s[(size_t)rand() % (sizeof off_s / sizeof off_s[0])] * SECOND_NS;
 }

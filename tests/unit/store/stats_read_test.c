@@ -236,6 +236,7 @@ Test(stats_read, counts_what_comes_late) {
 
 typedef struct ranking {
     ez_stats_by by;
+    int sums;
     size_t count;
     int64_t requests;
     ez_status status;
@@ -244,19 +245,25 @@ typedef struct ranking {
 static ez_status take_rank(void *user, const ez_stats_row *row, ez_error *error) {
     (void)error;
     ranking *it = user;
-    int64_t requests = 0, owner_id = 0;
+    int64_t requests = 0, errors = 0, rate_limited = 0, owner_id = 0;
     for (size_t i = 0; i < all.count; i++) {
         const ez_log_row *record = &all.rows[i];
-        bool is_key = it->by == EZ_STATS_KEY;
-        if ((is_key ? record->key_id : record->api_key_id) != row->id)
+        int64_t owner = it->by == EZ_STATS_API_KEY ? record->group_id : record->master_id;
+        int64_t id = it->by == EZ_STATS_API_KEY ? record->api_key_id
+                     : it->by == EZ_STATS_KEY   ? record->key_id
+                                                : record->master_id;
+        if (id != row->id)
             continue;
-        int64_t owner = is_key ? record->master_id : record->group_id;
         owner = owner ? owner : EZ_STATS_NONE;
+        errors += record->status_code < 1 || record->status_code >= 400;
+        rate_limited += record->status_code == 429;
         owner_id = requests++ == 0 || owner == owner_id ? owner : 0;
     }
     cr_assert_eq(row->sums.requests, requests);
+    cr_assert_eq(row->sums.errors, it->sums > 1 ? errors : 0);
+    cr_assert_eq(row->sums.rate_limited, it->sums > 2 ? rate_limited : 0);
     cr_assert_eq(row->owner_id, owner_id, "of %lld", (long long)row->id);
-    cr_assert_eq(row->sums.latency_ms + row->sums.errors + row->sums.histogram[3], 0);
+    cr_assert_eq(row->sums.latency_ms + row->sums.tokens_in + row->sums.histogram[3], 0);
     it->count++;
     it->requests += requests;
     return EZ_OK;
@@ -264,21 +271,56 @@ static ez_status take_rank(void *user, const ez_stats_row *row, ez_error *error)
 
 static void rank(ez_reader *reader, void *user) {
     ranking *it = user;
-    ez_stats_query query = {.by = it->by, ALL_TIME, .is_ranking = true};
+    ez_stats_query query = {.by = it->by, ALL_TIME, .first_sums = it->sums, .tells_owner = true};
     it->status = ez_reader_each_stat(reader, &query, take_rank, it, NULL);
 }
 
 Test(stats_read, ranks_keys_and_api_keys_and_tells_owners) {
     for (int i = 0; i < 3; i++) {
-        ranking keys = {.by = EZ_STATS_KEY}, api_keys = {.by = EZ_STATS_API_KEY}, others = {.by = EZ_STATS_MODEL};
+        ranking keys = {.by = EZ_STATS_KEY, .sums = 1 + i}, api_keys = {.by = EZ_STATS_API_KEY, .sums = 3 - i};
+        ranking masters = {.by = EZ_STATS_MASTER, .sums = 3}, others = {.by = EZ_STATS_MODEL, .sums = 1};
         on_reader(store, rank, &keys);
         on_reader(store, rank, &api_keys);
+        on_reader(store, rank, &masters);
         on_reader(store, rank, &others);
-        cr_assert(keys.status == EZ_OK && api_keys.status == EZ_OK && others.status == EZ_INTERNAL);
-        cr_assert(keys.count > 1 && api_keys.count > 1);
+        cr_assert(keys.status == EZ_OK && api_keys.status == EZ_OK && masters.status == EZ_OK);
+        cr_assert_eq(others.status, EZ_INTERNAL);
+        cr_assert(keys.count > 1 && api_keys.count > 1 && masters.count > 1);
         cr_assert(keys.requests == (int64_t)all.count && api_keys.requests == (int64_t)all.count);
         fold(store, i ? 100000 : 40);
     }
+}
+
+// Those that are left are the ones that a plain look at all leaves.
+typedef struct filtered {
+    ez_stats_query query;
+    size_t left, all, wrong;
+} filtered;
+
+static ez_status take_filtered(void *user, const ez_stats_row *row, ez_error *error) {
+    (void)error;
+    filtered *it = user;
+    bool fits = row->sums.requests >= 40 && row->sums.errors >= 3;
+    it->all++;
+    it->left += fits;
+    it->wrong += it->query.least_requests && !fits;
+    return EZ_OK;
+}
+
+static void read_filtered(ez_reader *reader, void *user) {
+    filtered *it = user;
+    cr_assert_eq(ez_reader_each_stat(reader, &it->query, take_filtered, it, NULL), EZ_OK);
+}
+
+Test(stats_read, leaves_small_groups_out) {
+    filtered all_keys = {.query = {.by = EZ_STATS_KEY, ALL_TIME, .first_sums = 2}}, some = all_keys;
+    some.query.least_requests = 40;
+    some.query.least_errors = 3;
+    fold(store, 50);
+    on_reader(store, read_filtered, &all_keys);
+    on_reader(store, read_filtered, &some);
+    cr_assert(some.left > 0 && some.left == all_keys.left && some.wrong == 0);
+    cr_assert(some.all == some.left && some.all < all_keys.all);
 }
 
 Test(stats_read, answers_for_what_names_no_key) {

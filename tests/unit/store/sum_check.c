@@ -24,13 +24,15 @@ static void ask(ez_reader *reader, void *user) {
 }
 
 static question any_question(int64_t now_ns) {
-    static const ez_stats_by bys[] = {EZ_STATS_TOTAL, EZ_STATS_MODEL,   EZ_STATS_MASTER, EZ_STATS_KEY, EZ_STATS_GROUP,
+    static const ez_stats_by bys[] = {EZ_STATS_TOTAL,   EZ_STATS_MODEL,  EZ_STATS_MASTER, EZ_STATS_KEY, EZ_STATS_GROUP,
                                       EZ_STATS_API_KEY, EZ_STATS_MINUTE, EZ_STATS_HOUR,   EZ_STATS_DAY};
     int64_t since_s = ez_rollup_floor(now_ns / SECOND_NS, 60) + (rand() % 4000 - 3800) * 60 * (rand() % 3 ? 1 : 40);
     question it = {.query = {.by = bys[rand() % 9], .since_s = since_s}};
     it.query.until_s = since_s + (1 + rand() % 4000) * 60 * (rand() % 2 ? 30 : 1);
     bool is_upstream = it.query.by == EZ_STATS_GROUP || it.query.by == EZ_STATS_API_KEY;
-    it.query.is_ranking = (it.query.by == EZ_STATS_KEY || it.query.by == EZ_STATS_API_KEY) && rand() % 2;
+    bool is_ranking = (it.query.by == EZ_STATS_KEY || it.query.by == EZ_STATS_API_KEY) && rand() % 2;
+    it.query.first_sums = is_ranking ? 1 + rand() % 3 : 0;
+    it.query.tells_owner = is_ranking && rand() % 2;
     it.query.master_id = !is_upstream && rand() % 3 == 0 ? 1 : 0;
     return it;
 }

@@ -2,6 +2,8 @@
 //
 // Statistics from PostgreSQL: edges, open steps and sums in one snapshot. A sum that no BIGINT holds stays at
 // EZ_USAGE_SUM_MAX, as it does in memory.
+#include <inttypes.h>
+
 #include "proto/runtime/cleanup.h"
 #include "server/state/store/postgres/meter.h"
 #include "server/state/store/postgres/meter_read.h"
@@ -41,12 +43,16 @@ static const char *write_text(const stat_run *run, const ez_stats_plan *plan, ez
     ez_buf_puts(text, "SELECT grouped");
     for (size_t i = 0; i < ez_stats_sums_of(run->query); i++)
         ez_buf_printf(text, ", CAST(least(sum(%s), 4000000000000000000) AS BIGINT)", ez_stats_columns[i]);
-    if (run->query->is_ranking)
+    if (run->query->tells_owner)
         ez_buf_puts(text, ", CASE WHEN min(owner) < max(owner) THEN 0 WHEN min(owner) = 0 THEN -1 ELSE min(owner) END");
     ez_buf_puts(text, " FROM (");
     if (ez_stats_rows_text(run->query, &run->ask, plan, EZ_STATS_POSTGRES, text, error) != EZ_OK)
         return NULL;
     ez_buf_puts(text, ") AS found GROUP BY grouped");
+    if (run->query->least_requests > 0 || run->query->least_errors > 0)
+        ez_buf_printf(text, " HAVING sum(requests) >= %" PRId64, run->query->least_requests);
+    if (run->query->least_errors > 0)
+        ez_buf_printf(text, " AND sum(errors) >= %" PRId64, run->query->least_errors);
     if (run->ask.is_by_time)
         ez_buf_puts(text, " ORDER BY grouped");
     const char *words = text->overflow ? NULL : ez_buf_cstr(text);
@@ -66,7 +72,7 @@ static ez_status give(void *user, const PGresult *row, ez_error *error) {
     int count = (int)ez_stats_sums_of(run->query);
     for (int i = 0; i < count; i++)
         numbers[i] = ez_pg_int(row, 0, i + 1);
-    if (run->query->is_ranking)
+    if (run->query->tells_owner)
         group.owner_id = ez_pg_int(row, 0, count + 1);
     run->started = true;
     return run->each(run->user, &group, error);

@@ -36,7 +36,11 @@ static ez_status take_edges(void *user, sqlite3_stmt *row, ez_error *error) {
 
 typedef struct sum_run {
     ez_stats_groups groups;
-    bool is_by_model, is_ranking;
+    const ez_stats_query *query;
+    bool is_by_model;
+    int sums; // of a row
+    ez_stats_fn *each;
+    void *user;
 } sum_run;
 
 static void sum_run_fini(sum_run *run) {
@@ -51,18 +55,21 @@ static ez_status take_sums(void *user, sqlite3_stmt *row, ez_error *error) {
         ez_stats_groups_get(&run->groups, run->is_by_model ? 0 : sqlite3_column_int64(row, 0), model, &group, error);
     if (status)
         return status;
-    ez_rollup_sums sums = {0};
-    if (run->is_ranking) {
-        int64_t a = sqlite3_column_int64(row, 2), owner = a ? a : EZ_STATS_NONE;
+    if (run->query->tells_owner) {
+        int64_t a = sqlite3_column_int64(row, run->sums + 1), owner = a ? a : EZ_STATS_NONE;
         group->owner_id = group->sums.requests == 0 || group->owner_id == owner ? owner : 0;
-        sums.requests = sqlite3_column_int64(row, 1);
-    } else {
-        int64_t *numbers = (int64_t *)&sums;
-        for (int i = 0; i < EZ_STATS_SUMS; i++)
-            numbers[i] = sqlite3_column_int64(row, i + 1);
     }
-    ez_rollup_sums_add(&group->sums, &sums);
+    int64_t *numbers = (int64_t *)&group->sums;
+    for (int i = 0; i < run->sums; i++)
+        ez_rollup_sum_add(&numbers[i], sqlite3_column_int64(row, i + 1));
     return EZ_OK;
+}
+
+static ez_status give(void *user, const ez_stats_row *row, ez_error *error) {
+    const sum_run *run = user;
+    if (row->sums.requests < run->query->least_requests || row->sums.errors < run->query->least_errors)
+        return EZ_OK;
+    return run->each(run->user, row, error);
 }
 
 static ez_status read_sums(ez_sqlite_conn *conn, const ez_stats_query *query, const ez_stats_ask *ask, sum_run *run,
@@ -96,11 +103,15 @@ ez_status ez_sqlite_reader_each_stat(void *reader, const ez_stats_query *query, 
     ez_status status = ez_stats_ask_make(query, &ask, error);
     if (status)
         return status;
-    ez_auto(sum_run) run = {.is_by_model = ask.is_by_model, .is_ranking = query->is_ranking};
+    ez_auto(sum_run) run = {.is_by_model = ask.is_by_model,
+                            .query = query,
+                            .sums = (int)ez_stats_sums_of(query),
+                            .each = each,
+                            .user = user};
     ez_stats_groups_init(&run.groups);
     status = ez_sqlite_exec(conn, "BEGIN", error);
     if (!status)
         status = read_sums(conn, query, &ask, &run, error);
     ez_sqlite_rollback(conn); // nothing was changed
-    return status ? status : ez_stats_groups_each(&run.groups, each, user, error);
+    return status ? status : ez_stats_groups_each(&run.groups, give, &run, error);
 }

@@ -19,6 +19,11 @@ static void note_failed(void *user, const char *what) {
     ((edge *)user)->failed++;
 }
 
+static void note_healed(void *user) {
+    edge *e = user;
+    e->healed++;
+}
+
 void open_edge(edge *e) {
     ez_error error = EZ_ERROR_INIT;
     ez_redis_options options = {.store = e->w->store,
@@ -35,6 +40,7 @@ void open_edge(edge *e) {
                                 .refresh = e->refresh,
                                 .refresh_user = e->refresh_user,
                                 .failed = note_failed,
+                                .healed = note_healed,
                                 .failed_user = e};
     cr_assert_eq(ez_redis_create(&options, &e->redis, &error), EZ_OK, "%s", error.message);
     cr_assert_eq(ez_redis_start(e->redis, &error), EZ_OK, "%s", error.message);

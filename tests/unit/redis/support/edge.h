@@ -18,6 +18,7 @@ typedef struct edge {
     ez_redis *redis;
     int64_t interval_ms, batch, max_tries;
     _Atomic uint64_t token; // 0: somebody else writes
+    _Atomic unsigned healed;
     _Atomic unsigned failed;
     ez_status (*refresh)(void *user, const ez_refresh_request *request, ez_error *error);
     void *refresh_user;

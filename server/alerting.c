@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "server/alerting.h"
+
+#include "proto/runtime/clock.h"
+#include "server/domain/alerts/open.h"
+
+#define OPEN_PAGE 1000  // alerts that a detector which begins reads at once
+#define OPEN_MAX  10000 // and in all, the newest
+
+static bool raise_alerts(void *user, const ez_alert_report *reports, size_t count, const char *by) {
+    return ez_alerts_raise(user, reports, count, by);
+}
+
+static bool clear_alerts(void *user, const ez_alert_subject *subjects, size_t count, const char *by) {
+    return ez_alerts_clear(user, subjects, count, by);
+}
+
+static void note(void *user, const Ez__V1__AlertEvent *event) {
+    ez_alert_notifier_note(user, event->event, event->alert);
+}
+
+// ---- What is open, for a detector that begins
+
+typedef struct open_run {
+    ez_detector_open_fn *each;
+    void *user;
+    size_t count;
+} open_run;
+
+static ez_status give_open(void *user, const ez_alert_row *row, ez_error *error) {
+    open_run *run = user;
+    run->count++;
+    if (!ez_alert_is_by_subject(row))
+        return EZ_OK;
+    return run->each(run->user, (Ez__V1__AlertType)row->type, row->related_type, row->related_id, error);
+}
+
+static ez_status each_open(void *user, ez_reader *reader, ez_detector_open_fn *each, void *each_user,
+                           ez_error *error) {
+    (void)user;
+    open_run run = {.each = each, .user = each_user};
+    ez_open_place place = {0};
+    ez_status status = EZ_OK;
+    for (bool more = true; status == EZ_OK && more && run.count < OPEN_MAX;)
+        status = ez_alerts_open_page(reader, &place, OPEN_PAGE, give_open, &run, &more, error);
+    return status;
+}
+
+// ---- Opening
+
+static ez_status open_alerts(ez_alerting *self, const ez_alerting_options *options, const ez_settings *settings,
+                             ez_error *error) {
+    const ez_core *core = options->core;
+    ez_alert_notifier_options notifier = {.directory = core->directory,
+                                          .sealer = core->sealer,
+                                          .allow = ez_outbound_allowed(options->outbound),
+                                          .deliverer = options->deliverer,
+                                          .server_id = options->server_id};
+    ez_status status = ez_alert_notifier_create(&notifier, &self->notifier, error);
+    ez_alerts_options alerts = {.store = core->store,
+                                .directory = core->directory,
+                                .events = options->events,
+                                .holder = ez_lease_holder(core->lease),
+                                .queue = (size_t)ez_settings_int(settings, "EZ_RPC_CALLS"),
+                                .retention_days = ez_settings_int(settings, "EZ_ALERT_RETENTION_DAYS"),
+                                .max_records = ez_settings_int(settings, "EZ_ALERT_MAX_RECORDS"),
+                                .noted = note,
+                                .noted_user = self->notifier};
+    status = status != EZ_OK ? status : ez_alerts_create(&alerts, &self->alerts, error);
+    return status != EZ_OK ? status
+                           : ez_alert_reteller_create(core->store, self->notifier, ez_lease_holder(core->lease),
+                                                      &self->reteller, error);
+}
+
+static ez_status open_detector(ez_alerting *self, const ez_alerting_options *options, const ez_settings *settings,
+                               ez_error *error) {
+    const ez_core *core = options->core;
+    ez_auto_bans_options bans = {.writer = core->writer,
+                                 .routing = options->routing,
+                                 .holder = ez_lease_holder(core->lease),
+                                 .seconds = ez_settings_int(settings, "EZ_AUTO_BAN_SECONDS"),
+                                 .raise = raise_alerts,
+                                 .raise_user = self->alerts};
+    ez_status status = ez_auto_bans_create(&bans, &self->auto_bans, error);
+    ez_detector_options detector = {.store = core->store,
+                                    .directory = core->directory,
+                                    .counters = core->counters,
+                                    .realtime = core->realtime,
+                                    .holder = ez_lease_holder(core->lease),
+                                    .every_ms = (uint64_t)ez_settings_int(settings, "EZ_ALERT_SECONDS") * 1000,
+                                    .raise = raise_alerts,
+                                    .clear = clear_alerts,
+                                    .each_open = each_open,
+                                    .alerts_user = self->alerts,
+                                    .condemned = ez_auto_bans_condemn,
+                                    .condemned_user = self->auto_bans};
+    return status != EZ_OK ? status : ez_detector_create(&detector, &self->detector, error);
+}
+
+ez_status ez_alerting_open(ez_alerting *alerting, const ez_alerting_options *options, const ez_settings *settings,
+                           ez_error *error) {
+    ez_status status = open_alerts(alerting, options, settings, error);
+    ez_alert_sources_options sources = {
+        .raise = raise_alerts, .clear = clear_alerts, .alerts_user = alerting->alerts};
+    status = status != EZ_OK ? status : ez_alert_sources_create(&sources, &alerting->sources, error);
+    return status != EZ_OK ? status : open_detector(alerting, options, settings, error);
+}
+
+void ez_alerting_tick(void *user) {
+    ez_alerting *alerting = user;
+    uint64_t now_ms = ez_clock_mono_ms();
+    ez_alert_sources_tick(alerting->sources);
+    ez_detector_tick(alerting->detector);
+    ez_alert_reteller_tick(alerting->reteller, now_ms);
+    ez_alert_notifier_tick(alerting->notifier, now_ms);
+}
+
+// ---- Ending
+
+void ez_alerting_stop_calls(ez_alerting *alerting) {
+    ez_alert_notifier_stop(alerting->notifier);
+}
+
+void ez_alerting_stop(ez_alerting *alerting) {
+    ez_alerts_stop(alerting->alerts);
+    if (alerting->notifier)
+        ez_alert_notifier_flush(alerting->notifier);
+}
+
+void ez_alerting_destroy(ez_alerting *alerting) {
+    ez_detector_destroy(alerting->detector);
+    ez_auto_bans_destroy(alerting->auto_bans);
+    ez_alert_reteller_destroy(alerting->reteller);
+    ez_alert_sources_destroy(alerting->sources);
+    ez_alerts_destroy(alerting->alerts);
+    ez_alert_notifier_destroy(alerting->notifier);
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Open alerts as the store has them: for who must know of those that came before it.
+#pragma once
+
+#include "server/state/store/alerts.h"
+
+// Where reading goes on; zeros: from the beginning.
+typedef struct ez_open_place {
+    int32_t status;
+    int64_t before_id;
+} ez_open_place;
+
+// One page of at most limit alerts, active ones first, each newest first. *more: there may be others, behind *place.
+// On a reader's thread. Errors: those of ez_reader_each_alert.
+ez_status ez_alerts_open_page(ez_reader *reader, ez_open_place *place, size_t limit, ez_alert_fn *each, void *user,
+                              bool *more, ez_error *error) EZ_MUST_CHECK;
+
+// Whether its fingerprint is the one that its type and what it is about make.
+bool ez_alert_is_by_subject(const ez_alert_row *row);
