@@ -3,11 +3,11 @@
 // What alerts cost: bench_alerts report URL SECONDS | list URL ALERTS SAMPLES
 // The store must be new and is left filled; URL: sqlite:PATH or postgres://….
 //
-// report: 64 calls of 25 reports each, of 100 fingerprints that are all open, in one transaction, as the server's appender
-// makes it. Bare: prepared UPDATEs of the 100 rows that come of it in one transaction, or one UPDATE … FROM unnest, on a
-// connection of its own to a table of its own. They take turns; one line of JSON with the median ratio.
-// list: ALERTS alerts are made through the store's door; all but one in a thousand are then closed by SQL. Each filter is
-// asked SAMPLES times for a page of 50 on a reader's thread. One line of JSON a filter, times in ms.
+// report: 64 calls of 25 reports each, of 100 fingerprints that are all open, in one transaction, as the server's
+// appender makes it. Bare: prepared UPDATEs of the 100 rows that come of it in one transaction, or one UPDATE … FROM
+// unnest, on a connection of its own to a table of its own. They take turns; one line of JSON with the median ratio.
+// list: ALERTS alerts are made through the store's door; all but one in a thousand are then closed by SQL. Each filter
+// is asked SAMPLES times for a page of 50 on a reader's thread. One line of JSON a filter, times in ms.
 #include <libpq-fe.h>
 #include <pthread.h>
 #include <sqlite3.h>
@@ -133,9 +133,9 @@ static void make_bare(void) {
 
 static void update_bare_sqlite(void) {
     static sqlite3_stmt *update;
-    if (!update && sqlite3_prepare_v2(bare_sqlite,
-                                      "UPDATE bare_alerts SET count = count + ?, last_seen_ns = ? WHERE fingerprint = ?",
-                                      -1, &update, NULL) != SQLITE_OK)
+    if (!update && sqlite3_prepare_v2(
+                       bare_sqlite, "UPDATE bare_alerts SET count = count + ?, last_seen_ns = ? WHERE fingerprint = ?",
+                       -1, &update, NULL) != SQLITE_OK)
         die("prepare", sqlite3_errmsg(bare_sqlite));
     run("BEGIN IMMEDIATE");
     for (int i = 0; i < FINGERPRINTS; i++) {
@@ -189,8 +189,9 @@ static void bench_report(double seconds) {
     }
     qsort(ratios, rounds, sizeof ratios[0], compare_doubles);
     double reports = (double)(rounds * CALLS * EACH);
-    printf("{\"name\": \"report\", \"rounds\": %zu, \"per_second\": %.0f, \"bare_per_second\": %.0f, \"ratio\": %.3f}\n",
-           rounds, reports / ours, reports / theirs, ratios[rounds / 2]);
+    printf(
+        "{\"name\": \"report\", \"rounds\": %zu, \"per_second\": %.0f, \"bare_per_second\": %.0f, \"ratio\": %.3f}\n",
+        rounds, reports / ours, reports / theirs, ratios[rounds / 2]);
 }
 
 // ---- Lists

@@ -61,8 +61,8 @@ static bool send(reporter *r, const Ez__V1__ReportAlertsRequest *request) {
     ez_status status;
     do {
         ez_error_clear(&r->error);
-        status = ez_client_call(r->client, ez_method_find(name, sizeof name - 1), &request->base, &options, NULL,
-                                &r->error);
+        status =
+            ez_client_call(r->client, ez_method_find(name, sizeof name - 1), &request->base, &options, NULL, &r->error);
     } while (status == EZ_UNAVAILABLE || status == EZ_DEADLINE_EXCEEDED || status == EZ_RESOURCE_EXHAUSTED);
     return status == EZ_OK;
 }
