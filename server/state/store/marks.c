@@ -97,6 +97,8 @@ void ez_marks_take(ez_marks *marks, void *batches, size_t count, size_t stride) 
 
 void ez_marks_undo(ez_marks *marks, const ez_mark *mark) {
     ez_marks_row *row = mark->epoch ? find(marks, row_of(mark)) : NULL;
-    if (row && mark->outcome == EZ_MARK_TAKEN)
-        row->sequence = mark->sequence - 1;
+    if (!row || mark->outcome != EZ_MARK_TAKEN)
+        return;
+    row->sequence = mark->sequence - 1;
+    row->is_moved = row->sequence > 0; // else there was none before
 }

@@ -15,6 +15,7 @@
 
 static world *w;
 static ez_alerts *alerts;
+static ez_arena arena;      // of ops
 static atomic_int failures; // of the store, to come; below 0: for ever
 static atomic_bool is_stuck;
 
@@ -55,6 +56,7 @@ static bool is_told(const char *want) {
 static void begin(void) {
     ez_error error = EZ_ERROR_INIT;
     w = given_world();
+    ez_arena_init(&arena, 1u << 20);
     ez_alerts_options options = {
         .store = w->store, .directory = w->directory, .queue = 8, .noted = note, .noted_user = &failures};
     cr_assert_eq(ez_alerts_create(&options, &alerts, &error), EZ_OK, "%s", error.message);
@@ -63,6 +65,7 @@ static void begin(void) {
 static void end(void) {
     atomic_store(&is_stuck, false);
     ez_alerts_destroy(alerts);
+    ez_arena_fini(&arena);
     end_world(w);
 }
 
@@ -114,12 +117,9 @@ Test(raise, the_queue_has_a_bound) {
 
 // ---- What a report becomes
 
-static ez_arena arena;
-
 static ez_alert_op op_of(const ez_alert_report *report) {
     ez_alert_op op;
     ez_error error = EZ_ERROR_INIT;
-    ez_arena_init(&arena, 1u << 20);
     cr_assert_eq(ez_alert_op_fill(alerts, report, &arena, &op, &error), EZ_OK, "%s", error.message);
     return op;
 }

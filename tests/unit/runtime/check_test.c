@@ -109,10 +109,12 @@ static void number_bound(const ez_message_rule *rule, const ez_field_rule *field
         int64_t value = step ? outside : bound;
         bool is_negative = value < 0;
         ProtobufCMessage *message = given(rule, field);
-        if (value == 0 && !ez_field_is_member(fd))
+        void *at = ez_field_at(fd, message);
+        if (ez_field_is_repeated(fd))
+            at = *(void **)at;
+        else if (value == 0 && !ez_field_is_member(fd))
             continue; // absent
-        if (ez_field_store_integer(fd, ez_field_at(fd, message), is_negative,
-                                   is_negative ? 0 - (uint64_t)value : (uint64_t)value))
+        if (ez_field_store_integer(fd, at, is_negative, is_negative ? 0 - (uint64_t)value : (uint64_t)value))
             expect(rule, field, message, step == 0, "at its bound");
     }
 }

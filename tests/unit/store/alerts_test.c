@@ -321,6 +321,7 @@ Test(store_alerts, what_failed_may_be_asked_again_under_its_key) {
     batch.mark = key;
     expect_change(&batch, 1);
     cr_assert_eq(op.outcome, EZ_ALERT_NOT_FOUND);
+    cr_assert_eq(number_of(&at, "SELECT count(*) FROM marks"), 0);
     run(report("f", WARNING));
     for (int i = 0; i < 2; i++) {
         op = on_id(EZ_ALERT_MOVE, 1, EZ_ALERT_RESOLVED, NULL);

@@ -44,8 +44,12 @@ ez_status ez_pg_resume(ez_pg_attempt *try, ez_error *error) {
 ez_status ez_pg_begin(ez_pg_attempt *try, ez_error *error) {
     ez_pg_params none = {0};
     ez_status status = ez_pg_resume(try, error);
-    if (status || try->conn->is_held)
+    if (status)
         return status;
+    // libpq 15 hands out the rows of a pipeline's first statement one by one where a stream was read before, as on a
+    // connection that is held: one that has no rows goes first.
+    if (try->conn->is_held)
+        return ez_pg_push(try, "SAVEPOINT held", &none, error);
     status = ez_pg_push(try, "BEGIN", &none, error);
     return status ? status : ez_pg_push(try, ez_pg_settings, &none, error);
 }

@@ -30,9 +30,9 @@ ez_status ez_pg_transact(ez_pg_conn *conn, ez_pg_work_fn *work, void *user, cons
 ez_status ez_pg_transact_within(ez_pg_conn *conn, uint64_t limit_ms, ez_pg_work_fn *work, void *user, const char *lost,
                                 bool *is_unknown, ez_error *error) EZ_MUST_CHECK;
 
-// Enters pipeline mode with BEGIN and ez_pg_settings: statements 0 and 1; without them on a connection that is held.
-// What must not race is locked before it is read, so READ COMMITTED is enough; where the database's default is
-// stricter, the loser of a race is tried again.
+// Enters pipeline mode with BEGIN and ez_pg_settings: statements 0 and 1; on a connection that is held with a
+// SAVEPOINT. What must not race is locked before it is read, so READ COMMITTED is enough; where the database's default
+// is stricter, the loser of a race is tried again.
 ez_status ez_pg_begin(ez_pg_attempt *try, ez_error *error) EZ_MUST_CHECK;
 // Enters pipeline mode again, in the same transaction.
 ez_status ez_pg_resume(ez_pg_attempt *try, ez_error *error) EZ_MUST_CHECK;

@@ -25,6 +25,15 @@ bool ez_pg_chain_is_known(ez_pg_chain *chain) {
     return is_known;
 }
 
+void ez_pg_chain_note(ez_pg_chain *chain, const ez_store_head *head) {
+    pthread_mutex_lock(&chain->lock);
+    if (head->next_audit_id > chain->next_id) {
+        chain->next_id = head->next_audit_id;
+        memcpy(chain->newest, head->audit_hash, EZ_SHA256_LEN);
+    }
+    pthread_mutex_unlock(&chain->lock);
+}
+
 ez_status ez_pg_chain_take(ez_pg_chain *chain, const ez_pg_conn *conn, const PGresult *locked,
                            const ez_store_audit *first, bool *fits, ez_error *error) {
     uint8_t newest[EZ_SHA256_LEN];

@@ -18,5 +18,7 @@ void ez_pg_chain_audits(ez_pg_chain *chain, ez_store_audit *audits, size_t count
 // After the transaction: with its entries where it was committed, NULL where it was not.
 void ez_pg_chain_settle(ez_pg_chain *chain, const ez_store_audit *audits, size_t count);
 bool ez_pg_chain_is_known(ez_pg_chain *chain);
+// The head was read, not locked: a hint like the rest.
+void ez_pg_chain_note(ez_pg_chain *chain, const ez_store_head *head);
 void ez_pg_chain_init(ez_pg_chain *chain);
 void ez_pg_chain_fini(ez_pg_chain *chain);

@@ -60,7 +60,7 @@ static ez_status look_at_lock(void *user, unsigned at, const PGresult *result, e
 static ez_status send_lock(commit *work, ez_error *error) {
     const ez_store_commit_group *group = work->group;
     ez_pg_chain *chain = &work->store->chain;
-    work->is_locking = work->is_careful || !ez_pg_chain_is_known(chain);
+    work->is_locking = work->is_careful || work->store->conn.is_held || !ez_pg_chain_is_known(chain);
     work->lock = EZ_PG_NO_STATEMENT;
     if (group->audit_count == 0)
         return EZ_OK;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proto/runtime/clock.h"
+#include "server/state/store/postgres/audits.h"
 #include "server/state/store/postgres/stream.h"
 
 // ---- The first row alone, copied out by row
@@ -79,8 +80,10 @@ ez_status ez_pg_read_head(void *db, ez_store_head *out, ez_error *error) {
         status = ez_pg_stream_run(conn, &query, error);
     if (!status && !run.found)
         status = no_head(conn, error);
-    if (!status)
+    if (!status) {
+        ez_pg_chain_note(&((ez_pg *)db)->chain, &run.head);
         *out = run.head;
+    }
     return status;
 }
 
