@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "server/alerting.h"
 
+#include <inttypes.h>
+
 #include "proto/runtime/clock.h"
 #include "server/domain/alerts/open.h"
 
@@ -35,8 +37,7 @@ static ez_status give_open(void *user, const ez_alert_row *row, ez_error *error)
     return run->each(run->user, (Ez__V1__AlertType)row->type, row->related_type, row->related_id, error);
 }
 
-static ez_status each_open(void *user, ez_reader *reader, ez_detector_open_fn *each, void *each_user,
-                           ez_error *error) {
+static ez_status each_open(void *user, ez_reader *reader, ez_detector_open_fn *each, void *each_user, ez_error *error) {
     (void)user;
     open_run run = {.each = each, .user = each_user};
     ez_open_place place = {0};
@@ -100,8 +101,7 @@ static ez_status open_detector(ez_alerting *self, const ez_alerting_options *opt
 ez_status ez_alerting_open(ez_alerting *alerting, const ez_alerting_options *options, const ez_settings *settings,
                            ez_error *error) {
     ez_status status = open_alerts(alerting, options, settings, error);
-    ez_alert_sources_options sources = {
-        .raise = raise_alerts, .clear = clear_alerts, .alerts_user = alerting->alerts};
+    ez_alert_sources_options sources = {.raise = raise_alerts, .clear = clear_alerts, .alerts_user = alerting->alerts};
     status = status != EZ_OK ? status : ez_alert_sources_create(&sources, &alerting->sources, error);
     return status != EZ_OK ? status : open_detector(alerting, options, settings, error);
 }
@@ -113,6 +113,21 @@ void ez_alerting_tick(void *user) {
     ez_detector_tick(alerting->detector);
     ez_alert_reteller_tick(alerting->reteller, now_ms);
     ez_alert_notifier_tick(alerting->notifier, now_ms);
+}
+
+static void put_metric(ez_buf *out, const char *name, const char *type, const char *help, uint64_t value) {
+    ez_buf_printf(out, "# HELP ezplane_%s %s\n# TYPE ezplane_%s %s\nezplane_%s %" PRIu64 "\n", name, help, name, type,
+                  name, value);
+}
+
+void ez_alerting_write_metrics(void *user, ez_buf *out) {
+    const ez_alerting *alerting = user;
+    ez_detector_view detector = ez_detector_look(alerting->detector);
+    put_metric(out, "alerts_dropped_total", "counter", "Alerts of this server itself that were given up.",
+               ez_alerts_dropped(alerting->alerts));
+    put_metric(out, "detector_rounds_total", "counter", "Rounds of the alerts' detector that ended.", detector.rounds);
+    put_metric(out, "detector_failures_total", "counter", "Rounds that could not be finished.", detector.failed);
+    put_metric(out, "detector_round_ms", "gauge", "How long the last round took.", detector.last_ms);
 }
 
 // ---- Ending

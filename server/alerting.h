@@ -36,6 +36,8 @@ ez_status ez_alerting_open(ez_alerting *alerting, const ez_alerting_options *opt
                            ez_error *error) EZ_MUST_CHECK;
 // From the timer, four times a second.
 void ez_alerting_tick(void *user);
+// For /metrics; user: the ez_alerting. Any thread.
+void ez_alerting_write_metrics(void *user, ez_buf *out);
 // In this order, each also where opening had failed: calls that are held are answered; what was raised is written, and
 // sent for as long as the deliverer takes it; the rest, when the store's readers and the writer have ended.
 void ez_alerting_stop_calls(ez_alerting *alerting);

@@ -286,6 +286,8 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                                 .lease = s->core.lease,
                                 .events = s->events,
                                 .events_url = advertised(settings, "EZ_ADVERTISE_EVENTS_URL", "EZ_EVENTS_URL"),
+                                .write_metrics = ez_alerting_write_metrics,
+                                .metrics_user = &s->alerting,
                                 .insecure_listen = ez_settings_bool(settings, "EZ_INSECURE_LISTEN")};
     return ez_system_create(&system, &s->system, error);
 }

@@ -21,6 +21,9 @@ typedef struct ez_system_options {
     ez_redis *redis;        // NULL: none
     ez_publish *events;     // which events were published; NULL: none
     const char *events_url; // where events are pushed
+    // Writes the metrics of alerts. NULL: there are none.
+    void (*write_metrics)(void *user, ez_buf *out);
+    void *metrics_user;
     bool insecure_listen;
 } ez_system_options;
 

@@ -33,13 +33,13 @@ static ez_status on_done(void *user, ez_append *append) {
     ez_call *call = append->call;
     const ez_alert_op *op = &append->alerts[0];
     bool is_gone = op->act == EZ_ALERT_DELETE && (is_repeated(append) || op->outcome == EZ_ALERT_DONE);
-    if (is_gone)
-        return ez_call_reply_bytes(call, "", 0);
-    ez_status status = judge(op, &call->error);
+    ez_status status = is_gone ? EZ_OK : judge(op, &call->error);
     if (status != EZ_OK)
         return status;
     if (!is_repeated(append))
         ez_alerts_tell(user, op, &call->arena);
+    if (is_gone)
+        return ez_call_reply_bytes(call, "", 0);
     Ez__V1__Alert *reply = ez_alert_message(&op->after, &call->arena);
     return reply ? ez_call_reply(call, &reply->base) : ez_no_memory(&call->error);
 }

@@ -120,12 +120,15 @@ static void condemn(ez_detector *d) {
     size_t count = 0;
     for (size_t i = 0; i < findings->count && count < EZ_CONDEMNED_MAX; i++) {
         const ez_finding *finding = &findings->items[i];
-        if (is_condemned(d, finding))
-            condemned[count++] = (ez_condemned){.api_key_id = finding->id,
-                                                .requests = finding->whole,
-                                                .errors = finding->part,
-                                                .window_minutes = d->round.thresholds.window_minutes,
-                                                .judged_ns = d->round.now_ns};
+        if (!is_condemned(d, finding))
+            continue;
+        condemned[count++] = (ez_condemned){.api_key_id = finding->id,
+                                            .requests = finding->whole,
+                                            .errors = finding->part,
+                                            .window_minutes = d->round.thresholds.window_minutes,
+                                            .judged_ns = d->round.now_ns};
+        // A ban that an admin ends before the next round sees it leaves an alert, too.
+        (void)ez_held_see(&d->held, EZ_RULE_KEY_DISABLED, finding->id);
     }
     if (count > 0 && d->options.condemned)
         d->options.condemned(d->options.condemned_user, condemned, count);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One query at most is on its way. What it read is told on the reader's thread; where it failed, the next round is soon.
+// One query at most is on its way. What it read is told on the reader's thread; where it failed, the next round is
+// soon.
 #include "server/domain/alerts/retell.h"
 
 #include <stdatomic.h>
