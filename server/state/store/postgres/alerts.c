@@ -20,6 +20,7 @@ typedef struct change {
     ez_pg *store;
     ez_pg_attempt *try;
     ez_alert_work work;
+    ez_pg_chain_end end;        // where the audit entries are chained to
     ez_alert_upserted_fn *done; // of the upsert that runs
     ez_arena *arena;            // of the look-up that runs, as what follows
     ez_alert_row *row;
@@ -233,7 +234,7 @@ static ez_status take_chain(void *user, unsigned at, const PGresult *result, ez_
     (void)at;
     change *tx = user;
     bool fits;
-    return ez_pg_chain_take(&tx->store->chain, tx->try->conn, result, tx->work.audits, &fits, error);
+    return ez_pg_chain_take(&tx->store->chain, tx->try->conn, result, tx->work.audits, &fits, &tx->end, error);
 }
 
 static ez_status chain(change *tx, ez_error *error) {
@@ -245,7 +246,7 @@ static ez_status chain(change *tx, ez_error *error) {
     if (!status)
         status = ez_pg_collect(tx->try, take_chain, tx, error);
     if (!status)
-        ez_pg_chain_audits(&tx->store->chain, tx->work.audits, tx->work.audit_count);
+        ez_pg_chain_audits(&tx->end, tx->work.audits, tx->work.audit_count);
     return status;
 }
 

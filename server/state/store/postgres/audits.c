@@ -18,50 +18,46 @@ void ez_pg_chain_fini(ez_pg_chain *chain) {
     pthread_mutex_destroy(&chain->lock);
 }
 
-bool ez_pg_chain_is_known(ez_pg_chain *chain) {
+bool ez_pg_chain_known(ez_pg_chain *chain, ez_pg_chain_end *end) {
     pthread_mutex_lock(&chain->lock);
-    bool is_known = chain->next_id > 0;
+    *end = chain->end;
     pthread_mutex_unlock(&chain->lock);
-    return is_known;
+    return end->next_id > 0;
 }
 
 void ez_pg_chain_note(ez_pg_chain *chain, const ez_store_head *head) {
     pthread_mutex_lock(&chain->lock);
-    if (head->next_audit_id > chain->next_id) {
-        chain->next_id = head->next_audit_id;
-        memcpy(chain->newest, head->audit_hash, EZ_SHA256_LEN);
+    if (head->next_audit_id > chain->end.next_id) {
+        chain->end.next_id = head->next_audit_id;
+        memcpy(chain->end.newest, head->audit_hash, EZ_SHA256_LEN);
     }
     pthread_mutex_unlock(&chain->lock);
 }
 
 ez_status ez_pg_chain_take(ez_pg_chain *chain, const ez_pg_conn *conn, const PGresult *locked,
-                           const ez_store_audit *first, bool *fits, ez_error *error) {
-    uint8_t newest[EZ_SHA256_LEN];
-    ez_status status = ez_pg_hash(conn, locked, 0, 3, newest, error);
+                           const ez_store_audit *first, bool *fits, ez_pg_chain_end *end, ez_error *error) {
+    ez_status status = ez_pg_hash(conn, locked, 0, 3, end->newest, error);
     if (status)
         return status;
-    int64_t next_id = ez_pg_int(locked, 0, 2);
-    *fits = first->id == next_id && memcmp(first->previous_hash, newest, EZ_SHA256_LEN) == 0;
+    end->next_id = ez_pg_int(locked, 0, 2);
+    *fits = first->id == end->next_id && memcmp(first->previous_hash, end->newest, EZ_SHA256_LEN) == 0;
     pthread_mutex_lock(&chain->lock);
-    chain->next_id = next_id;
-    memcpy(chain->newest, newest, EZ_SHA256_LEN);
+    chain->end = *end;
     pthread_mutex_unlock(&chain->lock);
     return EZ_OK;
 }
 
-void ez_pg_chain_audits(ez_pg_chain *chain, ez_store_audit *audits, size_t count) {
-    pthread_mutex_lock(&chain->lock);
-    ez_audit_chain(audits, count, chain->next_id, chain->newest);
-    pthread_mutex_unlock(&chain->lock);
+void ez_pg_chain_audits(const ez_pg_chain_end *end, ez_store_audit *audits, size_t count) {
+    ez_audit_chain(audits, count, end->next_id, end->newest);
 }
 
 void ez_pg_chain_settle(ez_pg_chain *chain, const ez_store_audit *audits, size_t count) {
     pthread_mutex_lock(&chain->lock);
     if (!audits) {
-        chain->next_id = 0;
-    } else if (count > 0 && audits[count - 1].id >= chain->next_id) {
-        chain->next_id = audits[count - 1].id + 1;
-        memcpy(chain->newest, audits[count - 1].hash, EZ_SHA256_LEN);
+        chain->end.next_id = 0;
+    } else if (count > 0 && audits[count - 1].id >= chain->end.next_id) {
+        chain->end.next_id = audits[count - 1].id + 1;
+        memcpy(chain->end.newest, audits[count - 1].hash, EZ_SHA256_LEN);
     }
     pthread_mutex_unlock(&chain->lock);
 }

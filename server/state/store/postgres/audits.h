@@ -10,14 +10,15 @@ ez_status ez_pg_push_lock_head(ez_pg_attempt *try, ez_error *error) EZ_MUST_CHEC
 ez_status ez_pg_push_audits(ez_pg_attempt *try, const ez_store_audit *audits, size_t count,
                             ez_error *error) EZ_MUST_CHECK;
 
-// Takes what the lock's answer says of the chain's end. *fits: an entry that was chained before goes there.
+// What the lock's answer says. *fits: an entry that was chained before goes there.
 ez_status ez_pg_chain_take(ez_pg_chain *chain, const ez_pg_conn *conn, const PGresult *locked,
-                           const ez_store_audit *first, bool *fits, ez_error *error) EZ_MUST_CHECK;
-// Chains entries to what is known to be the newest.
-void ez_pg_chain_audits(ez_pg_chain *chain, ez_store_audit *audits, size_t count);
+                           const ez_store_audit *first, bool *fits, ez_pg_chain_end *end,
+                           ez_error *error) EZ_MUST_CHECK;
+// What is believed, to be compared with the lock's answer before it is committed. False: nothing.
+bool ez_pg_chain_known(ez_pg_chain *chain, ez_pg_chain_end *end);
+void ez_pg_chain_audits(const ez_pg_chain_end *end, ez_store_audit *audits, size_t count);
 // After the transaction: with its entries where it was committed, NULL where it was not.
 void ez_pg_chain_settle(ez_pg_chain *chain, const ez_store_audit *audits, size_t count);
-bool ez_pg_chain_is_known(ez_pg_chain *chain);
 // The head was read, not locked: a hint like the rest.
 void ez_pg_chain_note(ez_pg_chain *chain, const ez_store_head *head);
 void ez_pg_chain_init(ez_pg_chain *chain);

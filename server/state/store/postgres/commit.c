@@ -26,6 +26,7 @@ typedef struct commit {
     const uint32_t *latest;
     size_t latest_count;
     unsigned lock, head; // which statements lock and move the head
+    ez_pg_chain_end end; // where the audit entries are chained to
     bool is_careful;     // the chain had another end than was known
     bool is_locking;     // the head is locked, and looked at, before the rest is sent
 } commit;
@@ -43,7 +44,7 @@ static ez_status take_lock(commit *work, const PGresult *result, ez_error *error
         return moved(work, error);
     bool fits = true;
     ez_status status =
-        ez_pg_chain_take(&work->store->chain, work->try->conn, result, work->group->audits, &fits, error);
+        ez_pg_chain_take(&work->store->chain, work->try->conn, result, work->group->audits, &fits, &work->end, error);
     if (status || fits || work->is_locking)
         return status;
     work->is_careful = work->try->again = true;
@@ -59,8 +60,8 @@ static ez_status look_at_lock(void *user, unsigned at, const PGresult *result, e
 // What it says of the chain is looked at with the rest, or here where the chain must be known first.
 static ez_status send_lock(commit *work, ez_error *error) {
     const ez_store_commit_group *group = work->group;
-    ez_pg_chain *chain = &work->store->chain;
-    work->is_locking = work->is_careful || work->store->conn.is_held || !ez_pg_chain_is_known(chain);
+    bool is_known = ez_pg_chain_known(&work->store->chain, &work->end);
+    work->is_locking = work->is_careful || work->store->conn.is_held || !is_known;
     work->lock = EZ_PG_NO_STATEMENT;
     if (group->audit_count == 0)
         return EZ_OK;
@@ -73,7 +74,7 @@ static ez_status send_lock(commit *work, ez_error *error) {
         work->lock = work->try->fence_at = EZ_PG_NO_STATEMENT;
     }
     if (!status)
-        ez_pg_chain_audits(chain, group->audits, group->audit_count);
+        ez_pg_chain_audits(&work->end, group->audits, group->audit_count);
     return status;
 }
 

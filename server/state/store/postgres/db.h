@@ -43,11 +43,16 @@ typedef struct ez_pg_conn {
     bool is_held;      // in a transaction that has locked the head (commit.c), and is to be gone on with
 } ez_pg_conn;
 
-// The end of the audit chain, as far as this server knows: a commit need not read it first.
-typedef struct ez_pg_chain {
-    pthread_mutex_t lock;
+// The end of the audit chain. A transaction keeps its own: what the head's lock says, or what is believed.
+typedef struct ez_pg_chain_end {
     int64_t next_id; // 0: not known
     uint8_t newest[EZ_SHA256_LEN];
+} ez_pg_chain_end;
+
+// What this server believes of it, so that a commit need not read it first. Both of its connections write here.
+typedef struct ez_pg_chain {
+    pthread_mutex_t lock;
+    ez_pg_chain_end end; // guarded
 } ez_pg_chain;
 
 typedef struct ez_pg {
