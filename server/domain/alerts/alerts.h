@@ -66,9 +66,9 @@ void ez_alerts_destroy(ez_alerts *alerts);
 // The appender that calls of the service Alerts go to.
 ez_appender *ez_alerts_appender(ez_alerts *alerts);
 
-// Reports up to EZ_ALERTS_AT_ONCE troubles. by: who saw them, a word such as "detector", in the audit "system:detector".
-// Returns at once; tried again while the store is away. False, and counted and logged: nothing was taken, since too
-// much waits already or the server stops.
+// Reports up to EZ_ALERTS_AT_ONCE troubles. by: who saw them, a word such as "detector", in the audit
+// "system:detector". Returns at once; tried again while the store is away. False, and counted and logged: nothing was
+// taken, since too much waits already or the server stops.
 bool ez_alerts_raise(ez_alerts *alerts, const ez_alert_report *reports, size_t count, const char *by);
 // The troubles are over: resolves the open alerts of these subjects, where there are any, with resolved_by = by. Goes
 // behind everything that was raised before it on the same thread. Otherwise as ez_alerts_raise.

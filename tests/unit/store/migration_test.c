@@ -48,10 +48,11 @@ static void given_step(int version) {
 
 static void given_total(int step, int64_t time_s, int requests) {
     char text[512];
-    snprintf(text, sizeof text,
-             "INSERT INTO rollups SELECT %d, %d, %lld, 0, 0, '', %d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "
-             "0, 0, 0, 0, 0",
-             step, EZ_ROLLUP_TOTAL, (long long)time_s, requests);
+    snprintf(
+        text, sizeof text,
+        "INSERT INTO rollups SELECT %d, %d, %lld, 0, 0, '', %d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "
+        "0, 0, 0, 0, 0",
+        step, EZ_ROLLUP_TOTAL, (long long)time_s, requests);
     run(text);
 }
 
