@@ -17,4 +17,5 @@ struct ez_store {
     pthread_mutex_t logs_lock;  // logs and rollups, likewise
     pthread_mutex_t lease_lock; // the lease, likewise
     pthread_mutex_t servers_lock;
+    pthread_mutex_t claims_lock;
 };

@@ -25,6 +25,7 @@ static void backend_close(void *db) {
     ez_pg_drop(&store->logs);
     ez_pg_drop(&store->lease);
     ez_pg_drop(&store->servers);
+    ez_pg_drop(&store->claims);
     ez_rollup_destroy(store->rollup);
     ez_pg_known_fini(&store->known);
     if (store->partitions)
@@ -43,6 +44,7 @@ static ez_status start(ez_pg *store, const ez_store_options *options, ez_error *
     ez_pg_init(&store->logs, store->url, store->where);
     ez_pg_init(&store->lease, store->url, store->where);
     ez_pg_init(&store->servers, store->url, store->where);
+    ez_pg_init(&store->claims, store->url, store->where);
     ez_status status = ez_pg_ready(&store->conn, true, deadline, error);
     // A server that was just reached gets its time for the schema, whatever connecting took.
     return status ? status : ez_pg_migrate(&store->conn, options, ez_clock_mono_ms() + EZ_PG_IDLE_MS, error);
@@ -125,4 +127,5 @@ const ez_backend ez_backend_postgres = {
     .reader_ping = ez_pg_reader_ping,
     .meter = &ez_meter_postgres,
     .sync = &ez_sync_postgres,
+    .claims = &ez_claims_postgres,
 };

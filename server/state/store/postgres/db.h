@@ -48,6 +48,7 @@ typedef struct ez_pg {
     ez_pg_conn logs;  // what adds, folds and forgets log records
     ez_pg_conn lease; // what takes the lease
     ez_pg_conn servers;
+    ez_pg_conn claims; // of token refreshes
     char *url;
     char where[EZ_PG_WHERE_MAX];
     int64_t next_id[EZ_KIND_COUNT]; // as last committed by us; 0: not known

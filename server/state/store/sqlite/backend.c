@@ -89,4 +89,5 @@ const ez_backend ez_backend_sqlite = {
     .reader_ping = ez_sqlite_reader_ping,
     .meter = &ez_meter_sqlite,
     .sync = &ez_sync_sqlite,
+    .claims = &ez_claims_sqlite,
 };
