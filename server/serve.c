@@ -37,8 +37,10 @@
 #include "server/rpc/rpc.h"
 #include "server/rpc/system.h"
 #include "server/state/metering/appender.h"
+#include "server/tokens.h"
 
 #define DRAIN_MS        10000
+#define LAND_MS         4000  // for token refreshes that were sent
 #define STOP_MS         25000 // for everything, where the store is away too; service managers wait for 30 s
 #define CLOSE_MS        5000  // of it for sockets and memory, once all is answered and durable
 #define SERVER_ID_BYTES 8
@@ -59,6 +61,7 @@ typedef struct server {
     ez_import *import;
     ez_fleet *fleet;
     ez_usage *usage;
+    ez_oauth *oauth;
     ez_redis *redis;
     ez_appender *usage_appender;
     char peer_token[EZ_PEER_TOKEN_MAX];
@@ -258,7 +261,9 @@ static ez_status open_redis(server *s, const ez_settings *settings, ez_error *er
                               .batch = ez_settings_int(settings, "EZ_SYNC_OUTBOX_BATCH"),
                               .max_tries = ez_settings_int(settings, "EZ_SYNC_OUTBOX_MAX_RETRIES"),
                               .is_holder = holder.is_holder,
-                              .holder_user = holder.user};
+                              .holder_user = holder.user,
+                              .refresh = ez_tokens_take_queued,
+                              .refresh_user = s->oauth};
     status = ez_redis_create(&redis, &s->redis, error);
     return status != EZ_OK ? status : ez_redis_start(s->redis, error);
 }
@@ -282,6 +287,8 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     status = status != EZ_OK ? status : ez_fleet_create(&fleet, &s->fleet, error);
     status = status != EZ_OK ? status : open_usage(s, settings, error);
     status = status != EZ_OK ? status : open_servers(s, settings, error);
+    status =
+        status != EZ_OK ? status : ez_tokens_open(&s->core, settings, s->id, s->outbound, s->routing, &s->oauth, error);
     status = status != EZ_OK ? status : open_redis(s, settings, error);
     if (status != EZ_OK) {
         return status;
@@ -291,6 +298,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                                 .fleet = s->fleet,
                                 .store = s->core.store,
                                 .redis = s->redis,
+                                .oauth = s->oauth,
                                 .server_id = s->id,
                                 .look_at_lease = look_at_lease,
                                 .lease = s->core.lease,
@@ -323,6 +331,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_USAGE] = s->usage,
                                      [EZ_SLOT_SERVERS] = s->servers,
                                      [EZ_SLOT_REDIS] = s->redis,
+                                     [EZ_SLOT_OAUTH] = s->oauth,
                                      [EZ_SLOT_SYSTEM] = s->system},
                           .appenders = {[EZ_SLOT_LOGS] = s->logs_appender, [EZ_SLOT_USAGE] = s->usage_appender}};
     ez_status status = ez_rpc_open(&rpc, &s->rpc, error);
@@ -415,6 +424,7 @@ static void close_server(server *s, int exit_status) {
         ez_servers_stop(s->servers);
     }
     ez_model_sync_stop(s->model_sync);
+    ez_oauth_stop(s->oauth);
     if (s->fleet != NULL) {
         ez_fleet_stop(s->fleet);
     }
@@ -425,7 +435,9 @@ static void close_server(server *s, int exit_status) {
     ez_appender_stop(s->usage_appender);
     ez_appender_stop(s->logs_appender);
     ez_redis_stop(s->redis);
+    ez_oauth_drain(s->oauth, LAND_MS);
     stop_webhooks(s);
+    ez_oauth_join(s->oauth);
     ez_servers_join(s->servers);
     ez_model_sync_join(s->model_sync);
     ez_core_stop(&s->core);
@@ -436,6 +448,7 @@ static void close_server(server *s, int exit_status) {
     ez_bans_destroy(s->bans);
     ez_system_destroy(s->system);
     ez_redis_destroy(s->redis);
+    ez_oauth_destroy(s->oauth);
     ez_usage_destroy(s->usage);
     ez_servers_destroy(s->servers); // a change that commits while the core stops waits by it
     ez_fleet_destroy(s->fleet);

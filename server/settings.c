@@ -3,6 +3,37 @@
 // The table of ezplaned's settings: --help and docs/configuration.md are printed from it.
 #include "server/settings.h"
 
+// How the token endpoint of one provider type is asked.
+#define OAUTH(NAME, type, url, id, and_project)                                                                        \
+    {"EZ_OAUTH_" NAME "_TOKEN_URL",                                                                                    \
+     EZ_SETTING_TEXT,                                                                                                  \
+     url,                                                                                                              \
+     0,                                                                                                                \
+     0,                                                                                                                \
+     "Where OAuth tokens of " type " API keys are refreshed.",                                                         \
+     "URL"},                                                                                                           \
+        {"EZ_OAUTH_" NAME "_CLIENT_ID", EZ_SETTING_TEXT, id, 0, 0, "OAuth client id of " type " API keys.", "ID"},     \
+        {"EZ_OAUTH_" NAME "_CLIENT_SECRET",           EZ_SETTING_SECRET, NULL, 0, 0,                                   \
+         "OAuth client secret of " type " API keys.", "SECRET"},                                                       \
+        {"EZ_OAUTH_" NAME "_SCOPE",                                                                                    \
+         EZ_SETTING_TEXT,                                                                                              \
+         NULL,                                                                                                         \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         "Scope that refreshes of " type " API keys ask for. Default: none is named.",                                 \
+         "SCOPE"},                                                                                                     \
+    {                                                                                                                  \
+        "EZ_OAUTH_" NAME "_HEADERS", EZ_SETTING_TEXT, NULL, 0, 0,                                                      \
+            "Further headers of calls about tokens of " type " API keys" and_project ", a JSON object of strings.",    \
+            "JSON"                                                                                                     \
+    }
+#define OAUTH_PROJECT(NAME, type)                                                                                      \
+    {                                                                                                                  \
+        "EZ_OAUTH_" NAME "_PROJECT_URL", EZ_SETTING_TEXT,                                                              \
+            "https://cloudcode-pa.googleapis.com/v1internal:loadCodeAssist", 0, 0,                                     \
+            "Where the project of " type " API keys that have none is looked up.", "URL"                               \
+    }
+
 const ez_setting ez_server_settings[] = {
     {"EZ_HOME", EZ_SETTING_TEXT, "./data", 0, 0,
      "Folder of the server's own files: the SQLite store, the sealing key, the first admin token.", "DIR"},
@@ -63,7 +94,8 @@ const ez_setting ez_server_settings[] = {
     {"EZ_MODELS_INTERVAL", EZ_SETTING_INT, "21600", 0, 2592000,
      "Seconds between two looks at the catalogue. 0: at the start and when asked only.", "N"},
     {"EZ_OUTBOUND_ALLOW", EZ_SETTING_TEXT, NULL, 0, 0,
-     "What webhooks and EZ_MODELS_URL may reach beside https on the Internet: hosts, host:port, addresses or ranges "
+     "What webhooks, EZ_MODELS_URL and token endpoints may reach beside https on the Internet: hosts, host:port, "
+     "addresses or ranges "
      "with commas in "
      "between; they may be http and private.",
      "LIST"},
@@ -84,6 +116,27 @@ const ez_setting ez_server_settings[] = {
     {"EZ_SYNC_OUTBOX_BATCH", EZ_SETTING_INT, "100", 1, 4096, "Changes that go to Redis in one batch.", "N"},
     {"EZ_SYNC_OUTBOX_MAX_RETRIES", EZ_SETTING_INT, "10", 1, 1000,
      "Tries after which a resource is parked, until ezctl sync retry.", "N"},
+    {"EZ_TOKEN_REFRESH", EZ_SETTING_BOOL, "true", 0, 0, "Refresh the OAuth tokens of API keys.", NULL},
+    {"EZ_TOKEN_REFRESH_BEFORE", EZ_SETTING_TEXT, NULL, 0, 0,
+     "How long before its end an access token is refreshed: a number with s, m or h for all, or for each type "
+     "(codex=24h,claude-code=30m). Default: 24h for codex, 30m for claude-code, 10m for gemini-cli and antigravity; at "
+     "least a tenth of its life.",
+     "TIME"},
+    {"EZ_TOKEN_REFRESH_INTERVAL", EZ_SETTING_INT, "60", 1, 3600,
+     "Seconds that a refresh whose answer was lost is left alone before it is tried once more.", "N"},
+    {"EZ_TOKEN_REFRESH_CLAIM", EZ_SETTING_INT, "60", 2, 600,
+     "Seconds that one of several servers has to refresh a token before another one may; a call out gets half of them.",
+     "N"},
+    {"EZ_TOKEN_REFRESH_RATE", EZ_SETTING_INT, "2", 1, 1000, "Token refreshes a second, for each provider type.", "N"},
+    {"EZ_TOKEN_REFRESH_CONCURRENCY", EZ_SETTING_INT, "4", 1, 16, "Token refreshes at once, for each provider type.",
+     "N"},
+    OAUTH("CODEX", "codex", "https://auth.openai.com/oauth/token", "app_EMoamEEZ73f0CkXaXp7hrann", ""),
+    OAUTH("CLAUDE_CODE", "claude-code", "https://platform.claude.com/v1/oauth/token",
+          "9d1c250a-e61b-44d9-88ed-5944d1962f5e", ""),
+    OAUTH("GEMINI_CLI", "gemini-cli", "https://oauth2.googleapis.com/token", NULL, " and of project lookups"),
+    OAUTH_PROJECT("GEMINI_CLI", "gemini-cli"),
+    OAUTH("ANTIGRAVITY", "antigravity", "https://oauth2.googleapis.com/token", NULL, " and of project lookups"),
+    OAUTH_PROJECT("ANTIGRAVITY", "antigravity"),
     {"EZ_LOG_LEVEL", EZ_SETTING_TEXT, "info", 0, 0, "debug, info, warn or error.", "LEVEL"},
 };
 const size_t ez_server_setting_count = sizeof ez_server_settings / sizeof ez_server_settings[0];

@@ -193,6 +193,7 @@ ez_status ez_handle_system_get_metrics(struct ez_system *self, ez_call *call, Ez
     write_gauge(&text, "ezplane_data_planes", "Enrolled data planes.", enrolled);
     write_gauge(&text, "ezplane_data_planes_live", "Data planes of this server, heard within three heartbeats.", live);
     ez_redis_write_metrics(self->options.redis, &text);
+    ez_oauth_write_metrics(self->options.oauth, &text);
     ez_rpc *rpc = self->rpc;
     if (rpc != NULL) {
         ez_rpc_numbers numbers;

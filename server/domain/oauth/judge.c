@@ -15,9 +15,8 @@
 #include "server/domain/oauth/reply.h"
 
 static const char *const words[EZ_OAUTH_CLASSES] = {
-    [EZ_OAUTH_REFRESHED] = "refreshed",       [EZ_OAUTH_TERMINAL] = "terminal",
-    [EZ_OAUTH_SETTING] = "setting",           [EZ_OAUTH_TRANSIENT] = "transient",
-    [EZ_OAUTH_RATE_LIMITED] = "rate_limited", [EZ_OAUTH_UNKNOWN] = "unknown",
+    [EZ_OAUTH_REFRESHED] = "refreshed",       [EZ_OAUTH_TERMINAL] = "terminal",         [EZ_OAUTH_SETTING] = "setting",
+    [EZ_OAUTH_TRANSIENT] = "transient",       [EZ_OAUTH_RATE_LIMITED] = "rate_limited", [EZ_OAUTH_UNKNOWN] = "unknown",
     [EZ_OAUTH_NO_TOKEN] = "no_refresh_token",
 };
 
@@ -30,11 +29,27 @@ const char *ez_oauth_class_word(ez_oauth_class class) {
 static const char *const setting_codes[] = {"invalid_client", "unauthorized_client", "invalid_scope", NULL};
 // Those that change nothing of what their status says; they may be shown.
 static const char *const other_codes[] = {
-    "invalid_request",     "unsupported_grant_type", "access_denied",    "server_error", "temporarily_unavailable",
-    "slow_down",           "rate_limit_exceeded",    "rate_limit_error", "api_error",    "overloaded_error",
-    "permission_error",    "not_found_error",        "internal_error",   "internal_server_error",
-    "internal_failure",    "invalid_request_error",  "backend_error",    "quota_exceeded",
-    "unsupported_country", "unsupported_country_region_territory",       NULL,
+    "invalid_request",
+    "unsupported_grant_type",
+    "access_denied",
+    "server_error",
+    "temporarily_unavailable",
+    "slow_down",
+    "rate_limit_exceeded",
+    "rate_limit_error",
+    "api_error",
+    "overloaded_error",
+    "permission_error",
+    "not_found_error",
+    "internal_error",
+    "internal_server_error",
+    "internal_failure",
+    "invalid_request_error",
+    "backend_error",
+    "quota_exceeded",
+    "unsupported_country",
+    "unsupported_country_region_territory",
+    NULL,
 };
 
 static bool is_one_of(const char *code, const char *const *list) {
@@ -142,8 +157,8 @@ void ez_oauth_judge(const ez_oauth_provider *provider, const ez_oauth_answer *an
     bool is_whole = answer->status == EZ_OK;
     ez_oauth_reply_init(&reply, is_whole ? answer->body : (ez_slice){0}, answer->encoding);
     *out = (ez_oauth_verdict){.class = class_of(provider, answer, &reply, tokens)};
-    bool is_known = is_terminal(provider, reply.code) || is_one_of(reply.code, setting_codes) ||
-                    is_one_of(reply.code, other_codes);
+    bool is_known =
+        is_terminal(provider, reply.code) || is_one_of(reply.code, setting_codes) || is_one_of(reply.code, other_codes);
     if (is_known)
         memcpy(out->code, reply.code, strlen(reply.code) + 1);
     if (out->class == EZ_OAUTH_RATE_LIMITED)

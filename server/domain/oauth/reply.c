@@ -88,11 +88,9 @@ static void wipe(json_t *value, unsigned depth) {
     if (json_is_string(value)) {
         ez_wipe((void *)(uintptr_t)json_string_value(value), json_string_length(value));
     } else if (json_is_object(value) && depth < DEPTH_MAX) {
-        json_object_foreach(value, name, member)
-            wipe(member, depth + 1);
+        json_object_foreach(value, name, member) wipe(member, depth + 1);
     } else if (json_is_array(value) && depth < DEPTH_MAX) {
-        json_array_foreach(value, at, member)
-            wipe(member, depth + 1);
+        json_array_foreach(value, at, member) wipe(member, depth + 1);
     }
 }
 
@@ -106,8 +104,8 @@ void ez_oauth_reply_fini(ez_oauth_reply *reply) {
 
 bool ez_oauth_reply_tokens(const ez_oauth_reply *reply, const ez_oauth_provider *provider, ez_oauth_tokens *out) {
     memset(out, 0, sizeof *out);
-    bool has_access = ez_oauth_take_text(json_object_get(reply->object, "access_token"), out->access_token,
-                                         sizeof out->access_token);
+    bool has_access =
+        ez_oauth_take_text(json_object_get(reply->object, "access_token"), out->access_token, sizeof out->access_token);
     bool has_refresh = ez_oauth_take_text(json_object_get(reply->object, "refresh_token"), out->refresh_token,
                                           sizeof out->refresh_token);
     if (!has_access && !has_refresh)

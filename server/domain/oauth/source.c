@@ -127,7 +127,11 @@ static bool read_time(const char *text, size_t len, int64_t *out_s) {
     size_t digits = strspn(text, "0123456789");
     if (digits == 0 || digits > 7 || digits > len || len - digits > 1)
         return false;
-    int64_t unit = digits == len ? 1 : text[digits] == 's' ? 1 : text[digits] == 'm' ? 60 : text[digits] == 'h' ? 3600 : 0;
+    int64_t unit = digits == len         ? 1
+                   : text[digits] == 's' ? 1
+                   : text[digits] == 'm' ? 60
+                   : text[digits] == 'h' ? 3600
+                                         : 0;
     *out_s = strtoll(text, NULL, 10) * unit;
     return *out_s >= 1 && *out_s <= BEFORE_MAX_S;
 }

@@ -12,8 +12,7 @@ static pthread_mutex_t *claims_lock(ez_store *store) {
 ez_status ez_store_claim(ez_store *store, int64_t api_key_id, const char *owner, uint32_t ttl_ms, ez_claim *out,
                          bool *taken, int64_t *wait_ms, ez_error *error) {
     pthread_mutex_lock(claims_lock(store));
-    ez_status status =
-        store->backend->claims->take(store->db, api_key_id, owner, ttl_ms, out, taken, wait_ms, error);
+    ez_status status = store->backend->claims->take(store->db, api_key_id, owner, ttl_ms, out, taken, wait_ms, error);
     pthread_mutex_unlock(claims_lock(store));
     return status;
 }

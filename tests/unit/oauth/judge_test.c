@@ -18,9 +18,9 @@ static ez_oauth_class judge(const ez_oauth_provider *provider, ez_oauth_answer a
 }
 
 static ez_oauth_class replied(const ez_oauth_provider *provider, int http_status, const char *body) {
-    return judge(provider, (ez_oauth_answer){.was_sent = true,
-                                             .http_status = http_status,
-                                             .body = {(const uint8_t *)body, strlen(body)}});
+    return judge(
+        provider,
+        (ez_oauth_answer){.was_sent = true, .http_status = http_status, .body = {(const uint8_t *)body, strlen(body)}});
 }
 
 static ez_oauth_class failed(const ez_oauth_provider *provider, bool was_sent, int http_status) {
@@ -137,19 +137,20 @@ Test(oauth_judge, tokens_are_taken_as_they_are_given) {
     cr_expect_str_eq(tokens.scope, "a b");
     cr_expect_str_eq(tokens.account_id, "u-1");
     cr_expect_eq(tokens.expires_in_s, 28800);
-    expect_class(EZ_OAUTH_REFRESHED, replied(&ez_oauth_gemini_cli, 200, "{\"access_token\":\"at\",\"expires_in\":3599}"));
+    expect_class(EZ_OAUTH_REFRESHED,
+                 replied(&ez_oauth_gemini_cli, 200, "{\"access_token\":\"at\",\"expires_in\":3599}"));
     cr_expect_str_eq(tokens.refresh_token, "", "none: the old one stays");
     expect_class(EZ_OAUTH_REFRESHED, replied(&ez_oauth_codex, 200, "{\"refresh_token\":\"rt-only\"}"));
 }
 
 // Header {}, claims as given in the texts beside.
-#define JWT_EXP  "e30.eyJleHAiOjE4MDAwMDAwMDB9.c2ln"                                          // {"exp":1800000000}
+#define JWT_EXP  "e30.eyJleHAiOjE4MDAwMDAwMDB9.c2ln" // {"exp":1800000000}
 #define JWT_AUTH "e30.eyJodHRwczovL2FwaS5vcGVuYWkuY29tL2F1dGgiOnsiY2hhdGdwdF9hY2NvdW50X2lkIjoiYWNjLTkifX0.c2ln"
 
 Test(oauth_judge, codex_says_its_end_in_the_token) {
-    expect_class(EZ_OAUTH_REFRESHED, replied(&ez_oauth_codex, 200,
-                                             "{\"access_token\":\"" JWT_EXP "\",\"id_token\":\"" JWT_AUTH
-                                             "\",\"expires_in\":60}"));
+    expect_class(EZ_OAUTH_REFRESHED,
+                 replied(&ez_oauth_codex, 200,
+                         "{\"access_token\":\"" JWT_EXP "\",\"id_token\":\"" JWT_AUTH "\",\"expires_in\":60}"));
     cr_expect_eq(tokens.expires_s, 1800000000);
     cr_expect_str_eq(tokens.account_id, "acc-9");
     expect_class(EZ_OAUTH_REFRESHED,
@@ -180,10 +181,10 @@ Test(oauth_judge, a_packed_bomb_is_no_reply) {
     Bytef *zeros = calloc(1, ROOM), *packed = malloc(ROOM);
     uLongf len = ROOM;
     cr_assert_eq(compress(packed, &len, zeros, ROOM), Z_OK);
-    expect_class(EZ_OAUTH_UNKNOWN, judge(&ez_oauth_codex, (ez_oauth_answer){.was_sent = true,
-                                                                            .http_status = 200,
-                                                                            .body = {packed, len},
-                                                                            .encoding = "deflate"}));
+    expect_class(
+        EZ_OAUTH_UNKNOWN,
+        judge(&ez_oauth_codex,
+              (ez_oauth_answer){.was_sent = true, .http_status = 200, .body = {packed, len}, .encoding = "deflate"}));
     free(zeros);
     free(packed);
 }

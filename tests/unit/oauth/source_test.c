@@ -59,13 +59,15 @@ Test(oauth_source, google_wants_a_client_and_gets_a_form) {
 }
 
 Test(oauth_source, headers_are_json) {
-    expect_ok(make(&ez_oauth_codex, (ez_oauth_setting){.headers = "{\"X-One\":\"1\",\"User-Agent\":\"mine; x\"}"}), &error);
+    expect_ok(make(&ez_oauth_codex, (ez_oauth_setting){.headers = "{\"X-One\":\"1\",\"User-Agent\":\"mine; x\"}"}),
+              &error);
     cr_expect_eq(source.header_count, 2);
     ez_oauth_request request;
     cr_assert_eq(ez_oauth_request_refresh(&request, &source, "rt", ""), EZ_OK);
     cr_expect_eq(request.header_count, 4);
     ez_oauth_request_fini(&request);
-    static const char *const bad[] = {"X: 1", "[]", "{\"X\":1}", "{\"Host\":\"x\"}", "{\"a b\":\"x\"}", "{\"X\":\"a\\nb\"}"};
+    static const char *const bad[] = {
+        "X: 1", "[]", "{\"X\":1}", "{\"Host\":\"x\"}", "{\"a b\":\"x\"}", "{\"X\":\"a\\nb\"}"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         expect_reason(EZ_INVALID_ARGUMENT, "OAUTH_HEADERS_INVALID",
                       make(&ez_oauth_codex, (ez_oauth_setting){.headers = bad[i]}), &error);

@@ -65,7 +65,8 @@ Test(store_claims, one_that_ran_out_is_lost) {
     uint64_t until = ez_clock_mono_ms() + 20;
     while (ez_clock_mono_ms() < until) {
     }
-    expect_error(ez_store_mark_sent(store, &of_a, "a", one, 60000, &error), &error, EZ_ABORTED, "CLAIM_LOST", "another");
+    expect_error(ez_store_mark_sent(store, &of_a, "a", one, 60000, &error), &error, EZ_ABORTED, "CLAIM_LOST",
+                 "another");
     cr_assert(takes("b", 60000));
     cr_assert_gt(claim.token, of_a.token);
     ez_claim of_b = claim;

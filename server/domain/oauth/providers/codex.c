@@ -8,8 +8,13 @@
 #define AUTH_CLAIM "https://api.openai.com/auth"
 
 static const char *const terminal[] = {
-    "refresh_token_expired",  "refresh_token_reused",   "refresh_token_invalidated", "invalid_refresh_token",
-    "app_session_terminated", "app_session_expired",    NULL,
+    "refresh_token_expired",
+    "refresh_token_reused",
+    "refresh_token_invalidated",
+    "invalid_refresh_token",
+    "app_session_terminated",
+    "app_session_expired",
+    NULL,
 };
 
 static void read_account(const json_t *reply, ez_oauth_tokens *out) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Step 9: who refreshes an API key's tokens (server/state/store/claims.h). A row lives from a claim until its outcome is
-// known; times are the database's own clock. sent_token: the claim under which sends was counted last, so that a
+// Step 9: who refreshes an API key's tokens (server/state/store/claims.h). A row lives from a claim until its outcome
+// is known; times are the database's own clock. sent_token: the claim under which sends was counted last, so that a
 // statement that is repeated counts once.
 #include <stddef.h>
 
