@@ -372,16 +372,18 @@ static ez_status explain(const ez_transfer *transfer, CURLcode result, ez_error 
     }
 }
 
-// libcurl has handed the connection over to the request once it knows when that was.
-static bool was_sent(CURL *easy) {
+// libcurl says when the connection was ready for the request, or has counted bytes of it; those that asked a proxy to
+// connect do not count.
+static bool was_sent(const ez_transfer *transfer) {
     curl_off_t ready_us = 0;
-    long bytes = 0;
-    if (easy == NULL) {
+    long bytes = 0, connected = 0;
+    if (transfer->easy == NULL) {
         return false;
     }
-    curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
-    curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &bytes);
-    return ready_us > 0 || bytes > 0;
+    curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
+    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &bytes);
+    curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &connected);
+    return ready_us > 0 || (bytes > 0 && (transfer->proxy == NULL || connected / 100 == 2));
 }
 
 void ez_transfer_finish(ez_transfer *transfer, CURLcode result, const ez_error *error) {
@@ -397,7 +399,7 @@ void ez_transfer_finish(ez_transfer *transfer, CURLcode result, const ez_error *
         curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
     }
     reply.error = reply.status != EZ_OK ? &why : NULL;
-    reply.was_sent = was_sent(transfer->easy);
+    reply.was_sent = was_sent(transfer);
     reply.http_status = http_status >= 200 ? (int)http_status : 0; // an interim one is not yet a reply
     reply.body = (ez_slice){transfer->reply.data, transfer->reply.len};
     const char *headers = ez_buf_cstr(&transfer->head); // its NUL is the empty name
