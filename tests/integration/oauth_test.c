@@ -12,6 +12,7 @@
 #include "proto/runtime/clock.h"
 #include "tests/integration/support/plane.h"
 #include "tests/integration/support/token_endpoint.h"
+#include "tests/support/redis.h"
 
 static const char *const quick[] = {"EZ_TOKEN_REFRESH_RATE=200", "EZ_TOKEN_REFRESH_INTERVAL=1", NULL};
 
@@ -142,6 +143,42 @@ Test(oauth, what_can_not_be_refreshed_is_refused) {
                    "{'api_key_id':%" PRId64 ",'observed_access_token_sha256':'abcd'}", key->id);
 }
 
+// ---- By Redis
+
+static ez_test_redis redis;
+
+static void begin_with_redis(void) {
+    char url[96];
+    const char *const env[] = {quick[0], url, NULL};
+    given_redis(&redis, NULL);
+    snprintf(url, sizeof url, "EZ_REDIS_URL=%s", redis.url);
+    given_token_endpoint(&endpoint, 0, env);
+    given_world(&w, endpoint.env);
+    codex = given_oauth_group(&w.admin, "codex")->id;
+}
+
+static void end_with_redis(void) {
+    end();
+    end_redis(&redis);
+}
+
+TestSuite(oauth_redis, .init = begin_with_redis, .fini = end_with_redis, .timeout = 180);
+
+Test(oauth_redis, the_queue_is_served_and_the_new_token_is_in_redis) {
+    char hash[65];
+    int64_t id = given_oauth_key(&w.admin, codex, "ok1", 20 * 24 * 3600);
+    hash_of("at-ok1-0", hash);
+    for (int i = 0; i < 3; i++)
+        redis_says(&redis, "RPUSH token:refresh:queue {\"api_key_id\":%lld,\"observed_access_token_sha256\":\"%s\"}",
+                   (long long)id, hash);
+    redis_says(&redis, "RPUSH token:refresh:queue {\"api_key_id\":99999}");
+    expect_soon(is_fresh(id));
+    expect_soon(strstr(redis_says(&redis, "HGET config:providers %lld", (long long)id), "at-ok1-1") != NULL);
+    expect_soon(strcmp(redis_says(&redis, "LLEN token:refresh:dead"), "1") == 0);
+    expect_soon(strcmp(redis_says(&redis, "LLEN token:refresh:processing"), "0") == 0);
+    cr_expect_eq(presented(&endpoint, "ok1 "), 1, "three asked for one and the same token");
+}
+
 // ---- Errors
 
 Test(oauth, a_token_that_was_refused_for_good_ends_when_its_access_token_does) {
@@ -214,9 +251,9 @@ Test(oauth, an_answer_that_was_lost_is_asked_for_once_more) {
     expect_soon(read_oauth_key(&w.admin, used)->status == EZ__V1__API_KEY_STATUS__API_KEY_STATUS_EXPIRED);
     cr_expect_eq(presented(&endpoint, "lost1 0"), 2);
     expect_soon(presented(&endpoint, "never1 0") == 2);
-    expect_soon(has_error(never, "may be used up"));
+    expect_soon(has_error(never, "sent twice"));
     expect_soon(read_oauth_key(&w.admin, never)->next_refresh_at == NULL);
-    expect_refused(&w.admin, EZ_FAILED_PRECONDITION, "REFRESH_OUTCOME_UNKNOWN", "TokenRefresh/Refresh",
+    expect_refused(&w.admin, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED", "TokenRefresh/Refresh",
                    "{'id':%" PRId64 "}", never);
     cr_expect_eq(presented(&endpoint, "never1 0"), 2, "and no more by itself");
     Ez__V1__ListAuditResponse *audit = ask(&w.admin, "Audit/List", "{'actor':'system:oauth','page_size':100}");

@@ -53,8 +53,8 @@ static uint64_t left_alone_ms(ez_oauth *oauth, int64_t id, int provider, const c
     const ez_oauth_pace *pace = &oauth->paces[provider];
     uint64_t wait_ms = pace->paused_until_ms > now_ms ? pace->paused_until_ms - now_ms : 0;
     *of = "its provider";
-    if (wait_ms == 0 && slot && slot->fails > 0 && slot->class != EZ_OAUTH_TERMINAL && !slot->is_flying &&
-        slot->due_ns > now_ns && slot->due_ns != EZ_OAUTH_NEVER) {
+    if (wait_ms == 0 && slot && slot->fails > 0 && !slot->is_ended && !slot->is_flying && slot->due_ns > now_ns &&
+        slot->due_ns != EZ_OAUTH_NEVER) {
         wait_ms = (uint64_t)(slot->due_ns - now_ns) / 1000000 + 1;
         *of = ez_oauth_class_word(slot->class);
     }

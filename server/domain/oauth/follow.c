@@ -26,6 +26,7 @@ static void plan_slot(ez_oauth *oauth, ez_oauth_slot *slot, const ez_oauth_facts
         if (slot->class)
             ez_oauth_schedule_note(&oauth->schedule, slot, EZ_OAUTH_REFRESHED);
     }
+    slot->is_ended = facts->ended_ns != 0;
     if (slot->is_flying || slot->is_told)
         return;
     int64_t due_ns = ez_oauth_due_ns(facts, slot->id, oauth->sources[slot->provider].before_s);

@@ -206,9 +206,11 @@ static void settle_end(ez_oauth_flight *flight) {
         (void)ez_oauth_note(flight, EZ_OAUTH_REFRESHED);
         ez_oauth_answer_all(flight, EZ_OK, OUTCOME_ALREADY, NULL);
     } else {
-        log_failure(flight, ez_oauth_note(flight, EZ_OAUTH_TERMINAL));
-        ez_oauth_raise_key(flight, true, "Login ended", flight->verdict.why);
-        answer(flight, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED");
+        bool is_lost = flight->verdict.class == EZ_OAUTH_UNKNOWN;
+        log_failure(flight, ez_oauth_note(flight, flight->verdict.class));
+        ez_oauth_raise_key(flight, true, is_lost ? "Token refresh without an answer" : "Login ended",
+                           flight->verdict.why);
+        answer(flight, EZ_FAILED_PRECONDITION, is_lost ? "REFRESH_OUTCOME_UNKNOWN" : "REFRESH_TOKEN_ENDED");
     }
     ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
 }

@@ -16,6 +16,7 @@ typedef struct ez_oauth_slot {
     uint8_t provider;
     uint8_t class; // of the last failure; 0: none since it last succeeded
     bool is_flying;
+    bool is_ended;  // its refresh token: what is due is the end of its access token
     bool is_told;   // that it has no refresh token
     bool is_raised; // an alert about it
 } ez_oauth_slot;

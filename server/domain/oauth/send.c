@@ -51,10 +51,9 @@ static void end_unset(ez_oauth_flight *flight) {
 
 static void end_refused_before(ez_oauth_flight *flight) {
     ez_error error = EZ_ERROR_INIT;
-    (void)ez_error_set(
-        &error, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED",
-        "the refresh token of API key %lld was refused for good: log in again and give it the new tokens",
-        (long long)flight->id);
+    (void)ez_error_set(&error, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED",
+                       "the refresh token of API key %lld is not tried any more: last_refresh_error says why",
+                       (long long)flight->id);
     refuse(flight, EZ_CLAIM_SETTLED, UINT64_MAX, &error);
 }
 
@@ -152,14 +151,13 @@ static void end_left_alone(ez_oauth_flight *flight, uint64_t due_ms) {
 }
 
 static void end_given_up(ez_oauth_flight *flight) {
-    ez_error error = EZ_ERROR_INIT;
-    (void)ez_oauth_note(flight, EZ_OAUTH_UNKNOWN);
-    (void)ez_error_set(&error, EZ_FAILED_PRECONDITION, "REFRESH_OUTCOME_UNKNOWN",
-                       "the refresh token of API key %lld was sent twice and both answers were lost: refresh it with "
-                       "force, or log in again",
-                       (long long)flight->id);
-    ez_oauth_raise_key(flight, true, "Token refresh without an answer", error.message);
-    refuse(flight, EZ_CLAIM_OPEN, EZ_OAUTH_FOREVER_MS, &error);
+    flight->verdict = (ez_oauth_verdict){.class = EZ_OAUTH_UNKNOWN};
+    snprintf(
+        flight->verdict.why, sizeof flight->verdict.why,
+        "a refresh was sent twice and both answers were lost: refresh it with force, or log in again and give this "
+        "API key the new tokens");
+    snprintf(flight->note, sizeof flight->note, "%s", flight->verdict.why);
+    ez_oauth_write(flight, EZ_OAUTH_PUT_END, EZ_OAUTH_WRITES);
 }
 
 // False: the flight ended, or waits for the writer.

@@ -16,7 +16,7 @@ int64_t ez_oauth_next_ns(void *self, int64_t api_key_id) {
     int64_t due_ns = EZ_OAUTH_NEVER;
     pthread_mutex_lock(&oauth->lock);
     const ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, api_key_id);
-    if (slot && !oauth->options.is_off)
+    if (slot && !slot->is_ended && !oauth->options.is_off)
         due_ns = slot->due_ns;
     pthread_mutex_unlock(&oauth->lock);
     if (due_ns == EZ_OAUTH_NEVER)
