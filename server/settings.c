@@ -4,35 +4,19 @@
 #include "server/settings.h"
 
 // How the token endpoint of one provider type is asked.
-#define OAUTH(NAME, type, url, id, and_project)                                                                        \
-    {"EZ_OAUTH_" NAME "_TOKEN_URL",                                                                                    \
-     EZ_SETTING_TEXT,                                                                                                  \
-     url,                                                                                                              \
-     0,                                                                                                                \
-     0,                                                                                                                \
-     "Where OAuth tokens of " type " API keys are refreshed.",                                                         \
-     "URL"},                                                                                                           \
-        {"EZ_OAUTH_" NAME "_CLIENT_ID", EZ_SETTING_TEXT, id, 0, 0, "OAuth client id of " type " API keys.", "ID"},     \
-        {"EZ_OAUTH_" NAME "_CLIENT_SECRET",           EZ_SETTING_SECRET, NULL, 0, 0,                                   \
-         "OAuth client secret of " type " API keys.", "SECRET"},                                                       \
-        {"EZ_OAUTH_" NAME "_SCOPE",                                                                                    \
-         EZ_SETTING_TEXT,                                                                                              \
-         NULL,                                                                                                         \
-         0,                                                                                                            \
-         0,                                                                                                            \
-         "Scope that refreshes of " type " API keys ask for. Default: none is named.",                                 \
-         "SCOPE"},                                                                                                     \
-    {                                                                                                                  \
-        "EZ_OAUTH_" NAME "_HEADERS", EZ_SETTING_TEXT, NULL, 0, 0,                                                      \
-            "Further headers of calls about tokens of " type " API keys" and_project ", a JSON object of strings.",    \
-            "JSON"                                                                                                     \
-    }
-#define OAUTH_PROJECT(NAME, type)                                                                                      \
-    {                                                                                                                  \
-        "EZ_OAUTH_" NAME "_PROJECT_URL", EZ_SETTING_TEXT,                                                              \
-            "https://cloudcode-pa.googleapis.com/v1internal:loadCodeAssist", 0, 0,                                     \
-            "Where the project of " type " API keys that have none is looked up.", "URL"                               \
-    }
+#define TEXT(env, value, doc, what)                                                                                    \
+    { env, EZ_SETTING_TEXT, value, 0, 0, doc, what }
+#define TOKEN_URL(env, type, url) TEXT(env, url, "Where OAuth tokens of " type " API keys are refreshed.", "URL")
+#define CLIENT_ID(env, type, id)  TEXT(env, id, "OAuth client id of " type " API keys.", "ID")
+#define CLIENT_SECRET(env, type)                                                                                       \
+    { env, EZ_SETTING_SECRET, NULL, 0, 0, "OAuth client secret of " type " API keys.", "SECRET" }
+#define SCOPE(env, type)                                                                                               \
+    TEXT(env, NULL, "Scope that refreshes of " type " API keys ask for. Default: none is named.", "SCOPE")
+#define HEADERS(env, type)                                                                                             \
+    TEXT(env, NULL, "Further headers of calls about tokens of " type " API keys, a JSON object of strings.", "JSON")
+#define PROJECT_URL(env, type)                                                                                         \
+    TEXT(env, "https://cloudcode-pa.googleapis.com/v1internal:loadCodeAssist",                                         \
+         "Where the project of " type " API keys that have none is looked up.", "URL")
 
 const ez_setting ez_server_settings[] = {
     {"EZ_HOME", EZ_SETTING_TEXT, "./data", 0, 0,
@@ -130,13 +114,28 @@ const ez_setting ez_server_settings[] = {
     {"EZ_TOKEN_REFRESH_RATE", EZ_SETTING_INT, "2", 1, 1000, "Token refreshes a second, for each provider type.", "N"},
     {"EZ_TOKEN_REFRESH_CONCURRENCY", EZ_SETTING_INT, "4", 1, 16, "Token refreshes at once, for each provider type.",
      "N"},
-    OAUTH("CODEX", "codex", "https://auth.openai.com/oauth/token", "app_EMoamEEZ73f0CkXaXp7hrann", ""),
-    OAUTH("CLAUDE_CODE", "claude-code", "https://platform.claude.com/v1/oauth/token",
-          "9d1c250a-e61b-44d9-88ed-5944d1962f5e", ""),
-    OAUTH("GEMINI_CLI", "gemini-cli", "https://oauth2.googleapis.com/token", NULL, " and of project lookups"),
-    OAUTH_PROJECT("GEMINI_CLI", "gemini-cli"),
-    OAUTH("ANTIGRAVITY", "antigravity", "https://oauth2.googleapis.com/token", NULL, " and of project lookups"),
-    OAUTH_PROJECT("ANTIGRAVITY", "antigravity"),
+    TOKEN_URL("EZ_OAUTH_CODEX_TOKEN_URL", "codex", "https://auth.openai.com/oauth/token"),
+    CLIENT_ID("EZ_OAUTH_CODEX_CLIENT_ID", "codex", "app_EMoamEEZ73f0CkXaXp7hrann"),
+    CLIENT_SECRET("EZ_OAUTH_CODEX_CLIENT_SECRET", "codex"),
+    SCOPE("EZ_OAUTH_CODEX_SCOPE", "codex"),
+    HEADERS("EZ_OAUTH_CODEX_HEADERS", "codex"),
+    TOKEN_URL("EZ_OAUTH_CLAUDE_CODE_TOKEN_URL", "claude-code", "https://platform.claude.com/v1/oauth/token"),
+    CLIENT_ID("EZ_OAUTH_CLAUDE_CODE_CLIENT_ID", "claude-code", "9d1c250a-e61b-44d9-88ed-5944d1962f5e"),
+    CLIENT_SECRET("EZ_OAUTH_CLAUDE_CODE_CLIENT_SECRET", "claude-code"),
+    SCOPE("EZ_OAUTH_CLAUDE_CODE_SCOPE", "claude-code"),
+    HEADERS("EZ_OAUTH_CLAUDE_CODE_HEADERS", "claude-code"),
+    TOKEN_URL("EZ_OAUTH_GEMINI_CLI_TOKEN_URL", "gemini-cli", "https://oauth2.googleapis.com/token"),
+    CLIENT_ID("EZ_OAUTH_GEMINI_CLI_CLIENT_ID", "gemini-cli", NULL),
+    CLIENT_SECRET("EZ_OAUTH_GEMINI_CLI_CLIENT_SECRET", "gemini-cli"),
+    SCOPE("EZ_OAUTH_GEMINI_CLI_SCOPE", "gemini-cli"),
+    HEADERS("EZ_OAUTH_GEMINI_CLI_HEADERS", "gemini-cli"),
+    PROJECT_URL("EZ_OAUTH_GEMINI_CLI_PROJECT_URL", "gemini-cli"),
+    TOKEN_URL("EZ_OAUTH_ANTIGRAVITY_TOKEN_URL", "antigravity", "https://oauth2.googleapis.com/token"),
+    CLIENT_ID("EZ_OAUTH_ANTIGRAVITY_CLIENT_ID", "antigravity", NULL),
+    CLIENT_SECRET("EZ_OAUTH_ANTIGRAVITY_CLIENT_SECRET", "antigravity"),
+    SCOPE("EZ_OAUTH_ANTIGRAVITY_SCOPE", "antigravity"),
+    HEADERS("EZ_OAUTH_ANTIGRAVITY_HEADERS", "antigravity"),
+    PROJECT_URL("EZ_OAUTH_ANTIGRAVITY_PROJECT_URL", "antigravity"),
     {"EZ_LOG_LEVEL", EZ_SETTING_TEXT, "info", 0, 0, "debug, info, warn or error.", "LEVEL"},
 };
 const size_t ez_server_setting_count = sizeof ez_server_settings / sizeof ez_server_settings[0];
