@@ -25,6 +25,7 @@ ez_oauth_flight *ez_oauth_flight_make(ez_oauth *oauth, int64_t id, int provider,
     flight->provider = provider;
     flight->is_asked = is_asked;
     flight->key.provider = -1;
+    flight->was_due_ns = EZ_OAUTH_NEVER;
     ez__v1__empty__init(&flight->request);
     flight->next = oauth->flights;
     oauth->flights = flight;
@@ -32,6 +33,7 @@ ez_oauth_flight *ez_oauth_flight_make(ez_oauth *oauth, int64_t id, int provider,
     ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
     if (slot) {
         slot->is_flying = true;
+        flight->was_due_ns = slot->due_ns;
         ez_oauth_schedule_move(&oauth->schedule, slot, EZ_OAUTH_NEVER);
     }
     pthread_mutex_unlock(&oauth->lock);
@@ -67,6 +69,15 @@ static void end_claim(ez_oauth_flight *flight, ez_claim_end end) {
                     "message", error.message);
 }
 
+// Within the lock. Where it has failed before, and this flight changed nothing about that: when it was due, but not at
+// once again.
+static void plan_as_before(ez_oauth_flight *flight, ez_oauth_slot *slot) {
+    int64_t soon_ns = ez_clock_wall_ns() + EZ_OAUTH_BACKOFF_MIN_MS * INT64_C(1000000);
+    if (slot->fails > 0 && !slot->is_ended)
+        ez_oauth_schedule_move(&flight->oauth->schedule, slot,
+                               flight->was_due_ns > soon_ns ? flight->was_due_ns : soon_ns);
+}
+
 // Within the lock.
 static void plan_again(ez_oauth_flight *flight, uint64_t due_ms) {
     ez_oauth *oauth = flight->oauth;
@@ -76,7 +87,9 @@ static void plan_again(ez_oauth_flight *flight, uint64_t due_ms) {
     slot->is_flying = false;
     if (due_ms == EZ_OAUTH_FOREVER_MS)
         ez_oauth_schedule_move(&oauth->schedule, slot, EZ_OAUTH_NEVER);
-    else if (due_ms != UINT64_MAX)
+    else if (due_ms == UINT64_MAX)
+        plan_as_before(flight, slot);
+    else
         ez_oauth_schedule_move(&oauth->schedule, slot, ez_clock_wall_ns() + (int64_t)due_ms * 1000000);
 }
 
@@ -98,13 +111,19 @@ unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class) {
     return fails;
 }
 
+void ez_oauth_leave_place(ez_oauth_flight *flight) {
+    pthread_mutex_lock(&flight->oauth->lock);
+    if (flight->has_place)
+        ez_oauth_pace_leave(&flight->oauth->paces[flight->provider]);
+    flight->has_place = false;
+    pthread_mutex_unlock(&flight->oauth->lock);
+}
+
 void ez_oauth_flight_end(ez_oauth_flight *flight, ez_claim_end end, uint64_t due_ms) {
     ez_oauth *oauth = flight->oauth;
     end_claim(flight, end);
+    ez_oauth_leave_place(flight);
     pthread_mutex_lock(&oauth->lock);
-    if (flight->has_place)
-        ez_oauth_pace_leave(&oauth->paces[flight->provider]);
-    flight->has_place = false;
     oauth->aloft -= flight->is_aloft;
     flight->is_aloft = false;
     pthread_cond_broadcast(&oauth->wake);

@@ -82,6 +82,7 @@ struct ez_oauth_flight {
     ez_oauth_stage stage;
     bool is_asked, force;  // somebody asked; also where that may do harm
     bool has_place;        // in its provider's pace
+    int64_t was_due_ns;    // when it began; EZ_OAUTH_NEVER: not by itself
     bool is_dead;          // the access token does not serve any more
     uint64_t again_ms;     // ELSEWHERE, RESTS: when to look, monotonic
     uint64_t elsewhere_ms; // ELSEWHERE: when the other's claim ends
@@ -125,6 +126,7 @@ struct ez_oauth {
     ez_feed_cursor cursor;
     ez_idmap groups; // provider + 1 of groups whose keys hold OAuth tokens
     bool is_loaded;
+    bool scans;              // takes what is due
     int64_t clock_offset_ns; // wall less monotonic, to see a clock that jumps
     uint64_t random;
     bool is_told[EZ_OAUTH_PROVIDERS];  // that its setting is wrong
@@ -170,6 +172,8 @@ void ez_oauth_answer_all(ez_oauth_flight *flight, ez_status status, int outcome,
 void ez_oauth_flight_end(ez_oauth_flight *flight, ez_claim_end end, uint64_t due_ms);
 // What came of it, in its slot and the numbers; REFRESHED: it succeeded. Returns how often it has failed in a row.
 unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class);
+// Gives its place in the pace back, where it has one.
+void ez_oauth_leave_place(ez_oauth_flight *flight);
 // Hands it back to the thread. Any thread.
 void ez_oauth_hand_back(ez_oauth_flight *flight);
 

@@ -142,9 +142,8 @@ static void begin_due(ez_oauth *oauth, int64_t id, int provider) {
 
 static void scan(ez_oauth *oauth) {
     uint64_t fence;
-    if (oauth->options.is_off || oauth->is_stopping || !ez_holder_may(&oauth->options.holder, &fence))
-        return;
-    for (int i = 0; i < EZ_OAUTH_PROVIDERS; i++)
+    oauth->scans = !oauth->options.is_off && !oauth->is_stopping && ez_holder_may(&oauth->options.holder, &fence);
+    for (int i = 0; oauth->scans && i < EZ_OAUTH_PROVIDERS; i++)
         for (int64_t id; !oauth->is_stopping && (id = take_due(oauth, i)) != 0;)
             begin_due(oauth, id, i);
 }
@@ -172,7 +171,7 @@ static uint64_t pause_ms(const ez_oauth *oauth) {
     int64_t now_ns = ez_clock_wall_ns();
     for (int i = 0; i < EZ_OAUTH_PROVIDERS; i++) {
         const ez_oauth_slot *first = ez_oauth_schedule_first(&oauth->schedule, i);
-        if (!first || first->due_ns > now_ns + (int64_t)pause * 1000000)
+        if (!oauth->scans || !first || first->due_ns > now_ns + (int64_t)pause * 1000000)
             continue;
         uint64_t due = first->due_ns > now_ns ? (uint64_t)(first->due_ns - now_ns) / 1000000 + 1 : 0;
         uint64_t turn = ez_oauth_pace_wait_ms(&oauth->paces[i], false, now_ms);

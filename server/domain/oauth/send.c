@@ -99,8 +99,10 @@ static bool check_key(ez_oauth_flight *flight) {
 static bool read_key(ez_oauth_flight *flight) {
     ez_error error = EZ_ERROR_INIT;
     ez_oauth_key_fini(&flight->key);
-    if (ez_oauth_key_read(flight->oauth, flight->id, &flight->key, &error) != EZ_OK) {
-        refuse(flight, EZ_CLAIM_SETTLED, UINT64_MAX, &error);
+    ez_status status = ez_oauth_key_read(flight->oauth, flight->id, &flight->key, &error);
+    if (status != EZ_OK) { // it is gone, or none of ours any more; else its secret can't be opened
+        bool is_gone = status == EZ_NOT_FOUND || status == EZ_INVALID_ARGUMENT;
+        refuse(flight, EZ_CLAIM_SETTLED, is_gone ? UINT64_MAX : EZ_OAUTH_BACKOFF_MAX_MS, &error);
         return false;
     }
     flight->is_dead = flight->is_dead || flight->key.facts.expires_ns <= ez_clock_wall_ns();
@@ -125,6 +127,7 @@ static bool take_claim(ez_oauth_flight *flight) {
         ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, (uint64_t)wait_ms + ez_oauth_random(flight->oauth) % 2000);
         return false;
     }
+    ez_oauth_leave_place(flight); // it may be long
     flight->stage = EZ_OAUTH_ELSEWHERE;
     flight->again_ms = now + PEEK_MS;
     flight->elsewhere_ms = now + (uint64_t)wait_ms;
@@ -196,7 +199,7 @@ void ez_oauth_peek(ez_oauth_flight *flight) {
         ez_oauth_answer_all(flight, EZ_OK, OUTCOME_ALREADY, NULL);
         ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
     } else if (now >= flight->elsewhere_ms) {
-        ez_oauth_begin(flight);
+        flight->stage = EZ_OAUTH_BEGINS;
     } else {
         flight->again_ms = now + PEEK_MS;
     }
