@@ -11,6 +11,7 @@
 #include "ez/v1/system.pb-c.h"
 #include "proto/crypto/hash.h"
 #include "proto/runtime/clock.h"
+#include "tests/integration/support/listener.h"
 #include "tests/integration/support/plane.h"
 #include "tests/integration/support/token_endpoint.h"
 #include "tests/support/redis.h"
@@ -334,6 +335,9 @@ static void expect_absent(const char *where, const char *text, const char *secre
 
 Test(oauth, secrets_are_nowhere_to_be_read) {
     static const char *const secrets[] = {"rt-canary1", "at-canary1", "rt-ok", "at-ok", "client-secret-canary"};
+    ez_listener config, events;
+    given_listener(&config, w.server.config_url);
+    given_silent_listener(&events, w.server.events_url);
     int64_t bad = given_oauth_key(&w.admin, codex, "canary1", -1);
     int64_t good = given_oauth_key(&w.admin, codex, "ok1", -1);
     int64_t google = given_oauth_key(&w.admin, given_oauth_group(&w.admin, "gemini-cli")->id, "ok2", -1);
@@ -347,6 +351,8 @@ Test(oauth, secrets_are_nowhere_to_be_read) {
     Ez__V1__ListAuditResponse *audit = ask(&w.admin, "Audit/List", "{'page_size':100}");
     Ez__V1__Metrics *metrics = ask(&w.admin, "System/GetMetrics", "{}");
     for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
+        cr_assert_not(listener_has(&config, secrets[i], strlen(secrets[i])), "%s was pushed", secrets[i]);
+        cr_assert_not(listener_has(&events, secrets[i], strlen(secrets[i])), "%s was published", secrets[i]);
         expect_absent("the log", log, secrets[i]);
         expect_absent("an error", plane.error.message, secrets[i]);
         expect_absent("a key", read_oauth_key(&w.admin, bad)->last_refresh_error, secrets[i]);
@@ -355,4 +361,6 @@ Test(oauth, secrets_are_nowhere_to_be_read) {
             expect_absent("the audit", audit->items[j]->request, secrets[i]);
     }
     free(log);
+    end_listener(&events);
+    end_listener(&config);
 }
