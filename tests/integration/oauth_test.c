@@ -230,6 +230,9 @@ Test(oauth_redis, the_queue_is_served_and_the_new_token_is_in_redis) {
     char hash[65];
     int64_t id = given_oauth_key(&w.admin, codex, "ok1", 20 * 24 * 3600);
     hash_of("at-ok1-0", hash);
+    int64_t down = given_oauth_key(&w.admin, codex, "down1", 20 * 24 * 3600);
+    for (int i = 0; i < 3; i++) // one that fails holds up nobody
+        redis_says(&redis, "RPUSH token:refresh:queue {\"api_key_id\":%lld}", (long long)down);
     for (int i = 0; i < 3; i++)
         redis_says(&redis, "RPUSH token:refresh:queue {\"api_key_id\":%lld,\"observed_access_token_sha256\":\"%s\"}",
                    (long long)id, hash);

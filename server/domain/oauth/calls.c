@@ -154,9 +154,11 @@ static bool read_hash(const char *hex, uint8_t out[EZ_SHA256_LEN]) {
     return hex[2 * EZ_SHA256_LEN] == 0;
 }
 
-// A refresh that can't succeed is over, as far as whoever queued it is concerned: the key says why.
+// A refresh that failed is over, as far as whoever queued it is concerned: it is tried again by its turn, or the key
+// says why it is not. One entry must not hold up those behind it.
 static ez_status judge(const waiting *it, ez_error *error) {
-    if (it->status == EZ_OK || it->status == EZ_FAILED_PRECONDITION)
+    bool has_failed = it->status == EZ_UNAVAILABLE && strncmp(it->error.reason, "REFRESH_", 8) == 0;
+    if (it->status == EZ_OK || it->status == EZ_FAILED_PRECONDITION || has_failed)
         return EZ_OK;
     return ez_error_copy(error, &it->error);
 }

@@ -65,9 +65,9 @@ void ez_oauth_drain(ez_oauth *oauth, uint64_t timeout_ms);
 void ez_oauth_join(ez_oauth *oauth);
 void ez_oauth_destroy(ez_oauth *oauth);
 
-// For the Redis queue: asks, and waits for what comes of it, timeout_ms at most. OK: refreshed, or not needed, or there
-// is nothing more that asking again could do. NOT_FOUND, INVALID_ARGUMENT: no such API key, or none with OAuth tokens.
-// UNAVAILABLE, DEADLINE_EXCEEDED: ask again. observed_sha256: hexadecimal, "" where not told. Blocks.
+// For the Redis queue: asks, and waits for what comes of it, timeout_ms at most. OK: refreshed, or not needed, or
+// failed and tried again by itself or for good. NOT_FOUND, INVALID_ARGUMENT: no such API key, or none with OAuth
+// tokens. UNAVAILABLE, DEADLINE_EXCEEDED: ask again. observed_sha256: hexadecimal, "" where not told. Blocks.
 ez_status ez_oauth_refresh(ez_oauth *oauth, int64_t api_key_id, const char *observed_sha256, uint64_t timeout_ms,
                            ez_error *error) EZ_MUST_CHECK;
 
