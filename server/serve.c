@@ -39,8 +39,10 @@
 #include "server/rpc/system.h"
 #include "server/state/delivery/delivery.h"
 #include "server/state/metering/appender.h"
+#include "server/tokens.h"
 
 #define DRAIN_MS        10000
+#define LAND_MS         4000  // for token refreshes that were sent
 #define STOP_MS         25000 // for everything, where the store is away too; service managers wait for 30 s
 #define DELIVER_MS      2000  // of it for messages that are in flight
 #define CLOSE_MS        5000  // of it for sockets and memory, once all is answered and durable
@@ -63,6 +65,7 @@ typedef struct server {
     ez_import *import;
     ez_fleet *fleet;
     ez_usage *usage;
+    ez_oauth *oauth;
     ez_redis *redis;
     ez_appender *usage_appender;
     char peer_token[EZ_PEER_TOKEN_MAX];
@@ -235,7 +238,9 @@ static ez_status open_redis(server *s, const ez_settings *settings, ez_error *er
                               .holder_user = holder.user,
                               .failed = ez_alert_sources_redis_failed,
                               .healed = ez_alert_sources_redis_healed,
-                              .failed_user = s->alerting.sources};
+                              .failed_user = s->alerting.sources,
+                              .refresh = ez_tokens_take_queued,
+                              .refresh_user = s->oauth};
     status = ez_redis_create(&redis, &s->redis, error);
     return status != EZ_OK ? status : ez_redis_start(s->redis, error);
 }
@@ -272,6 +277,9 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     status = status != EZ_OK ? status : open_fleet(s, settings, error);
     status = status != EZ_OK ? status : open_usage(s, settings, error);
     status = status != EZ_OK ? status : open_servers(s, settings, error);
+    status = status != EZ_OK ? status
+                             : ez_tokens_open(&s->core, settings, s->id, s->outbound, s->routing, s->alerting.alerts,
+                                              &s->oauth, error);
     status = status != EZ_OK ? status : open_redis(s, settings, error);
     if (status != EZ_OK) {
         return status;
@@ -281,6 +289,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
                                 .fleet = s->fleet,
                                 .store = s->core.store,
                                 .redis = s->redis,
+                                .oauth = s->oauth,
                                 .server_id = s->id,
                                 .look_at_lease = look_at_lease,
                                 .lease = s->core.lease,
@@ -318,6 +327,7 @@ static ez_status open_sockets(server *s, const ez_settings *settings, ez_error *
                                      [EZ_SLOT_USAGE] = s->usage,
                                      [EZ_SLOT_SERVERS] = s->servers,
                                      [EZ_SLOT_REDIS] = s->redis,
+                                     [EZ_SLOT_OAUTH] = s->oauth,
                                      [EZ_SLOT_SYSTEM] = s->system},
                           .appenders = {[EZ_SLOT_LOGS] = s->logs_appender,
                                         [EZ_SLOT_USAGE] = s->usage_appender,
@@ -418,6 +428,7 @@ static void close_server(server *s, int exit_status) {
     }
     ez_model_sync_stop(s->model_sync);
     ez_alerting_stop_calls(&s->alerting);
+    ez_oauth_stop(s->oauth);
     if (s->fleet != NULL) {
         ez_fleet_stop(s->fleet);
     }
@@ -428,8 +439,10 @@ static void close_server(server *s, int exit_status) {
     ez_appender_stop(s->usage_appender);
     ez_appender_stop(s->logs_appender);
     ez_redis_stop(s->redis);
+    ez_oauth_drain(s->oauth, LAND_MS);
     ez_alerting_stop(&s->alerting);
     stop_webhooks(s);
+    ez_oauth_join(s->oauth);
     ez_servers_join(s->servers);
     ez_model_sync_join(s->model_sync);
     ez_core_stop(&s->core);
@@ -440,6 +453,7 @@ static void close_server(server *s, int exit_status) {
     ez_bans_destroy(s->bans);
     ez_system_destroy(s->system);
     ez_redis_destroy(s->redis);
+    ez_oauth_destroy(s->oauth);
     ez_usage_destroy(s->usage);
     ez_servers_destroy(s->servers); // a change that commits while the core stops waits by it
     ez_fleet_destroy(s->fleet);

@@ -3,6 +3,21 @@
 // The table of ezplaned's settings: --help and docs/configuration.md are printed from it.
 #include "server/settings.h"
 
+// How the token endpoint of one provider type is asked.
+#define TEXT(env, value, doc, what)                                                                                    \
+    { env, EZ_SETTING_TEXT, value, 0, 0, doc, what }
+#define TOKEN_URL(env, type, url) TEXT(env, url, "Where OAuth tokens of " type " API keys are refreshed.", "URL")
+#define CLIENT_ID(env, type, id)  TEXT(env, id, "OAuth client id of " type " API keys.", "ID")
+#define CLIENT_SECRET(env, type)                                                                                       \
+    { env, EZ_SETTING_SECRET, NULL, 0, 0, "OAuth client secret of " type " API keys.", "SECRET" }
+#define SCOPE(env, type)                                                                                               \
+    TEXT(env, NULL, "Scope that refreshes of " type " API keys ask for. Default: none is named.", "SCOPE")
+#define HEADERS(env, type)                                                                                             \
+    TEXT(env, NULL, "Further headers of calls about tokens of " type " API keys, a JSON object of strings.", "JSON")
+#define PROJECT_URL(env, type)                                                                                         \
+    TEXT(env, "https://cloudcode-pa.googleapis.com/v1internal:loadCodeAssist",                                         \
+         "Where the project of " type " API keys that have none is looked up.", "URL")
+
 const ez_setting ez_server_settings[] = {
     {"EZ_HOME", EZ_SETTING_TEXT, "./data", 0, 0,
      "Folder of the server's own files: the SQLite store, the sealing key, the first admin token.", "DIR"},
@@ -72,7 +87,8 @@ const ez_setting ez_server_settings[] = {
      "How long an API key with auto_ban is out of service when its requests fail; then it is tried again. 0: none is.",
      "N"},
     {"EZ_OUTBOUND_ALLOW", EZ_SETTING_TEXT, NULL, 0, 0,
-     "What webhooks and EZ_MODELS_URL may reach beside https on the Internet: hosts, host:port, addresses or ranges "
+     "What webhooks, EZ_MODELS_URL and token endpoints may reach beside https on the Internet: hosts, host:port, "
+     "addresses or ranges "
      "with commas in "
      "between; they may be http and private.",
      "LIST"},
@@ -93,6 +109,42 @@ const ez_setting ez_server_settings[] = {
     {"EZ_SYNC_OUTBOX_BATCH", EZ_SETTING_INT, "100", 1, 4096, "Changes that go to Redis in one batch.", "N"},
     {"EZ_SYNC_OUTBOX_MAX_RETRIES", EZ_SETTING_INT, "10", 1, 1000,
      "Tries after which a resource is parked, until ezctl sync retry.", "N"},
+    {"EZ_TOKEN_REFRESH", EZ_SETTING_BOOL, "true", 0, 0, "Refresh the OAuth tokens of API keys.", NULL},
+    {"EZ_TOKEN_REFRESH_BEFORE", EZ_SETTING_TEXT, NULL, 0, 0,
+     "How long before its end an access token is refreshed: a number with s, m or h for all, or for each type "
+     "(codex=24h,claude-code=30m). Default: 24h for codex, 30m for claude-code, 10m for gemini-cli and antigravity; at "
+     "least a tenth of its life.",
+     "TIME"},
+    {"EZ_TOKEN_REFRESH_INTERVAL", EZ_SETTING_INT, "60", 1, 3600,
+     "Seconds that a refresh whose answer was lost is left alone before it is tried once more.", "N"},
+    {"EZ_TOKEN_REFRESH_CLAIM", EZ_SETTING_INT, "60", 2, 600,
+     "Seconds that one of several servers has to refresh a token before another one may; a call out gets half of them.",
+     "N"},
+    {"EZ_TOKEN_REFRESH_RATE", EZ_SETTING_INT, "2", 1, 1000, "Token refreshes a second, for each provider type.", "N"},
+    {"EZ_TOKEN_REFRESH_CONCURRENCY", EZ_SETTING_INT, "4", 1, 16, "Token refreshes at once, for each provider type.",
+     "N"},
+    TOKEN_URL("EZ_OAUTH_CODEX_TOKEN_URL", "codex", "https://auth.openai.com/oauth/token"),
+    CLIENT_ID("EZ_OAUTH_CODEX_CLIENT_ID", "codex", "app_EMoamEEZ73f0CkXaXp7hrann"),
+    CLIENT_SECRET("EZ_OAUTH_CODEX_CLIENT_SECRET", "codex"),
+    SCOPE("EZ_OAUTH_CODEX_SCOPE", "codex"),
+    HEADERS("EZ_OAUTH_CODEX_HEADERS", "codex"),
+    TOKEN_URL("EZ_OAUTH_CLAUDE_CODE_TOKEN_URL", "claude-code", "https://platform.claude.com/v1/oauth/token"),
+    CLIENT_ID("EZ_OAUTH_CLAUDE_CODE_CLIENT_ID", "claude-code", "9d1c250a-e61b-44d9-88ed-5944d1962f5e"),
+    CLIENT_SECRET("EZ_OAUTH_CLAUDE_CODE_CLIENT_SECRET", "claude-code"),
+    SCOPE("EZ_OAUTH_CLAUDE_CODE_SCOPE", "claude-code"),
+    HEADERS("EZ_OAUTH_CLAUDE_CODE_HEADERS", "claude-code"),
+    TOKEN_URL("EZ_OAUTH_GEMINI_CLI_TOKEN_URL", "gemini-cli", "https://oauth2.googleapis.com/token"),
+    CLIENT_ID("EZ_OAUTH_GEMINI_CLI_CLIENT_ID", "gemini-cli", NULL),
+    CLIENT_SECRET("EZ_OAUTH_GEMINI_CLI_CLIENT_SECRET", "gemini-cli"),
+    SCOPE("EZ_OAUTH_GEMINI_CLI_SCOPE", "gemini-cli"),
+    HEADERS("EZ_OAUTH_GEMINI_CLI_HEADERS", "gemini-cli"),
+    PROJECT_URL("EZ_OAUTH_GEMINI_CLI_PROJECT_URL", "gemini-cli"),
+    TOKEN_URL("EZ_OAUTH_ANTIGRAVITY_TOKEN_URL", "antigravity", "https://oauth2.googleapis.com/token"),
+    CLIENT_ID("EZ_OAUTH_ANTIGRAVITY_CLIENT_ID", "antigravity", NULL),
+    CLIENT_SECRET("EZ_OAUTH_ANTIGRAVITY_CLIENT_SECRET", "antigravity"),
+    SCOPE("EZ_OAUTH_ANTIGRAVITY_SCOPE", "antigravity"),
+    HEADERS("EZ_OAUTH_ANTIGRAVITY_HEADERS", "antigravity"),
+    PROJECT_URL("EZ_OAUTH_ANTIGRAVITY_PROJECT_URL", "antigravity"),
     {"EZ_LOG_LEVEL", EZ_SETTING_TEXT, "info", 0, 0, "debug, info, warn or error.", "LEVEL"},
 };
 const size_t ez_server_setting_count = sizeof ez_server_settings / sizeof ez_server_settings[0];

@@ -62,6 +62,9 @@ static ez_status take_option(parser *p, ez_ctl_option option, const char *value)
         if (value[0] < '0' || value[0] > '9' || *end || out->if_match == 0)
             return FAIL(p, "--if-match must be a resource's revision, a number from 1");
         return EZ_OK;
+    case EZ_CTL_GROUP:
+        out->group = value;
+        return EZ_OK;
     case EZ_CTL_TIMEOUT:
         return ez_ctl_duration(value, &out->timeout_ms)
                    ? EZ_OK
@@ -211,6 +214,12 @@ static ez_status take_word(parser *p, const char *word) {
         out->builtin = ez_ctl_builtin_find(word);
         return out->builtin ? EZ_OK : ez_ctl_noun_find(word, &out->noun, p->error);
     }
+    if (out->noun && !out->method && !out->builtin)
+        out->builtin = ez_ctl_builtin_verb(out->noun, word);
+    else if (out->noun && !out->method && out->builtin)
+        out->operands[out->operand_count++] = word;
+    if (out->builtin && out->noun)
+        return EZ_OK;
     if (out->noun && !out->method) {
         ez_status status = ez_ctl_verb_find(out->noun, word, &out->method, p->error);
         if (status == EZ_OK)

@@ -35,6 +35,7 @@ typedef struct ez_ctl_arguments {
     ez_ctl_format format;
     const char *json;
     uint64_t if_match;
+    const char *group;
     uint32_t timeout_ms; // 0: the method's own
 } ez_ctl_arguments;
 

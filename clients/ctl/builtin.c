@@ -11,6 +11,7 @@
 #include "clients/ctl/call.h"
 #include "clients/ctl/completion.h"
 #include "clients/ctl/help.h"
+#include "clients/ctl/import_tokens.h"
 #include "clients/ctl/source.h"
 #include "clients/ctl/watch.h"
 #include "proto/runtime/json.h"
@@ -82,6 +83,26 @@ const ez_ctl_builtin ez_ctl_builtins[] = {
     {"version", "", 0, 0, "Print the program's version.", run_version, 0, NULL},
 };
 const unsigned ez_ctl_builtin_count = sizeof ez_ctl_builtins / sizeof ez_ctl_builtins[0];
+
+// Verbs of nouns that are more than one call.
+static const struct {
+    const char *service, *verb;
+    ez_ctl_builtin builtin;
+} verbs[] = {
+    {"ApiKeys",
+     "import-tokens",
+     {"api-keys import-tokens", "DIR --group ID", 1, 1,
+      "Make an API key of each token file in a folder (JSON: type, access_token, refresh_token, account_id, email, "
+      "expired). One that is there already is left alone unless its login has ended.",
+      ez_ctl_import_tokens, BIT(EZ_CTL_GROUP), NULL}},
+};
+
+const ez_ctl_builtin *ez_ctl_builtin_verb(const ez_method *noun, const char *verb) {
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(verbs[i].service, noun->service) == 0 && strcmp(verbs[i].verb, verb) == 0)
+            return &verbs[i].builtin;
+    return NULL;
+}
 
 const ez_ctl_builtin *ez_ctl_builtin_find(const char *name) {
     for (unsigned i = 0; i < ez_ctl_builtin_count; i++) {

@@ -3,6 +3,7 @@
 // The program's own commands: the ones that are no noun of the schema.
 #pragma once
 
+#include "proto/runtime/schema.h"
 #include "proto/runtime/settings.h"
 
 struct ez_ctl_arguments;
@@ -20,6 +21,9 @@ typedef struct ez_ctl_builtin {
 
 extern const ez_ctl_builtin ez_ctl_builtins[];
 extern const unsigned ez_ctl_builtin_count;
+
+// A verb that stands beside a noun's own; NULL: none.
+const ez_ctl_builtin *ez_ctl_builtin_verb(const ez_method *noun, const char *verb);
 
 // NULL where there is none.
 const ez_ctl_builtin *ez_ctl_builtin_find(const char *name);

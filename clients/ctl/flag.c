@@ -21,6 +21,7 @@ const ez_ctl_option_info ez_ctl_options[EZ_CTL_OPTION_COUNT] = {
     [EZ_CTL_VALIDATE_ONLY] = {"validate-only", 0, NULL, "Changes: say what would happen, change nothing."},
     [EZ_CTL_IF_MATCH] = {"if-match", 0, "REVISION", "Changes: only if this is still the resource's revision."},
     [EZ_CTL_TIMEOUT] = {"timeout", 0, "TIME", "Give up after this long, such as 500ms, 5s or 2m."},
+    [EZ_CTL_GROUP] = {"group", 0, "ID", "import-tokens: the provider group that the API keys are to be of."},
     [EZ_CTL_HELP] = {"help", 'h', NULL, "Say what can be given here."},
     [EZ_CTL_VERSION] = {"version", 'v', NULL, "Print the program's version."},
 };
@@ -39,6 +40,8 @@ bool ez_ctl_option_fits(ez_ctl_option option, const ez_method *method) {
     case EZ_CTL_VALIDATE_ONLY:
     case EZ_CTL_IF_MATCH:
         return method && method->effect == EZ_EFFECT_CHANGE;
+    case EZ_CTL_GROUP: // a command's of our own
+        return false;
     case EZ_CTL_VERSION:
         return !method;
     default:

@@ -49,6 +49,7 @@ typedef enum ez_ctl_option {
     EZ_CTL_VALIDATE_ONLY,
     EZ_CTL_IF_MATCH,
     EZ_CTL_TIMEOUT,
+    EZ_CTL_GROUP,
     EZ_CTL_HELP,
     EZ_CTL_VERSION,
     EZ_CTL_OPTION_COUNT

@@ -114,6 +114,8 @@ void ez_ctl_help_noun(const ez_method *noun, ez_buf *out) {
         snprintf(doc, sizeof doc, "%.*s.", ez_ctl_help_sentence(m->doc), m->doc);
         put_item(out, verb, m->doc[0] ? doc : "");
     }
+    if (ez_ctl_builtin_verb(noun, "import-tokens"))
+        put_item(out, "import-tokens", ez_ctl_builtin_verb(noun, "import-tokens")->doc);
     (void)ez_buf_printf(out, "\nezctl help %s VERB says what a verb takes.\n", name);
 }
 
@@ -257,6 +259,8 @@ int ez_ctl_help_command(const ez_ctl_arguments *arguments, const ez_settings *se
     if (arguments->operand_count && !builtin)
         status = ez_ctl_noun_find(arguments->operands[0], &noun, &error);
     if (status == EZ_OK && noun && arguments->operand_count > 1)
+        builtin = ez_ctl_builtin_verb(noun, arguments->operands[1]);
+    if (status == EZ_OK && noun && arguments->operand_count > 1 && !builtin)
         status = ez_ctl_verb_find(noun, arguments->operands[1], &method, &error);
     if (status != EZ_OK)
         return ez_ctl_report_usage(&error);

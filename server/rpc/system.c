@@ -196,6 +196,7 @@ ez_status ez_handle_system_get_metrics(struct ez_system *self, ez_call *call, Ez
     if (self->options.write_metrics != NULL) {
         self->options.write_metrics(self->options.metrics_user, &text);
     }
+    ez_oauth_write_metrics(self->options.oauth, &text);
     ez_rpc *rpc = self->rpc;
     if (rpc != NULL) {
         ez_rpc_numbers numbers;

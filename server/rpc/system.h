@@ -3,6 +3,7 @@
 // ez_system: the server's own state: /status, /about, /readyz, metrics. Any thread.
 #pragma once
 
+#include "server/domain/oauth/oauth.h"
 #include "server/domain/redis/redis.h"
 #include "server/platform/publish/publish.h"
 #include "server/rpc/rpc.h"
@@ -19,6 +20,7 @@ typedef struct ez_system_options {
     void (*look_at_lease)(void *user, char holder[EZ_LEASE_HOLDER_MAX], uint64_t *token);
     void *lease;
     ez_redis *redis;        // NULL: none
+    ez_oauth *oauth;        // NULL: none
     ez_publish *events;     // which events were published; NULL: none
     const char *events_url; // where events are pushed
     // Writes the metrics of alerts. NULL: there are none.

@@ -240,6 +240,7 @@ class Plane:
             "EZ_HTTP_ADDR": f"127.0.0.1:{self.http_port}",
             "EZ_ADMIN_TOKEN": self.admin_token,
             "EZ_LOG_LEVEL": "info",
+            "EZ_TOKEN_REFRESH": "false",  # no test calls a provider
             **(env or {}),
         }
         self.server = self.gateway = None

@@ -13,7 +13,7 @@
 #include "proto/crypto/token.h"
 #include "tests/support/port.h"
 
-#define OWN_ENV 7
+#define OWN_ENV 8
 
 static void make_urls(ez_test_server *server) {
     snprintf(server->rpc_url, sizeof server->rpc_url, "tcp://127.0.0.1:%u", given_port());
@@ -67,6 +67,7 @@ void server_env(ez_test_server *server, char texts[][EZ_TEST_URL_MAX + 64], cons
         {"EZ_EVENTS_URL", server->events_url},
         {"EZ_ADMIN_TOKEN", server->admin_token},
         {"EZ_LOG_LEVEL", "info"},
+        {"EZ_TOKEN_REFRESH", "false"}, // no test calls a provider
     };
     size_t count = 0;
     for (; server->env && server->env[count]; count++) {

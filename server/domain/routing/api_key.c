@@ -46,6 +46,11 @@ static ez_status follow(ez_txn *txn, int64_t group_id, int64_t id, ez_touched *t
     return EZ_OK;
 }
 
+ez_status ez_routing_follow_key(void *self, ez_txn *txn, int64_t group_id, int64_t api_key_id, ez_error *error) {
+    (void)self;
+    return follow(txn, group_id, api_key_id, NULL, error);
+}
+
 // The request is left as it was: a handler may be run again, and would find no secret in it.
 ez_status ez_api_key_make(ez_txn *txn, const Ez__V1__ApiKey *asked, ez_touched *touched, Ez__V1__ApiKey **out,
                           ez_error *error) {
@@ -129,10 +134,16 @@ static ez_status settle_status(ez_txn *txn, const Ez__V1__UpdateApiKeyRequest *r
         key->status = before->status; // sent back as it was read
     }
     bool is_renewed = has_new_secret || !same_stamp(key->expires_at, before->expires_at);
-    bool lasts = key->has_refresh_token || !ez_stamp_has_passed(key->expires_at, now_ns);
+    bool lasts = (key->has_refresh_token && !key->refresh_ended_at) || !ez_stamp_has_passed(key->expires_at, now_ns);
     if (key->status == API_KEY_EXPIRED && is_renewed && lasts)
         key->status = API_KEY_ACTIVE;
     return EZ_OK;
+}
+
+// What was found out about the tokens it had says nothing of the new ones.
+static void forget_refresh(Ez__V1__ApiKey *key) {
+    key->refresh_ended_at = NULL;
+    key->last_refresh_error = (char *)"";
 }
 
 static ez_status put(ez_txn *txn, Ez__V1__ApiKey *key, const Ez__V1__ApiKeySecret *secret, bool is_new,
@@ -157,8 +168,10 @@ ez_status ez_api_key_update(ez_txn *txn, const Ez__V1__UpdateApiKeyRequest *requ
         status = ez_txn_merge(txn, KIND_API_KEY, loaded, &request->api_key->base, request->n_update_mask,
                               request->update_mask, error);
     ez_api_key_blank(key);
-    if (status == EZ_OK && is_new)
+    if (status == EZ_OK && is_new) {
+        forget_refresh(key);
         status = describe(txn, key, &secret, error);
+    }
     if (status == EZ_OK)
         status = settle_status(txn, request, key, &before, is_new, error);
     if (status == EZ_OK)

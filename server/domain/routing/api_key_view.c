@@ -2,26 +2,34 @@
 //
 // API keys as they are read: packed bytes, without secrets by construction, and behind them the counters, and the
 // status where time has changed it. A ban that has an end is over when it has passed; an access token that has ended
-// without a refresh token makes the key expired.
+// without a refresh token that could renew it makes the key expired.
 #include <string.h>
 
 #include "proto/runtime/wire.h"
 #include "server/domain/routing/counted.h"
 #include "server/domain/routing/inside.h"
 
-enum { F_NAME = 3, F_EXPIRES = 8, F_STATUS = 13, F_BAN_UNTIL = 16, F_HAS_REFRESH = 25 };
+enum {
+    F_NAME = 3,
+    F_EXPIRES = 8,
+    F_STATUS = 13,
+    F_BAN_UNTIL = 16,
+    F_HAS_REFRESH = 25,
+    F_REFRESH_ENDED = 33,
+    F_NEXT_REFRESH = 34
+};
 
 typedef struct api_key_facts {
     int status;
     int64_t expires_ns, ban_until_ns; // INT64_MAX: never
-    bool has_refresh;
+    bool has_refresh, has_ended;
 } api_key_facts;
 
 static int judge(const api_key_facts *facts, int64_t now_ns) {
     int status = facts->status;
     if (status == API_KEY_BANNED && facts->ban_until_ns <= now_ns)
         status = API_KEY_ACTIVE;
-    if (status == API_KEY_ACTIVE && facts->expires_ns <= now_ns && !facts->has_refresh)
+    if (status == API_KEY_ACTIVE && facts->expires_ns <= now_ns && (!facts->has_refresh || facts->has_ended))
         status = API_KEY_EXPIRED;
     return status;
 }
@@ -39,6 +47,8 @@ static api_key_facts read_facts(ez_slice data) {
             facts.status = (int)field.varint;
         else if (field.number == F_HAS_REFRESH)
             facts.has_refresh = field.varint != 0;
+        else if (field.number == F_REFRESH_ENDED)
+            facts.has_ended = true;
     }
     return facts;
 }
@@ -59,7 +69,8 @@ int ez_api_key_message_status(const Ez__V1__ApiKey *key, int64_t now_ns) {
     api_key_facts facts = {.status = (int)key->status,
                            .expires_ns = key->expires_at ? ez_stamp_ns(key->expires_at) : INT64_MAX,
                            .ban_until_ns = key->ban_until ? ez_stamp_ns(key->ban_until) : INT64_MAX,
-                           .has_refresh = key->has_refresh_token};
+                           .has_refresh = key->has_refresh_token,
+                           .has_ended = key->refresh_ended_at != NULL};
     return judge(&facts, now_ns);
 }
 
@@ -73,6 +84,8 @@ static ez_status add_derived(const ez_routing *routing, const ez_entry *entry, i
     api_key_facts facts = read_facts(ez_entry_data(entry));
     int shown = judge(&facts, now_ns);
     ez_status status = ez_counted_put_api_key(routing->counters, ez_entry_id(entry), out);
+    if (status == EZ_OK && routing->next_refresh)
+        status = ez_stamp_put(out, F_NEXT_REFRESH, routing->next_refresh(routing->refresh_user, ez_entry_id(entry)));
     return status != EZ_OK || shown == facts.status ? status : ez_wire_put_varint(out, F_STATUS, (uint64_t)shown);
 }
 

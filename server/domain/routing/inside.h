@@ -33,6 +33,8 @@
 struct ez_routing {
     const ez_directory *directory;
     const ez_counters *counters;
+    int64_t (*next_refresh)(void *user, int64_t api_key_id); // NULL: nobody knows
+    void *refresh_user;
 };
 
 // ---- Groups whose API keys came into service or left it, to be recompiled at the end of a batch

@@ -18,6 +18,11 @@ ez_status ez_routing_create(const ez_routing_options *options, ez_routing **out,
     return EZ_OK;
 }
 
+void ez_routing_show_refresh(ez_routing *routing, int64_t (*next)(void *user, int64_t api_key_id), void *user) {
+    routing->next_refresh = next;
+    routing->refresh_user = user;
+}
+
 void ez_routing_destroy(ez_routing *routing) {
     free(routing);
 }

@@ -17,6 +17,15 @@ typedef struct ez_routing_options {
 ez_status ez_routing_create(const ez_routing_options *options, ez_routing **out, ez_error *error) EZ_MUST_CHECK;
 void ez_routing_destroy(ez_routing *routing);
 
+// Who knows when an API key's tokens are refreshed next, in wall-clock nanoseconds (0: not at all); reads show it.
+// Before the first call is taken. next: any thread, must not block.
+void ez_routing_show_refresh(ez_routing *routing, int64_t (*next)(void *user, int64_t api_key_id), void *user);
+
+// Within a transaction that put an API key which came into service or left it: compiles the bindings of its group where
+// that decides them. self: the ez_routing.
+ez_status ez_routing_follow_key(void *self, ez_txn *txn, int64_t group_id, int64_t api_key_id,
+                                ez_error *error) EZ_MUST_CHECK;
+
 // Bans that have an end: how many have passed at now_ns and are still kept as banned. Looks at every API key; any
 // thread.
 size_t ez_routing_passed_bans(const ez_routing *routing, int64_t now_ns);

@@ -6,11 +6,15 @@
 // What a peer can do to us is bounded: time, bytes of head and body, no redirects, no decompression, no cookies, TLS
 // verified, nothing from the environment (proxies) or from files (netrc).
 //
+// A request may go through an HTTP proxy, by CONNECT and so only to https: the proxy is then who is connected to, and
+// is judged as any other peer is; the target is judged by its text alone, since only the proxy knows where it leads.
+//
 // Threads. Submit: any, done callbacks included. done: outbound's thread, with no lock held; it must not block, and it
 // is called exactly once for each request that was taken. Locking: one mutex guards the queue of waiting requests.
 // Teardown: stop refuses new requests, ends the thread and calls done with CANCELLED for all that are not finished.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,6 +43,7 @@ typedef struct ez_outbound_reply {
     ez_status status;
     const ez_error *error; // where status is not OK; names the host, never path, query or headers
     int http_status;       // 0: no status line was read. May be there beside an error: the body was cut or broke off
+    bool was_sent;         // some of the request may have reached the peer: false only where certainly none did
     ez_slice body;         // what was read of it
     const char *headers;   // name NUL value NUL …, ended by an empty name; use ez_outbound_header
 } ez_outbound_reply;
@@ -63,6 +68,10 @@ typedef struct ez_outbound_request {
     size_t body_len;
     uint32_t timeout_ms; // from submit to done; 0: EZ_OUTBOUND_TIMEOUT_MS
     size_t max_reply;    // bytes of the reply's body; 0: EZ_OUTBOUND_REPLY
+    // Never sent twice: on a connection of its own, since libcurl repeats by itself what it sent on an old one that
+    // turns out to be closed.
+    bool once;
+    const char *proxy; // an HTTP proxy's URL; NULL or "": none
     ez_outbound_done_fn *done;
     void *user;
 } ez_outbound_request;

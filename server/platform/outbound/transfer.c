@@ -98,11 +98,26 @@ static ez_status check(const ez_outbound_request *request, ez_error *error) {
     return EZ_OK;
 }
 
+// Who is to be connected to. A proxy sees what it is sent, so only what is encrypted goes through one.
+static ez_status judge_peer(const ez_outbound_allow *allow, const ez_outbound_request *request,
+                            const ez_outbound_target *target, ez_outbound_target *peer, ez_error *error) {
+    *peer = *target;
+    if (request->proxy == NULL || request->proxy[0] == '\0') {
+        return EZ_OK;
+    }
+    if (!target->is_https) {
+        return invalid(error, "http does not go through a proxy: use https");
+    }
+    ez_status status = ez_outbound_read_url(request->proxy, peer, error);
+    return status != EZ_OK ? status : ez_outbound_check_target(allow, peer, error);
+}
+
 ez_status ez_transfer_create(const ez_outbound_allow *allow, const ez_outbound_request *request, ez_transfer **out,
                              ez_error *error) {
-    ez_outbound_target target;
+    ez_outbound_target target, peer;
     ez_status status = ez_outbound_read_url(request->url, &target, error);
     status = status != EZ_OK ? status : ez_outbound_check_target(allow, &target, error);
+    status = status != EZ_OK ? status : judge_peer(allow, request, &target, &peer, error);
     status = status != EZ_OK ? status : check(request, error);
     if (status != EZ_OK) {
         return status;
@@ -114,6 +129,10 @@ ez_status ez_transfer_create(const ez_outbound_allow *allow, const ez_outbound_r
     made->done = request->done;
     made->user = request->user;
     made->target = target;
+    made->peer = peer;
+    made->once = request->once;
+    bool has_proxy = request->proxy != NULL && request->proxy[0] != '\0';
+    made->proxy = has_proxy ? strdup(request->proxy) : NULL;
     made->method = strdup(request->method);
     made->url = strdup(request->url);
     made->body = malloc(request->body_len + 1);
@@ -121,7 +140,8 @@ ez_status ez_transfer_create(const ez_outbound_allow *allow, const ez_outbound_r
     size_t max = request->max_reply != 0 ? request->max_reply : EZ_OUTBOUND_REPLY;
     ez_buf_init(&made->reply, max < EZ_OUTBOUND_REPLY_MAX ? max : EZ_OUTBOUND_REPLY_MAX);
     ez_buf_init(&made->head, 2 * EZ_OUTBOUND_REPLY_HEAD);
-    if (made->method == NULL || made->url == NULL || made->body == NULL || !copy_headers(made, request)) {
+    if (made->method == NULL || made->url == NULL || made->body == NULL || (has_proxy && made->proxy == NULL) ||
+        !copy_headers(made, request)) {
         ez_transfer_destroy(made);
         return no_memory(error);
     }
@@ -159,6 +179,7 @@ void ez_transfer_destroy(ez_transfer *transfer) {
     }
     wipe_text(transfer->url);
     free(transfer->body);
+    free(transfer->proxy);
     free(transfer->url);
     free(transfer->method);
     wipe_buf(&transfer->head);
@@ -175,7 +196,7 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_s
         !ez_address_from_socket(&address->addr, &peer, NULL)) {
         return CURL_SOCKET_BAD;
     }
-    const char *fault = ez_outbound_peer_fault(transfer->allow, &transfer->target, &peer);
+    const char *fault = ez_outbound_peer_fault(transfer->allow, &transfer->peer, &peer);
     if (fault != NULL) {
         transfer->refused = fault;
         ez_address_format(&peer, transfer->refused_address);
@@ -260,7 +281,11 @@ static bool configure_guard(CURL *easy, ez_transfer *transfer, const ez_transfer
     SET(CURLOPT_OPENSOCKETDATA, transfer);
     SET(CURLOPT_PROTOCOLS_STR, transfer->target.is_https ? "https" : "http");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
-    SET(CURLOPT_PROXY, ""); // also none of the environment's
+    SET(CURLOPT_PROXY, transfer->proxy != NULL ? transfer->proxy : ""); // "": also none of the environment's
+    SET(CURLOPT_HTTPPROXYTUNNEL, transfer->proxy != NULL ? 1L : 0L);
+    SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); // a proxy's reply is not the target's
+    SET(CURLOPT_FRESH_CONNECT, transfer->once ? 1L : 0L);
+    SET(CURLOPT_FORBID_REUSE, transfer->once ? 1L : 0L);
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
     SET(CURLOPT_HTTP_CONTENT_DECODING, 0L);
@@ -269,9 +294,13 @@ static bool configure_guard(CURL *easy, ez_transfer *transfer, const ez_transfer
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
+    SET(CURLOPT_PROXY_SSL_VERIFYPEER, 1L);
+    SET(CURLOPT_PROXY_SSL_VERIFYHOST, 2L);
     if (rules->ca_file != NULL) {
         SET(CURLOPT_CAINFO, rules->ca_file);
         SET(CURLOPT_CAPATH, (char *)NULL);
+        SET(CURLOPT_PROXY_CAINFO, rules->ca_file);
+        SET(CURLOPT_PROXY_CAPATH, (char *)NULL);
     }
     if (rules->resolve != NULL) {
         SET(CURLOPT_RESOLVE, rules->resolve);
@@ -316,13 +345,16 @@ static ez_status explain(const ez_transfer *transfer, CURLcode result, ez_error 
         return ez_error_set(error, EZ_PERMISSION_DENIED, "ADDRESS_REFUSED",
                             "%.100s is at %s, which is not on the Internet (%s): the server's EZ_OUTBOUND_ALLOW does "
                             "not let it through",
-                            host, transfer->refused_address, transfer->refused);
+                            transfer->peer.host, transfer->refused_address, transfer->refused);
     }
     switch (result) {
     case CURLE_OPERATION_TIMEDOUT:
         return ez_error_set(error, EZ_DEADLINE_EXCEEDED, "TIMED_OUT", "%.100s:%u did not answer in time", host, port);
     case CURLE_COULDNT_RESOLVE_HOST:
         return ez_error_set(error, EZ_UNAVAILABLE, "HOST_UNKNOWN", "the host %.100s can't be resolved", host);
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return ez_error_set(error, EZ_UNAVAILABLE, "HOST_UNKNOWN", "the proxy %.100s can't be resolved",
+                            transfer->peer.host);
     case CURLE_COULDNT_CONNECT:
         return ez_error_set(error, EZ_UNAVAILABLE, "CONNECT_FAILED", "can't connect to %.100s:%u", host, port);
     case CURLE_PEER_FAILED_VERIFICATION:
@@ -340,6 +372,20 @@ static ez_status explain(const ez_transfer *transfer, CURLcode result, ez_error 
     }
 }
 
+// libcurl says when the connection was ready for the request, or has counted bytes of it; those that asked a proxy to
+// connect do not count.
+static bool was_sent(const ez_transfer *transfer) {
+    curl_off_t ready_us = 0;
+    long bytes = 0, connected = 0;
+    if (transfer->easy == NULL) {
+        return false;
+    }
+    curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
+    curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &bytes);
+    curl_easy_getinfo(transfer->easy, CURLINFO_HTTP_CONNECTCODE, &connected);
+    return ready_us > 0 || (bytes > 0 && (transfer->proxy == NULL || connected / 100 == 2));
+}
+
 void ez_transfer_finish(ez_transfer *transfer, CURLcode result, const ez_error *error) {
     ez_error why = EZ_ERROR_INIT;
     ez_outbound_reply reply = {.status = EZ_OK, .headers = ""};
@@ -353,6 +399,7 @@ void ez_transfer_finish(ez_transfer *transfer, CURLcode result, const ez_error *
         curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &http_status);
     }
     reply.error = reply.status != EZ_OK ? &why : NULL;
+    reply.was_sent = was_sent(transfer);
     reply.http_status = http_status >= 200 ? (int)http_status : 0; // an interim one is not yet a reply
     reply.body = (ez_slice){transfer->reply.data, transfer->reply.len};
     const char *headers = ez_buf_cstr(&transfer->head); // its NUL is the empty name

@@ -16,6 +16,9 @@ typedef struct ez_transfer {
 
     char *method, *url;
     ez_outbound_target target;
+    char *proxy;             // NULL: none
+    ez_outbound_target peer; // who is connected to: the target, or the proxy
+    bool once;
     struct curl_slist *headers;
     uint8_t *body;
     size_t body_len;

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "server/state/store/alerts.h"
+#include "server/state/store/claims.h"
 #include "server/state/store/meter.h"
 #include "server/state/store/servers.h"
 #include "server/state/store/store.h"
@@ -64,6 +65,18 @@ typedef struct ez_sync_ops {
 extern const ez_sync_ops ez_sync_sqlite;
 extern const ez_sync_ops ez_sync_postgres;
 
+// What stands behind claims.h. db as in ez_backend. Beside the rest, from one thread, unless meter->has_one_writer.
+typedef struct ez_claim_ops {
+    ez_status (*take)(void *db, int64_t api_key_id, const char *owner, uint32_t ttl_ms, ez_claim *out, bool *taken,
+                      int64_t *wait_ms, ez_error *error);
+    ez_status (*mark)(void *db, const ez_claim *claim, const char *owner, const uint8_t hash[EZ_SHA256_LEN],
+                      uint32_t ttl_ms, ez_error *error);
+    ez_status (*end)(void *db, const ez_claim *claim, const char *owner, ez_claim_end end, ez_error *error);
+} ez_claim_ops;
+
+extern const ez_claim_ops ez_claims_sqlite;
+extern const ez_claim_ops ez_claims_postgres;
+
 typedef struct ez_backend {
     const char *name;
     // location: the URL as the setting gave it for PostgreSQL, the path for SQLite.
@@ -114,6 +127,7 @@ typedef struct ez_backend {
     const ez_meter_ops *meter;
     const ez_sync_ops *sync;
     const ez_alert_ops *alerts;
+    const ez_claim_ops *claims;
 } ez_backend;
 
 extern const ez_backend ez_backend_sqlite;

@@ -18,4 +18,5 @@ struct ez_store {
     pthread_mutex_t alerts_lock; // alerts, likewise
     pthread_mutex_t lease_lock;  // the lease, likewise
     pthread_mutex_t servers_lock;
+    pthread_mutex_t claims_lock;
 };

@@ -47,6 +47,10 @@ const char ez_sql_put_sync_due[] =
     "excluded.error";
 const char ez_sql_delete_sync_due[] = "DELETE FROM redis_due WHERE kind = $1 AND id = $2";
 
+ez_status ez_sql_claim_lost(ez_error *error) {
+    return ez_error_set(error, EZ_ABORTED, "CLAIM_LOST", "another server refreshes this API key now");
+}
+
 ez_status ez_sql_fenced(ez_error *error) {
     return ez_error_set(error, EZ_ABORTED, "FENCED", "another server has taken over: nothing was written");
 }

@@ -27,18 +27,19 @@ extern const char ez_sql_read_counters[]; // kind, next_id
 extern const char ez_sql_oldest_change[]; // oldest
 extern const char
     ez_sql_each_change[]; // $1 < n <= $2, $3 rows: n, seq, kind, id, op, secret_version, time_ns, data, sealed
-extern const char ez_sql_page_change[];     // (n, seq) > ($1, $2), $3 rows: the same without the last two
-extern const char ez_sql_find_idempotent[]; // $1 key: request_hash, revision, time_ns, reply
-extern const char ez_sql_trim_idempotent[]; // $1 time_ns, $2 rows
-extern const char ez_sql_read_sync[];       // the state's columns, in the order of sync.h
-extern const char ez_sql_write_sync[];      // the same; no row where a greater fence has written
-extern const char ez_sql_each_sync_due[];   // a due row's columns
-extern const char ez_sql_put_sync_due[];    // likewise
-extern const char ez_sql_delete_sync_due[]; // kind, id
-ez_status ez_sql_fenced(ez_error *error);   // ABORTED (FENCED)
-extern const char ez_sql_open_steps[];      // step, time_s, from_s, until_s, folded, ascending
-extern const char ez_sql_each_log_day[];    // day, records, ascending
-extern const char ez_sql_count_logs[];      // records, time_ns of the oldest or 0
+extern const char ez_sql_page_change[];       // (n, seq) > ($1, $2), $3 rows: the same without the last two
+extern const char ez_sql_find_idempotent[];   // $1 key: request_hash, revision, time_ns, reply
+extern const char ez_sql_trim_idempotent[];   // $1 time_ns, $2 rows
+extern const char ez_sql_read_sync[];         // the state's columns, in the order of sync.h
+extern const char ez_sql_write_sync[];        // the same; no row where a greater fence has written
+extern const char ez_sql_each_sync_due[];     // a due row's columns
+extern const char ez_sql_put_sync_due[];      // likewise
+extern const char ez_sql_delete_sync_due[];   // kind, id
+ez_status ez_sql_claim_lost(ez_error *error); // ABORTED (CLAIM_LOST)
+ez_status ez_sql_fenced(ez_error *error);     // ABORTED (FENCED)
+extern const char ez_sql_open_steps[];        // step, time_s, from_s, until_s, folded, ascending
+extern const char ez_sql_each_log_day[];      // day, records, ascending
+extern const char ez_sql_count_logs[];        // records, time_ns of the oldest or 0
 
 // The audit query for a filter: id < $1, time_ns >= $2, time_ns < $3, then the texts that are given, in order, then
 // the limit. Columns: id, time_ns, revision, actor, method, resource, request, request_id, remote, previous_hash, hash.

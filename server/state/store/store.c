@@ -56,6 +56,7 @@ ez_status ez_store_open(const ez_store_options *options, ez_store **out, ez_erro
     pthread_mutex_init(&store->alerts_lock, NULL);
     pthread_mutex_init(&store->lease_lock, NULL);
     pthread_mutex_init(&store->servers_lock, NULL);
+    pthread_mutex_init(&store->claims_lock, NULL);
     const char *location = options->url + (scheme->cut ? strlen(scheme->prefix) : 0);
     ez_status status = store->backend->open(options, location, &store->db, error);
     if (!status)
@@ -83,6 +84,7 @@ void ez_store_close(ez_store *store) {
     pthread_mutex_destroy(&store->alerts_lock);
     pthread_mutex_destroy(&store->lease_lock);
     pthread_mutex_destroy(&store->servers_lock);
+    pthread_mutex_destroy(&store->claims_lock);
     free(store);
 }
 

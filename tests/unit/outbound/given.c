@@ -27,6 +27,7 @@ static void keep(void *user, const ez_outbound_reply *reply) {
     into->status = reply->status;
     ez_error_copy(&into->error, reply->error);
     into->http_status = reply->http_status;
+    into->was_sent = reply->was_sent;
     into->body = calloc(1, reply->body.len + 1);
     into->body_len = reply->body.len;
     if (reply->body.len > 0) {

@@ -15,6 +15,7 @@ typedef struct kept {
     ez_status status;
     ez_error error;
     int http_status;
+    bool was_sent;
     char *body; // NUL-terminated
     size_t body_len;
     char etag[64], content_type[64];

@@ -90,12 +90,13 @@ static void commit_again_and_again(void) {
 static void expect_one_chain(void) {
     cr_assert_eq(number_of(&at, "SELECT min(id) FROM audit"), 1);
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM audit"), number_of(&at, "SELECT max(id) FROM audit"));
-    cr_assert_eq(number_of(&at, "SELECT next_audit_id FROM feed_head"), 1 + number_of(&at, "SELECT max(id) FROM audit"));
+    cr_assert_eq(number_of(&at, "SELECT next_audit_id FROM feed_head"),
+                 1 + number_of(&at, "SELECT max(id) FROM audit"));
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM audit AS a JOIN audit AS b ON b.id = a.id + 1 AND "
                                 "b.previous_hash <> a.hash"),
                  0);
-    cr_assert_eq(number_of(&at, "SELECT count(*) FROM audit JOIN feed_head ON audit_hash = hash AND next_audit_id = id + 1"),
-                 1);
+    cr_assert_eq(
+        number_of(&at, "SELECT count(*) FROM audit JOIN feed_head ON audit_hash = hash AND next_audit_id = id + 1"), 1);
 }
 
 Test(store_alerts_chain, is_one_whoever_fails_meanwhile) {

@@ -11,3 +11,4 @@ extern const char *const ez_migration_0005[];
 extern const char *const ez_migration_0006[];
 extern const char *const ez_migration_0007[];
 extern const char *const ez_migration_0008[];
+extern const char *const ez_migration_0009[];

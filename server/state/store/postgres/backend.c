@@ -27,6 +27,7 @@ static void backend_close(void *db) {
     ez_pg_drop(&store->alerts);
     ez_pg_drop(&store->lease);
     ez_pg_drop(&store->servers);
+    ez_pg_drop(&store->claims);
     ez_rollup_destroy(store->rollup);
     ez_pg_known_fini(&store->known);
     if (store->partitions)
@@ -47,6 +48,7 @@ static ez_status start(ez_pg *store, const ez_store_options *options, ez_error *
     ez_pg_init(&store->alerts, store->url, store->where);
     ez_pg_init(&store->lease, store->url, store->where);
     ez_pg_init(&store->servers, store->url, store->where);
+    ez_pg_init(&store->claims, store->url, store->where);
     ez_status status = ez_pg_ready(&store->conn, true, deadline, error);
     // A server that was just reached gets its time for the schema, whatever connecting took.
     return status ? status : ez_pg_migrate(&store->conn, options, ez_clock_mono_ms() + EZ_PG_IDLE_MS, error);
@@ -131,4 +133,5 @@ const ez_backend ez_backend_postgres = {
     .meter = &ez_meter_postgres,
     .sync = &ez_sync_postgres,
     .alerts = &ez_alerts_postgres,
+    .claims = &ez_claims_postgres,
 };

@@ -62,6 +62,7 @@ typedef struct ez_pg {
     ez_pg_conn alerts; // what changes alerts
     ez_pg_conn lease;  // what takes the lease
     ez_pg_conn servers;
+    ez_pg_conn claims; // of token refreshes
     char *url;
     char where[EZ_PG_WHERE_MAX];
     ez_pg_chain chain;

@@ -90,4 +90,5 @@ const ez_backend ez_backend_sqlite = {
     .meter = &ez_meter_sqlite,
     .sync = &ez_sync_sqlite,
     .alerts = &ez_alerts_sqlite,
+    .claims = &ez_claims_sqlite,
 };

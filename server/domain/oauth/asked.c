@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Those who ask for a refresh and wait for it. All that ask for one key share one flight.
+//
+// Awkward: a key whose refresh has just failed. Who asks then is told so at once, or each data plane that meets a 401
+// would be one more try and the pauses between tries would be none.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/runtime/clock.h"
+#include "server/domain/oauth/inside.h"
+
+bool ez_oauth_is_newer(const ez_oauth_key *key, const ez_oauth_waiter *waiter) {
+    return waiter->has_observed && key->facts.has_access &&
+           memcmp(key->access_hash, waiter->observed, EZ_SHA256_LEN) != 0;
+}
+
+ez_status ez_oauth_ask(ez_oauth *oauth, ez_oauth_waiter *waiter, ez_error *error) {
+    ez_status status = EZ_OK;
+    pthread_mutex_lock(&oauth->lock);
+    if (oauth->options.is_off) {
+        status = ez_error_set(error, EZ_FAILED_PRECONDITION, "REFRESH_OFF",
+                              "this server refreshes no tokens: EZ_TOKEN_REFRESH is false");
+    } else if (oauth->is_stopping) {
+        status = ez_error_set(error, EZ_UNAVAILABLE, "STOPPING", "the server is stopping: try again");
+    } else if (oauth->waiting == EZ_OAUTH_WAITING) {
+        status = ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "REFRESH_QUEUE_FULL",
+                              "%d calls wait for a token refresh already: try again", EZ_OAUTH_WAITING);
+    } else {
+        waiter->next = oauth->asked;
+        oauth->asked = waiter;
+        oauth->waiting++;
+        pthread_cond_broadcast(&oauth->wake);
+    }
+    pthread_mutex_unlock(&oauth->lock);
+    return status;
+}
+
+static void answer_one(ez_oauth *oauth, ez_oauth_waiter *waiter, ez_status status, int outcome, const ez_error *error) {
+    waiter->done(waiter, status, outcome, error);
+    pthread_mutex_lock(&oauth->lock);
+    oauth->waiting--;
+    pthread_mutex_unlock(&oauth->lock);
+}
+
+// How long the key, or its provider, is left alone after a failure; 0: not at all. It tells of what.
+static uint64_t left_alone_ms(ez_oauth *oauth, int64_t id, int provider, const char **of) {
+    uint64_t now_ms = ez_clock_mono_ms();
+    int64_t now_ns = ez_clock_wall_ns();
+    pthread_mutex_lock(&oauth->lock);
+    const ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
+    const ez_oauth_pace *pace = &oauth->paces[provider];
+    uint64_t wait_ms = pace->paused_until_ms > now_ms ? pace->paused_until_ms - now_ms : 0;
+    *of = "its provider";
+    if (wait_ms == 0 && slot && slot->fails > 0 && !slot->is_ended && !slot->is_flying && slot->due_ns > now_ns &&
+        slot->due_ns != EZ_OAUTH_NEVER) {
+        wait_ms = (uint64_t)(slot->due_ns - now_ns) / 1000000 + 1;
+        *of = ez_oauth_class_word(slot->class);
+    }
+    pthread_mutex_unlock(&oauth->lock);
+    return wait_ms;
+}
+
+static bool refuse_for_now(ez_oauth *oauth, ez_oauth_waiter *waiter, int provider) {
+    const char *of;
+    ez_error error = EZ_ERROR_INIT;
+    uint64_t wait_ms = waiter->force ? 0 : left_alone_ms(oauth, waiter->api_key_id, provider, &of);
+    if (wait_ms == 0)
+        return false;
+    (void)ez_error_set(&error, EZ_UNAVAILABLE, "REFRESH_LATER",
+                       "the last refresh failed (%s): the next try is in %llu ms", of, (unsigned long long)wait_ms);
+    answer_one(oauth, waiter, error.code, 0, &error);
+    return true;
+}
+
+static void begin_for(ez_oauth *oauth, ez_oauth_waiter *waiter, int provider) {
+    ez_error error = EZ_ERROR_INIT;
+    ez_oauth_flight *flight = ez_oauth_flight_find(oauth, waiter->api_key_id);
+    if (!flight)
+        flight = ez_oauth_flight_make(oauth, waiter->api_key_id, provider, true);
+    if (!flight) {
+        (void)ez_error_set(&error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a token refresh");
+        answer_one(oauth, waiter, error.code, 0, &error);
+        return;
+    }
+    flight->is_asked = true;
+    flight->force = flight->force || waiter->force;
+    flight->is_dead = flight->is_dead || waiter->has_observed;
+    waiter->next = flight->waiters;
+    flight->waiters = waiter;
+}
+
+static void take_one(ez_oauth *oauth, ez_oauth_waiter *waiter) {
+    ez_error error = EZ_ERROR_INIT;
+    ez_oauth_key key;
+    ez_status status = ez_oauth_key_read(oauth, waiter->api_key_id, &key, &error);
+    if (status != EZ_OK)
+        answer_one(oauth, waiter, status, 0, &error);
+    else if (ez_oauth_is_newer(&key, waiter))
+        answer_one(oauth, waiter, EZ_OK, OUTCOME_ALREADY, NULL);
+    else if (!refuse_for_now(oauth, waiter, key.provider))
+        begin_for(oauth, waiter, key.provider);
+    ez_oauth_key_fini(&key);
+}
+
+void ez_oauth_take_asked(ez_oauth *oauth) {
+    pthread_mutex_lock(&oauth->lock);
+    ez_oauth_waiter *list = oauth->asked;
+    oauth->asked = NULL;
+    pthread_mutex_unlock(&oauth->lock);
+    ez_error stopping = EZ_ERROR_INIT;
+    (void)ez_error_set(&stopping, EZ_UNAVAILABLE, "STOPPING", "the server is stopping: try again");
+    while (list) {
+        ez_oauth_waiter *next = list->next;
+        if (oauth->is_stopping)
+            answer_one(oauth, list, stopping.code, 0, &stopping);
+        else
+            take_one(oauth, list);
+        list = next;
+    }
+    for (ez_oauth_flight *flight = oauth->is_stopping ? oauth->flights : NULL; flight; flight = flight->next)
+        ez_oauth_answer_all(flight, stopping.code, 0, &stopping);
+}
+
+static void expire_of(ez_oauth_flight *flight, uint64_t now_ns) {
+    ez_error error = EZ_ERROR_INIT;
+    for (ez_oauth_waiter **at = &flight->waiters; *at;) {
+        ez_oauth_waiter *waiter = *at;
+        if (waiter->deadline_ns > now_ns) {
+            at = &waiter->next;
+            continue;
+        }
+        *at = waiter->next;
+        (void)ez_error_set(&error, EZ_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED",
+                           "the token refresh was not over by the deadline; it goes on");
+        answer_one(flight->oauth, waiter, error.code, 0, &error);
+    }
+}
+
+void ez_oauth_expire_waiters(ez_oauth *oauth) {
+    uint64_t now_ns = ez_clock_mono_ns();
+    for (ez_oauth_flight *flight = oauth->flights; flight; flight = flight->next)
+        expire_of(flight, now_ns);
+}

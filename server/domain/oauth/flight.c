@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A refresh from its beginning to its end. It is the thread's, but for the time that outbound or the writer has it;
+// they hand it back by the list of those that are ready.
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/runtime/clock.h"
+#include "proto/runtime/log.h"
+#include "server/domain/oauth/inside.h"
+
+ez_oauth_flight *ez_oauth_flight_find(ez_oauth *oauth, int64_t id) {
+    for (ez_oauth_flight *flight = oauth->flights; flight; flight = flight->next)
+        if (flight->id == id && flight->stage != EZ_OAUTH_ENDED)
+            return flight;
+    return NULL;
+}
+
+ez_oauth_flight *ez_oauth_flight_make(ez_oauth *oauth, int64_t id, int provider, bool is_asked) {
+    ez_oauth_flight *flight = calloc(1, sizeof *flight);
+    if (!flight)
+        return NULL;
+    flight->oauth = oauth;
+    flight->id = id;
+    flight->provider = provider;
+    flight->is_asked = is_asked;
+    flight->key.provider = -1;
+    flight->was_due_ns = EZ_OAUTH_NEVER;
+    ez__v1__empty__init(&flight->request);
+    flight->next = oauth->flights;
+    oauth->flights = flight;
+    pthread_mutex_lock(&oauth->lock);
+    ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
+    if (slot) {
+        slot->is_flying = true;
+        flight->was_due_ns = slot->due_ns;
+        ez_oauth_schedule_move(&oauth->schedule, slot, EZ_OAUTH_NEVER);
+    }
+    pthread_mutex_unlock(&oauth->lock);
+    return flight;
+}
+
+void ez_oauth_answer_all(ez_oauth_flight *flight, ez_status status, int outcome, const ez_error *error) {
+    ez_oauth *oauth = flight->oauth;
+    ez_oauth_waiter *list = flight->waiters;
+    size_t count = 0;
+    flight->waiters = NULL;
+    while (list) {
+        ez_oauth_waiter *next = list->next; // it is gone once it is answered
+        list->done(list, status, outcome, error);
+        list = next;
+        count++;
+    }
+    pthread_mutex_lock(&oauth->lock);
+    oauth->waiting -= count;
+    pthread_mutex_unlock(&oauth->lock);
+}
+
+static void end_claim(ez_oauth_flight *flight, ez_claim_end end) {
+    ez_error error = EZ_ERROR_INIT;
+    if (!flight->has_claim)
+        return;
+    if (end == EZ_CLAIM_SETTLED && !flight->is_marked && flight->claim.sends > 0)
+        end = EZ_CLAIM_OPEN; // what was left open before is so still
+    flight->has_claim = false;
+    if (ez_store_end_claim(flight->oauth->options.store, &flight->claim, flight->oauth->options.server_id, end,
+                           &error) != EZ_OK)
+        ez_log_warn("a claim of a token refresh was not given up: it ends by itself", "api_key", EZ_LOG_INT(flight->id),
+                    "message", error.message);
+}
+
+// Within the lock. Where it has failed before, and this flight changed nothing about that: when it was due, but not at
+// once again.
+static void plan_as_before(ez_oauth_flight *flight, ez_oauth_slot *slot) {
+    int64_t soon_ns = ez_clock_wall_ns() + EZ_OAUTH_BACKOFF_MIN_MS * INT64_C(1000000);
+    if (slot->fails > 0 && !slot->is_ended)
+        ez_oauth_schedule_move(&flight->oauth->schedule, slot,
+                               flight->was_due_ns > soon_ns ? flight->was_due_ns : soon_ns);
+}
+
+// Within the lock.
+static void plan_again(ez_oauth_flight *flight, uint64_t due_ms) {
+    ez_oauth *oauth = flight->oauth;
+    ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, flight->id);
+    if (!slot)
+        return;
+    slot->is_flying = false;
+    if (due_ms == EZ_OAUTH_FOREVER_MS)
+        ez_oauth_schedule_move(&oauth->schedule, slot, EZ_OAUTH_NEVER);
+    else if (due_ms == UINT64_MAX)
+        plan_as_before(flight, slot);
+    else
+        ez_oauth_schedule_move(&oauth->schedule, slot, ez_clock_wall_ns() + (int64_t)due_ms * 1000000);
+}
+
+unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class) {
+    ez_oauth *oauth = flight->oauth;
+    pthread_mutex_lock(&oauth->lock);
+    ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, flight->id);
+    unsigned fails = slot ? slot->fails + 1 : 1;
+    if (slot) {
+        ez_oauth_schedule_note(&oauth->schedule, slot, class);
+        slot->is_told = class == EZ_OAUTH_NO_TOKEN;
+        fails = slot->fails;
+    }
+    if (class == EZ_OAUTH_REFRESHED)
+        oauth->refreshed[flight->provider]++;
+    else
+        oauth->failed[flight->provider][class]++;
+    pthread_mutex_unlock(&oauth->lock);
+    return fails;
+}
+
+void ez_oauth_leave_place(ez_oauth_flight *flight) {
+    pthread_mutex_lock(&flight->oauth->lock);
+    if (flight->has_place)
+        ez_oauth_pace_leave(&flight->oauth->paces[flight->provider]);
+    flight->has_place = false;
+    pthread_mutex_unlock(&flight->oauth->lock);
+}
+
+void ez_oauth_flight_end(ez_oauth_flight *flight, ez_claim_end end, uint64_t due_ms) {
+    ez_oauth *oauth = flight->oauth;
+    end_claim(flight, end);
+    ez_oauth_leave_place(flight);
+    pthread_mutex_lock(&oauth->lock);
+    oauth->aloft -= flight->is_aloft;
+    flight->is_aloft = false;
+    pthread_cond_broadcast(&oauth->wake);
+    plan_again(flight, due_ms);
+    pthread_mutex_unlock(&oauth->lock);
+    if (due_ms == UINT64_MAX)
+        ez_oauth_plan(oauth, flight->id);
+    flight->stage = EZ_OAUTH_ENDED;
+    ez_call_destroy_system(flight->call);
+    flight->call = NULL;
+    ez_oauth_key_fini(&flight->key);
+    if (flight->tokens) {
+        ez_wipe(flight->tokens, sizeof *flight->tokens);
+        free(flight->tokens);
+        flight->tokens = NULL;
+    }
+}
+
+void ez_oauth_hand_back(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    pthread_mutex_lock(&oauth->lock);
+    flight->ready = oauth->ready;
+    oauth->ready = flight;
+    pthread_cond_broadcast(&oauth->wake);
+    pthread_mutex_unlock(&oauth->lock);
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The schedule follows the feed with a cursor of its own, on the object's thread; at the start, and where the feed does
+// not reach back any more, it is made anew from the directory.
+//
+// Awkward: a group whose type changes takes its keys along, so their turns are looked at again. Which groups are ours
+// is remembered, so that an edit of a group of a million keys costs nothing otherwise.
+#include "proto/runtime/clock.h"
+#include "proto/runtime/log.h"
+#include "proto/runtime/wire.h"
+#include "server/domain/oauth/inside.h"
+
+#define STEP 256 // keys looked at in one read section, or changes of one read of the feed
+
+// ---- One key
+
+// Within a read section. -1: none of ours.
+static int provider_of(const ez_oauth *oauth, int64_t group_id) {
+    return (int)(intptr_t)ez_idmap_get(&oauth->groups, group_id) - 1;
+}
+
+static void plan_slot(ez_oauth *oauth, ez_oauth_slot *slot, const ez_oauth_facts *facts, uint64_t version) {
+    if (slot->secret_version != version) {
+        slot->secret_version = version;
+        slot->is_told = false;
+        if (slot->class)
+            ez_oauth_schedule_note(&oauth->schedule, slot, EZ_OAUTH_REFRESHED);
+    }
+    slot->is_ended = facts->ended_ns != 0;
+    if (slot->is_flying || slot->is_told)
+        return;
+    int64_t due_ns = ez_oauth_due_ns(facts, slot->id, oauth->sources[slot->provider].before_s);
+    if (slot->fails == 0 || facts->ended_ns)
+        ez_oauth_schedule_move(&oauth->schedule, slot, due_ns);
+}
+
+static void plan_entry(ez_oauth *oauth, int64_t id, const ez_entry *entry) {
+    ez_oauth_facts facts = {.group_id = 0};
+    int provider = -1;
+    if (entry) {
+        facts = ez_oauth_read_facts(ez_entry_data(entry));
+        provider = facts.has_access || facts.has_refresh ? provider_of(oauth, facts.group_id) : -1;
+    }
+    if (provider < 0) {
+        ez_oauth_schedule_remove(&oauth->schedule, id);
+        return;
+    }
+    ez_oauth_slot *slot = ez_oauth_schedule_put(&oauth->schedule, id, provider);
+    if (slot)
+        plan_slot(oauth, slot, &facts, ez_entry_secret_version(entry));
+}
+
+void ez_oauth_plan(ez_oauth *oauth, int64_t id) {
+    ez_directory_enter();
+    pthread_mutex_lock(&oauth->lock);
+    plan_entry(oauth, id, ez_directory_get(oauth->options.directory, KIND_API_KEY, id));
+    pthread_mutex_unlock(&oauth->lock);
+    ez_directory_leave();
+}
+
+// ---- Groups
+
+static void remember_group(ez_oauth *oauth, int64_t id, int provider) {
+    if (provider < 0)
+        ez_idmap_remove(&oauth->groups, id); // there, since the provider was another one
+    else if (ez_idmap_reserve(&oauth->groups, id) == EZ_OK)
+        ez_idmap_set(&oauth->groups, id, (void *)(intptr_t)(provider + 1));
+}
+
+// Plans the group's keys; false where there are none past *after.
+static bool plan_members(ez_oauth *oauth, int64_t group_id, int64_t *after) {
+    size_t count = 0;
+    ez_directory_enter();
+    pthread_mutex_lock(&oauth->lock);
+    for (const ez_entry *entry;
+         count < STEP && (entry = ez_directory_member(oauth->options.directory, EZ_INDEX_API_KEY_BY_GROUP,
+                                                      ez_index_id(group_id), *after, false));
+         count++) {
+        *after = ez_entry_id(entry);
+        plan_entry(oauth, *after, entry);
+    }
+    pthread_mutex_unlock(&oauth->lock);
+    ez_directory_leave();
+    return count == STEP;
+}
+
+static void look_at_group(ez_oauth *oauth, int64_t id) {
+    ez_directory_enter();
+    const ez_entry *entry = ez_directory_get(oauth->options.directory, KIND_PROVIDER_GROUP, id);
+    ez_wire_field type;
+    bool has_type = entry && ez_wire_find(ez_entry_data(entry).data, ez_entry_data(entry).len, 3, &type);
+    int provider = has_type ? ez_oauth_provider_find((const char *)type.bytes.data, type.bytes.len) : -1;
+    bool is_changed = provider != provider_of(oauth, id);
+    ez_directory_leave();
+    if (!is_changed)
+        return;
+    remember_group(oauth, id, provider);
+    int64_t after = 0;
+    while (plan_members(oauth, id, &after)) {
+    }
+}
+
+static void load(ez_oauth *oauth) {
+    uint64_t began = ez_clock_mono_ns();
+    int64_t id = 0;
+    for (bool is_more = true; is_more;) {
+        ez_directory_enter();
+        const ez_entry *entry = ez_directory_next(oauth->options.directory, KIND_PROVIDER_GROUP, id, false);
+        is_more = entry != NULL;
+        id = entry ? ez_entry_id(entry) : 0;
+        ez_directory_leave();
+        if (is_more)
+            look_at_group(oauth, id);
+    }
+    ez_log_debug("token refresh knows its keys", "us", EZ_LOG_INT((ez_clock_mono_ns() - began) / 1000));
+}
+
+// ---- The feed
+
+typedef struct changed {
+    size_t count;
+    struct {
+        int kind;
+        int64_t id;
+    } items[STEP];
+} changed;
+
+static bool note(void *user, int kind, int64_t id, int op, uint64_t secret_version, ez_slice encoded) {
+    (void)op, (void)secret_version, (void)encoded;
+    changed *list = user;
+    if (kind != KIND_API_KEY && kind != KIND_PROVIDER_GROUP)
+        return true;
+    if (list->count == STEP)
+        return false;
+    list->items[list->count].kind = kind;
+    list->items[list->count++].id = id;
+    return true;
+}
+
+// False where there is more, or where it starts again.
+static bool follow_step(ez_oauth *oauth, uint64_t until) {
+    changed list = {.count = 0};
+    bool is_done = false;
+    ez_error error = EZ_ERROR_INIT;
+    if (ez_feed_read(oauth->options.feed, &oauth->cursor, until, note, &list, &is_done, &error) != EZ_OK) {
+        oauth->is_loaded = false;
+        return true;
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        if (list.items[i].kind == KIND_PROVIDER_GROUP)
+            look_at_group(oauth, list.items[i].id);
+        else
+            ez_oauth_plan(oauth, list.items[i].id);
+    }
+    return is_done;
+}
+
+// Everything that was known of groups is forgotten, so that each is looked at; slots of keys that are gone go.
+static void load_anew(ez_oauth *oauth) {
+    oauth->cursor = (ez_feed_cursor){.n = ez_feed_head(oauth->options.feed).n};
+    ez_idmap_fini(&oauth->groups);
+    ez_idmap_init(&oauth->groups);
+    load(oauth);
+    int64_t id = 0;
+    for (ez_oauth_slot *slot; (slot = ez_idmap_after(&oauth->schedule.by_id, id));) {
+        id = slot->id;
+        ez_oauth_plan(oauth, id);
+    }
+    oauth->is_loaded = true;
+}
+
+void ez_oauth_follow(ez_oauth *oauth) {
+    int64_t offset = ez_clock_wall_ns() - (int64_t)ez_clock_mono_ns();
+    int64_t jump = offset - oauth->clock_offset_ns;
+    if (jump > 10000000000ll || jump < -10000000000ll) { // turns are told by the wall clock, and it jumped
+        oauth->clock_offset_ns = offset;
+        oauth->is_loaded = false;
+    }
+    if (!oauth->is_loaded)
+        load_anew(oauth);
+    uint64_t head = ez_feed_head(oauth->options.feed).n;
+    while (oauth->is_loaded && oauth->cursor.n < head && !follow_step(oauth, head)) {
+    }
+}

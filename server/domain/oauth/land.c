@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is done about each class of outcome, and after the writer had it. What a provider gave goes to the writer again
+// and again until it is stored: the old refresh token is used up, and this memory is the only place where the new one
+// is.
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/runtime/clock.h"
+#include "proto/runtime/log.h"
+#include "server/domain/oauth/inside.h"
+
+#define WRITE_FIRST_MS 100 // between two tries of a write, doubled
+#define WRITE_MAX_MS   5000
+#define LOST_MAX       3 // answers lost in a row, after which the provider is left alone for a while
+
+static void answer(ez_oauth_flight *flight, ez_status code, const char *reason) {
+    ez_error error = EZ_ERROR_INIT;
+    (void)ez_error_set(&error, code, reason, "API key %lld was not refreshed: %s", (long long)flight->id,
+                       flight->verdict.why);
+    ez_oauth_answer_all(flight, code, 0, &error);
+}
+
+static void log_failure(const ez_oauth_flight *flight, unsigned fails) {
+    ez_log_warn("a token was not refreshed", "api_key", EZ_LOG_INT(flight->id), "type",
+                ez_oauth_providers[flight->provider]->type, "class", ez_oauth_class_word(flight->verdict.class), "why",
+                flight->verdict.why, "tries", EZ_LOG_INT(fails));
+}
+
+// Says in the key what is wrong, then ends.
+static void end_with_note(ez_oauth_flight *flight, ez_claim_end end, uint64_t due_ms) {
+    flight->end = end;
+    flight->due_ms = due_ms;
+    snprintf(flight->note, sizeof flight->note, "%s", flight->verdict.why);
+    ez_oauth_write(flight, EZ_OAUTH_PUT_NOTE, EZ_OAUTH_WRITES);
+}
+
+// ---- Classes
+
+static ez_claim_end known_end(const ez_oauth_flight *flight) {
+    bool was_open =
+        flight->claim.sends > 0 && memcmp(flight->claim.sent_hash, flight->key.refresh_hash, EZ_SHA256_LEN) == 0;
+    return was_open || !flight->was_sent ? EZ_CLAIM_UNSENT : EZ_CLAIM_SETTLED;
+}
+
+static void land_transient(ez_oauth_flight *flight) {
+    unsigned fails = ez_oauth_note(flight, EZ_OAUTH_TRANSIENT);
+    uint64_t due_ms = ez_oauth_backoff_ms(fails, ez_oauth_random(flight->oauth) >> 1);
+    answer(flight, EZ_UNAVAILABLE, "REFRESH_FAILED");
+    if (fails % EZ_OAUTH_TRIES != 0) {
+        ez_oauth_flight_end(flight, known_end(flight), due_ms);
+        return;
+    }
+    log_failure(flight, fails);
+    if (flight->is_dead)
+        ez_oauth_raise_key(flight, false, "Token refresh fails", flight->verdict.why);
+    end_with_note(flight, known_end(flight), due_ms);
+}
+
+static void land_limited(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    uint64_t wait_ms = (uint64_t)flight->verdict.retry_after_ms;
+    unsigned fails = ez_oauth_note(flight, EZ_OAUTH_RATE_LIMITED);
+    pthread_mutex_lock(&oauth->lock); // one account's limit must not hold up all others for as long
+    ez_oauth_pace_pause(&oauth->paces[flight->provider], EZ_OAUTH_RETRY_MIN_MS, ez_clock_mono_ms());
+    memcpy(oauth->why[flight->provider], flight->verdict.why, sizeof flight->verdict.why);
+    pthread_mutex_unlock(&oauth->lock);
+    answer(flight, EZ_UNAVAILABLE, "REFRESH_RATE_LIMITED");
+    wait_ms += ez_oauth_random(oauth) % (wait_ms / 10 + 1);
+    if (fails % EZ_OAUTH_TRIES == 0)
+        end_with_note(flight, known_end(flight), wait_ms);
+    else
+        ez_oauth_flight_end(flight, known_end(flight), wait_ms);
+}
+
+static void pause_provider(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    uint64_t random = ez_oauth_random(oauth);
+    pthread_mutex_lock(&oauth->lock);
+    ez_oauth_pace_fail(&oauth->paces[flight->provider], random, ez_clock_mono_ms());
+    memcpy(oauth->why[flight->provider], flight->verdict.why, sizeof flight->verdict.why);
+    pthread_mutex_unlock(&oauth->lock);
+}
+
+static void land_setting(ez_oauth_flight *flight) {
+    bool is_own_scope = strcmp(flight->verdict.code, "invalid_scope") == 0 && flight->key.scope[0] &&
+                        ez_oauth_providers[flight->provider]->sends_scope;
+    unsigned fails = ez_oauth_note(flight, EZ_OAUTH_SETTING);
+    if (is_own_scope) { // this key's fault and no other's, but its refresh token is good
+        snprintf(flight->verdict.why, sizeof flight->verdict.why,
+                 "invalid_scope: set granted_scope to exactly what was granted, or empty it");
+    } else {
+        pause_provider(flight);
+        ez_oauth_raise_provider(flight->oauth, flight->provider, flight->verdict.why);
+    }
+    if (fails == 1)
+        log_failure(flight, fails);
+    answer(flight, EZ_FAILED_PRECONDITION, is_own_scope ? "REFRESH_SCOPE_REFUSED" : "OAUTH_CLIENT_REFUSED");
+    if (is_own_scope)
+        end_with_note(flight, known_end(flight), EZ_OAUTH_BACKOFF_MAX_MS);
+    else
+        ez_oauth_flight_end(flight, known_end(flight), EZ_OAUTH_BACKOFF_MIN_MS);
+}
+
+static void land_unknown(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    log_failure(flight, ez_oauth_note(flight, EZ_OAUTH_UNKNOWN));
+    if (++oauth->lost[flight->provider] >= LOST_MAX)
+        pause_provider(flight);
+    answer(flight, EZ_UNAVAILABLE, "REFRESH_OUTCOME_UNKNOWN");
+    uint64_t pause = oauth->options.interval_ms;
+    end_with_note(flight, EZ_CLAIM_OPEN, pause + 1 + ez_oauth_random(oauth) % (pause / 10 + 1));
+}
+
+static void provider_answered(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    if (flight->verdict.class == EZ_OAUTH_UNKNOWN || !flight->was_sent)
+        return;
+    oauth->lost[flight->provider] = 0;
+    if (flight->verdict.class != EZ_OAUTH_REFRESHED)
+        return;
+    pthread_mutex_lock(&oauth->lock);
+    ez_oauth_pace_recover(&oauth->paces[flight->provider]);
+    oauth->why[flight->provider][0] = 0;
+    pthread_mutex_unlock(&oauth->lock);
+    ez_oauth_clear_provider(oauth, flight->provider);
+}
+
+void ez_oauth_land(ez_oauth_flight *flight) {
+    provider_answered(flight);
+    switch (flight->verdict.class) {
+    case EZ_OAUTH_REFRESHED:
+        ez_oauth_write(flight, EZ_OAUTH_PUT_TOKENS, EZ_OAUTH_WRITES);
+        break;
+    case EZ_OAUTH_TERMINAL:
+        snprintf(flight->note, sizeof flight->note, "%s", flight->verdict.why);
+        ez_oauth_write(flight, EZ_OAUTH_PUT_END, EZ_OAUTH_WRITES);
+        break;
+    case EZ_OAUTH_SETTING:
+        land_setting(flight);
+        break;
+    case EZ_OAUTH_RATE_LIMITED:
+        land_limited(flight);
+        break;
+    case EZ_OAUTH_UNKNOWN:
+        land_unknown(flight);
+        break;
+    default:
+        land_transient(flight);
+        break;
+    }
+}
+
+// ---- After the writer
+
+static void rest(ez_oauth_flight *flight) {
+    unsigned tries = flight->write_tries < 6 ? flight->write_tries : 6;
+    uint64_t pause = (uint64_t)WRITE_FIRST_MS << tries;
+    if (flight->write_tries++ == 0)
+        ez_log_warn("refreshed tokens could not be stored; trying again", "api_key", EZ_LOG_INT(flight->id), "reason",
+                    flight->call ? flight->call->error.reason : "", "message",
+                    flight->call ? flight->call->error.message : "");
+    flight->stage = EZ_OAUTH_RESTS;
+    flight->again_ms = ez_clock_mono_ms() + (pause < WRITE_MAX_MS ? pause : WRITE_MAX_MS);
+}
+
+static void settle_failed(ez_oauth_flight *flight) {
+    ez_error error = EZ_ERROR_INIT;
+    bool matters = flight->put == EZ_OAUTH_PUT_TOKENS || flight->put == EZ_OAUTH_PUT_END;
+    bool is_gone = flight->write.status == EZ_NOT_FOUND;
+    if (matters && !is_gone) {
+        rest(flight);
+        return;
+    }
+    if (is_gone)
+        (void)ez_error_set(&error, EZ_NOT_FOUND, "API_KEY_NOT_FOUND", "API key %lld was deleted meanwhile",
+                           (long long)flight->id);
+    else
+        (void)ez_error_set(&error, EZ_UNAVAILABLE, "STORE_UNREACHABLE", "the store can't be written to: try again");
+    ez_oauth_answer_all(flight, error.code, 0, &error);
+    if (flight->put == EZ_OAUTH_PUT_NOTE && flight->stage != EZ_OAUTH_NOTES)
+        ez_oauth_flight_end(flight, flight->end, flight->due_ms);
+    else if (flight->put == EZ_OAUTH_PUT_PROJECT)
+        ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
+    else
+        ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, WRITE_MAX_MS);
+}
+
+static void settle_tokens(ez_oauth_flight *flight) {
+    (void)ez_oauth_note(flight, EZ_OAUTH_REFRESHED);
+    ez_oauth_clear_key(flight);
+    ez_oauth_answer_all(flight, EZ_OK, flight->is_overtaken ? OUTCOME_ALREADY : OUTCOME_REFRESHED, NULL);
+    if (!flight->is_overtaken)
+        ez_log_info("a token was refreshed", "api_key", EZ_LOG_INT(flight->id), "type",
+                    ez_oauth_providers[flight->provider]->type);
+    bool wants_project = !flight->is_overtaken && flight->oauth->sources[flight->provider].project_url[0] &&
+                         !flight->key.facts.has_project && flight->tokens->access_token[0];
+    if (wants_project)
+        ez_oauth_look_up(flight);
+    else
+        ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
+}
+
+static void settle_end(ez_oauth_flight *flight) {
+    if (flight->is_overtaken) { // somebody else won
+        (void)ez_oauth_note(flight, EZ_OAUTH_REFRESHED);
+        ez_oauth_answer_all(flight, EZ_OK, OUTCOME_ALREADY, NULL);
+    } else {
+        bool is_lost = flight->verdict.class == EZ_OAUTH_UNKNOWN;
+        log_failure(flight, ez_oauth_note(flight, flight->verdict.class));
+        ez_oauth_raise_key(flight, true, is_lost ? "Token refresh without an answer" : "Login ended",
+                           flight->verdict.why);
+        answer(flight, EZ_FAILED_PRECONDITION, is_lost ? "REFRESH_OUTCOME_UNKNOWN" : "REFRESH_TOKEN_ENDED");
+    }
+    ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
+}
+
+static void settle_expired(ez_oauth_flight *flight) {
+    ez_error error = EZ_ERROR_INIT;
+    (void)ez_error_set(&error, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED",
+                       "the tokens of API key %lld have ended: log in again and give it the new ones",
+                       (long long)flight->id);
+    ez_oauth_answer_all(flight, error.code, 0, &error);
+    ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
+}
+
+void ez_oauth_settle(ez_oauth_flight *flight) {
+    if (flight->write.status != EZ_OK) {
+        settle_failed(flight);
+        return;
+    }
+    switch (flight->put) {
+    case EZ_OAUTH_PUT_TOKENS:
+        settle_tokens(flight);
+        break;
+    case EZ_OAUTH_PUT_END:
+        settle_end(flight);
+        break;
+    case EZ_OAUTH_PUT_EXPIRED:
+        settle_expired(flight);
+        break;
+    case EZ_OAUTH_PUT_NOTE:
+        if (flight->stage == EZ_OAUTH_NOTES && !flight->oauth->is_stopping)
+            ez_oauth_send(flight);
+        else if (flight->stage == EZ_OAUTH_NOTES)
+            ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, EZ_OAUTH_BACKOFF_MIN_MS);
+        else
+            ez_oauth_flight_end(flight, flight->end, flight->due_ms);
+        break;
+    default:
+        ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
+        break;
+    }
+}

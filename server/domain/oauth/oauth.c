@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The thread: takes back what outbound and the writer are done with, follows the feed, begins what was asked for and
+// what is due, and sleeps until the next of these.
+//
+// The awkward case is the end. Replies that came are stored before the writer stops; what was sent and not answered
+// when outbound stops is of unknown outcome, and its claim says so to the server that comes next.
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proto/crypto/random.h"
+#include "proto/runtime/clock.h"
+#include "proto/runtime/log.h"
+#include "server/domain/oauth/inside.h"
+
+#define IDLE_MS  250 // between looks at the feed
+#define TIMER_MS 20  // while a flight waits for a point in time
+#define GIVE_UP  4   // tries of a write after the end was called
+
+uint64_t ez_oauth_random(ez_oauth *oauth) { // xorshift: jitter needs no more
+    oauth->random ^= oauth->random << 13;
+    oauth->random ^= oauth->random >> 7;
+    oauth->random ^= oauth->random << 17;
+    return oauth->random;
+}
+
+// ---- Flights
+
+static void take_back(ez_oauth_flight *flight) {
+    switch (flight->stage) {
+    case EZ_OAUTH_CALLS:
+        ez_oauth_land(flight);
+        break;
+    case EZ_OAUTH_LOOKS_UP:
+        if (flight->project[0])
+            ez_oauth_write(flight, EZ_OAUTH_PUT_PROJECT, EZ_OAUTH_FILES);
+        else
+            ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
+        break;
+    default:
+        ez_oauth_settle(flight);
+        break;
+    }
+}
+
+static void take_ready(ez_oauth *oauth) {
+    pthread_mutex_lock(&oauth->lock);
+    ez_oauth_flight *list = oauth->ready;
+    oauth->ready = NULL;
+    pthread_mutex_unlock(&oauth->lock);
+    while (list) {
+        ez_oauth_flight *next = list->ready; // it may be handed on, and back again
+        take_back(list);
+        list = next;
+    }
+}
+
+static bool take_place(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    pthread_mutex_lock(&oauth->lock);
+    flight->has_place = ez_oauth_pace_take(&oauth->paces[flight->provider], flight->is_asked, ez_clock_mono_ms());
+    pthread_mutex_unlock(&oauth->lock);
+    return flight->has_place;
+}
+
+static void write_again(ez_oauth_flight *flight, bool is_ending) {
+    if (is_ending && flight->write_tries > GIVE_UP) {
+        ez_log_error("refreshed tokens were lost: the store took no change before the end", "api_key",
+                     EZ_LOG_INT(flight->id));
+        ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, EZ_OAUTH_BACKOFF_MIN_MS);
+    } else {
+        ez_oauth_write(flight, flight->put, EZ_OAUTH_WRITES);
+    }
+}
+
+static void step(ez_oauth_flight *flight, uint64_t now_ms, bool is_ending) {
+    bool is_stopping = flight->oauth->is_stopping;
+    switch (flight->stage) {
+    case EZ_OAUTH_BEGINS:
+        if (is_stopping || !flight->waiters) // nobody waits for it any more
+            ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
+        else if (take_place(flight))
+            ez_oauth_begin(flight);
+        break;
+    case EZ_OAUTH_ELSEWHERE:
+        if (is_stopping || !flight->waiters)
+            ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
+        else if (now_ms >= flight->again_ms)
+            ez_oauth_peek(flight);
+        break;
+    case EZ_OAUTH_RESTS:
+        if (now_ms >= flight->again_ms || is_ending)
+            write_again(flight, is_ending);
+        break;
+    default:
+        break;
+    }
+}
+
+static void step_all(ez_oauth *oauth, bool is_ending) {
+    uint64_t now_ms = ez_clock_mono_ms();
+    for (ez_oauth_flight *flight = oauth->flights; flight; flight = flight->next)
+        step(flight, now_ms, is_ending);
+    for (ez_oauth_flight **at = &oauth->flights; *at;) {
+        ez_oauth_flight *flight = *at;
+        if (flight->stage != EZ_OAUTH_ENDED) {
+            at = &flight->next;
+            continue;
+        }
+        *at = flight->next;
+        free(flight);
+    }
+}
+
+// ---- What is due
+
+// The id of one that is due and has got a place; 0: none now.
+static int64_t take_due(ez_oauth *oauth, int provider) {
+    int64_t id = 0;
+    pthread_mutex_lock(&oauth->lock);
+    const ez_oauth_slot *first = ez_oauth_schedule_first(&oauth->schedule, provider);
+    if (first && first->due_ns <= ez_clock_wall_ns() &&
+        ez_oauth_pace_take(&oauth->paces[provider], false, ez_clock_mono_ms()))
+        id = first->id;
+    pthread_mutex_unlock(&oauth->lock);
+    return id;
+}
+
+static void begin_due(ez_oauth *oauth, int64_t id, int provider) {
+    ez_oauth_flight *flight = ez_oauth_flight_make(oauth, id, provider, false);
+    if (flight) {
+        flight->has_place = true;
+        ez_oauth_begin(flight);
+        return;
+    }
+    pthread_mutex_lock(&oauth->lock);
+    ez_oauth_pace_leave(&oauth->paces[provider]);
+    pthread_mutex_unlock(&oauth->lock);
+}
+
+static void scan(ez_oauth *oauth) {
+    uint64_t fence;
+    oauth->scans = !oauth->options.is_off && !oauth->is_stopping && ez_holder_may(&oauth->options.holder, &fence);
+    for (int i = 0; oauth->scans && i < EZ_OAUTH_PROVIDERS; i++)
+        for (int64_t id; !oauth->is_stopping && (id = take_due(oauth, i)) != 0;)
+            begin_due(oauth, id, i);
+}
+
+static void follow(ez_oauth *oauth) {
+    uint64_t began = ez_clock_mono_ns();
+    ez_oauth_follow(oauth);
+    pthread_mutex_lock(&oauth->lock);
+    oauth->scan_us = (int64_t)(ez_clock_mono_ns() - began) / 1000;
+    pthread_mutex_unlock(&oauth->lock);
+}
+
+// ---- The thread
+
+static bool has_timers(const ez_oauth *oauth) {
+    for (const ez_oauth_flight *flight = oauth->flights; flight; flight = flight->next)
+        if (flight->stage == EZ_OAUTH_BEGINS || flight->stage == EZ_OAUTH_ELSEWHERE || flight->stage == EZ_OAUTH_RESTS)
+            return true;
+    return false;
+}
+
+// Within the lock.
+static uint64_t pause_ms(const ez_oauth *oauth) {
+    uint64_t pause = has_timers(oauth) ? TIMER_MS : IDLE_MS, now_ms = ez_clock_mono_ms();
+    int64_t now_ns = ez_clock_wall_ns();
+    for (int i = 0; i < EZ_OAUTH_PROVIDERS; i++) {
+        const ez_oauth_slot *first = ez_oauth_schedule_first(&oauth->schedule, i);
+        if (!oauth->scans || !first || first->due_ns > now_ns + (int64_t)pause * 1000000)
+            continue;
+        uint64_t due = first->due_ns > now_ns ? (uint64_t)(first->due_ns - now_ns) / 1000000 + 1 : 0;
+        uint64_t turn = ez_oauth_pace_wait_ms(&oauth->paces[i], false, now_ms);
+        uint64_t wait = (due > turn ? due : turn) + 1;
+        bool is_full = oauth->paces[i].running + 1 >= oauth->paces[i].concurrency;
+        pause = !is_full && wait < pause ? wait : pause;
+    }
+    return pause;
+}
+
+static void wait_for_work(ez_oauth *oauth) {
+    pthread_mutex_lock(&oauth->lock);
+    uint64_t at = ez_clock_mono_ns() + pause_ms(oauth) * UINT64_C(1000000);
+    struct timespec until = {.tv_sec = (time_t)(at / 1000000000u), .tv_nsec = (long)(at % 1000000000u)};
+    if (!oauth->asked && !oauth->ready)
+        pthread_cond_timedwait(&oauth->wake, &oauth->lock, &until);
+    pthread_mutex_unlock(&oauth->lock);
+}
+
+static bool is_ending(ez_oauth *oauth) {
+    pthread_mutex_lock(&oauth->lock);
+    bool ends = oauth->is_ending;
+    pthread_mutex_unlock(&oauth->lock);
+    return ends;
+}
+
+static void *work(void *user) {
+    ez_oauth *oauth = user;
+    for (bool ends = false; !ends || oauth->flights;) {
+        ends = is_ending(oauth);
+        take_ready(oauth);
+        if (!oauth->is_stopping)
+            follow(oauth);
+        ez_oauth_take_asked(oauth);
+        step_all(oauth, ends);
+        scan(oauth);
+        ez_oauth_expire_waiters(oauth);
+        if (!ends || oauth->flights)
+            wait_for_work(oauth);
+    }
+    return NULL;
+}
+
+// ---- Life
+
+static void init_locks(ez_oauth *oauth) {
+    pthread_condattr_t monotonic;
+    pthread_mutex_init(&oauth->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&oauth->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+static ez_status start_thread(ez_oauth *oauth, ez_error *error) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &before);
+    oauth->has_thread = pthread_create(&oauth->thread, NULL, work, oauth) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return oauth->has_thread
+               ? EZ_OK
+               : ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_THREAD", "no thread for token refresh can be started");
+}
+
+static ez_status fill(ez_oauth *oauth, const ez_oauth_options *options, ez_error *error) {
+    const ez_outbound_allow *allow = ez_outbound_allowed(options->outbound);
+    ez_status status = EZ_OK;
+    for (int i = 0; status == EZ_OK && i < EZ_OAUTH_PROVIDERS; i++) {
+        status = ez_oauth_source_init(&oauth->sources[i], ez_oauth_providers[i], &options->settings[i], allow, error);
+        ez_oauth_pace_init(&oauth->paces[i], options->rate, options->concurrency, ez_clock_mono_ms());
+    }
+    if (status == EZ_OK)
+        status = ez_oauth_read_before(options->before, oauth->sources, error);
+    oauth->clock_offset_ns = ez_clock_wall_ns() - (int64_t)ez_clock_mono_ns();
+    if (status == EZ_OK && ez_random(&oauth->random, sizeof oauth->random) != EZ_OK)
+        status = ez_error_set(error, EZ_INTERNAL, "NO_RANDOMNESS", "the system gives no random numbers");
+    oauth->random |= 1; // not 0, where xorshift stays
+    return status == EZ_OK ? start_thread(oauth, error) : status;
+}
+
+ez_status ez_oauth_create(const ez_oauth_options *options, ez_oauth **out, ez_error *error) {
+    ez_oauth *oauth = calloc(1, sizeof *oauth);
+    if (!oauth)
+        return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for token refresh");
+    oauth->options = *options;
+    memset(oauth->options.settings, 0, sizeof oauth->options.settings); // copied into sources
+    ez_oauth_schedule_init(&oauth->schedule);
+    ez_idmap_init(&oauth->groups);
+    init_locks(oauth);
+    ez_status status = fill(oauth, options, error);
+    if (status != EZ_OK) {
+        ez_oauth_destroy(oauth);
+        return status;
+    }
+    *out = oauth;
+    return EZ_OK;
+}
+
+void ez_oauth_stop(ez_oauth *oauth) {
+    if (!oauth)
+        return;
+    pthread_mutex_lock(&oauth->lock);
+    oauth->is_stopping = true;
+    pthread_cond_broadcast(&oauth->wake);
+    pthread_mutex_unlock(&oauth->lock);
+}
+
+void ez_oauth_drain(ez_oauth *oauth, uint64_t timeout_ms) {
+    if (!oauth)
+        return;
+    uint64_t at = ez_clock_mono_ns() + timeout_ms * UINT64_C(1000000);
+    struct timespec until = {.tv_sec = (time_t)(at / 1000000000u), .tv_nsec = (long)(at % 1000000000u)};
+    pthread_mutex_lock(&oauth->lock);
+    for (int rv = 0; oauth->aloft > 0 && rv == 0;)
+        rv = pthread_cond_timedwait(&oauth->wake, &oauth->lock, &until);
+    pthread_mutex_unlock(&oauth->lock);
+}
+
+void ez_oauth_join(ez_oauth *oauth) {
+    if (!oauth || !oauth->has_thread)
+        return;
+    ez_oauth_stop(oauth);
+    pthread_mutex_lock(&oauth->lock);
+    oauth->is_ending = true;
+    pthread_cond_broadcast(&oauth->wake);
+    pthread_mutex_unlock(&oauth->lock);
+    pthread_join(oauth->thread, NULL);
+    oauth->has_thread = false;
+}
+
+void ez_oauth_destroy(ez_oauth *oauth) {
+    if (!oauth)
+        return;
+    ez_oauth_join(oauth);
+    for (int i = 0; i < EZ_OAUTH_PROVIDERS; i++)
+        ez_oauth_source_fini(&oauth->sources[i]);
+    ez_oauth_schedule_fini(&oauth->schedule);
+    ez_idmap_fini(&oauth->groups);
+    pthread_cond_destroy(&oauth->wake);
+    pthread_mutex_destroy(&oauth->lock);
+    free(oauth);
+}

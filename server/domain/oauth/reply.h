@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A token endpoint's reply, taken apart: the code of an error in any of the three forms they come in, or the tokens. A
+// plain value that belongs to one thread; its texts are wiped by fini.
+#pragma once
+
+#include "proto/runtime/frame.h"
+#include "server/domain/oauth/provider.h"
+
+#define EZ_OAUTH_REPLY_MAX (64u << 10) // bytes of a body, also unpacked
+
+typedef struct ez_oauth_reply {
+    json_t *object; // NULL: the body is no JSON object
+    char code[48];  // "": none
+} ez_oauth_reply;
+
+// encoding: Content-Encoding, or NULL. gzip and deflate are unpacked though they were not asked for: what a peer does
+// wrong must not cost a token.
+void ez_oauth_reply_init(ez_oauth_reply *reply, ez_slice body, const char *encoding);
+void ez_oauth_reply_fini(ez_oauth_reply *reply);
+
+// Takes the tokens. False where there is neither an access nor a refresh token: nothing was taken.
+bool ez_oauth_reply_tokens(const ez_oauth_reply *reply, const ez_oauth_provider *provider, ez_oauth_tokens *out);

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What an admin is told. The fingerprint names key or provider, so that the same trouble is one alert however often and
+// by however many servers it is seen.
+#include <stdio.h>
+
+#include "server/domain/oauth/inside.h"
+
+#define FINGERPRINT_MAX 96
+
+static void name_key(const ez_oauth_flight *flight, char out[FINGERPRINT_MAX]) {
+    snprintf(out, FINGERPRINT_MAX, "token_refresh_failed|api_key|%lld", (long long)flight->id);
+}
+
+static void name_provider(int provider, char out[FINGERPRINT_MAX]) {
+    snprintf(out, FINGERPRINT_MAX, "token_refresh_failed|provider|%s", ez_oauth_providers[provider]->type);
+}
+
+// Whether there was one about this key, as far as this server knows.
+static bool swap_raised(const ez_oauth_flight *flight, bool is_raised) {
+    ez_oauth *oauth = flight->oauth;
+    pthread_mutex_lock(&oauth->lock);
+    ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, flight->id);
+    bool was_raised = slot && slot->is_raised;
+    if (slot)
+        slot->is_raised = is_raised;
+    pthread_mutex_unlock(&oauth->lock);
+    return was_raised;
+}
+
+void ez_oauth_raise_key(const ez_oauth_flight *flight, bool is_critical, const char *title, const char *message) {
+    const ez_oauth_options *options = &flight->oauth->options;
+    char fingerprint[FINGERPRINT_MAX];
+    name_key(flight, fingerprint);
+    ez_oauth_trouble trouble = {.is_critical = is_critical,
+                                .api_key_id = flight->id,
+                                .type = ez_oauth_providers[flight->provider]->type,
+                                .title = title,
+                                .message = message,
+                                .fingerprint = fingerprint};
+    if (options->raise)
+        options->raise(options->alerts_user, &trouble);
+    (void)swap_raised(flight, true);
+}
+
+void ez_oauth_clear_key(const ez_oauth_flight *flight) {
+    const ez_oauth_options *options = &flight->oauth->options;
+    char fingerprint[FINGERPRINT_MAX];
+    name_key(flight, fingerprint);
+    ez_oauth_trouble trouble = {.api_key_id = flight->id,
+                                .type = ez_oauth_providers[flight->provider]->type,
+                                .title = "",
+                                .message = "",
+                                .fingerprint = fingerprint};
+    bool was_raised = swap_raised(flight, false);
+    if (options->clear && (was_raised || flight->key.facts.has_error))
+        options->clear(options->alerts_user, &trouble);
+}
+
+void ez_oauth_raise_provider(ez_oauth *oauth, int provider, const char *message) {
+    char fingerprint[FINGERPRINT_MAX];
+    name_provider(provider, fingerprint);
+    ez_oauth_trouble trouble = {.is_critical = true,
+                                .type = ez_oauth_providers[provider]->type,
+                                .title = "OAuth client refused",
+                                .message = message,
+                                .fingerprint = fingerprint};
+    if (!oauth->is_told[provider] && oauth->options.raise)
+        oauth->options.raise(oauth->options.alerts_user, &trouble);
+    oauth->is_told[provider] = true;
+}
+
+void ez_oauth_clear_provider(ez_oauth *oauth, int provider) {
+    char fingerprint[FINGERPRINT_MAX];
+    name_provider(provider, fingerprint);
+    ez_oauth_trouble trouble = {
+        .type = ez_oauth_providers[provider]->type, .title = "", .message = "", .fingerprint = fingerprint};
+    if (oauth->is_told[provider] && oauth->options.clear)
+        oauth->options.clear(oauth->options.alerts_user, &trouble);
+    oauth->is_told[provider] = false;
+}

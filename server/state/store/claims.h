@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who refreshes an API key's tokens now, and which refresh token was last presented without its outcome being known. A
+// row is claimed for a while, under a fencing token that grows; it is marked before anything is sent, so that whoever
+// finds it after a crash knows that the refresh token may be used up.
+//
+// Threads: any, on a connection of its own; a lock lets one at a time through. Blocks on the database, 5 s at most. On
+// SQLite the process that has the file is the only server, so it takes over what another one left at once.
+#pragma once
+
+#include "server/state/store/store.h"
+
+typedef struct ez_claim {
+    int64_t api_key_id;
+    uint64_t token; // fencing
+    // A refresh token that was presented and whose outcome nobody learned; sends 0: none.
+    uint8_t sent_hash[EZ_SHA256_LEN];
+    uint32_t sends;      // how often
+    int64_t sent_ago_ms; // since the last time, by the database's clock
+} ez_claim;
+
+// Takes the row for ttl_ms where nobody has it, or has had it for too long. *out: what stands there; *taken false where
+// another owner has it, and *wait_ms is then how long still.
+ez_status ez_store_claim(ez_store *store, int64_t api_key_id, const char *owner, uint32_t ttl_ms, ez_claim *out,
+                         bool *taken, int64_t *wait_ms, ez_error *error) EZ_MUST_CHECK;
+// Says, durably, that the refresh token of this hash is about to be presented, and has the claim for ttl_ms from now.
+// ABORTED (CLAIM_LOST): another owner has it; nothing may be sent.
+ez_status ez_store_mark_sent(ez_store *store, const ez_claim *claim, const char *owner,
+                             const uint8_t hash[EZ_SHA256_LEN], uint32_t ttl_ms, ez_error *error) EZ_MUST_CHECK;
+
+typedef enum ez_claim_end {
+    EZ_CLAIM_SETTLED, // what was sent, if anything, has come to a known end: the row goes
+    EZ_CLAIM_UNSENT,  // marked, but not sent after all: as it was before the mark
+    EZ_CLAIM_OPEN,    // outcome not known: the mark stays
+} ez_claim_end;
+// Gives the claim up; does nothing where another owner has it by now. claim: as it was taken, before the mark.
+ez_status ez_store_end_claim(ez_store *store, const ez_claim *claim, const char *owner, ez_claim_end end,
+                             ez_error *error) EZ_MUST_CHECK;

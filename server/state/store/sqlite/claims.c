@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What stands behind claims.h on SQLite. Whoever had a row is gone, or is this process itself: it is taken at once. A
+// few statements a second at most, so they are not kept.
+#include <string.h>
+
+#include "proto/runtime/clock.h"
+#include "server/state/store/sqlite/db.h"
+
+static const char take_text[] =
+    "INSERT INTO oauth_claims (api_key_id, owner, token, until_ms, sent_hash, sends, sent_ms, sent_token) VALUES (?1, "
+    "?2, ?3 * 1000000, ?3 + ?4, x'', 0, 0, 0) ON CONFLICT (api_key_id) DO UPDATE SET owner = excluded.owner, token = "
+    "max(oauth_claims.token + 1, excluded.token), until_ms = excluded.until_ms RETURNING token, sent_hash, sends, "
+    "?3 - sent_ms";
+static const char mark_text[] =
+    "UPDATE oauth_claims SET sends = CASE WHEN sent_token = ?3 THEN sends WHEN sent_hash = ?4 THEN sends + 1 ELSE 1 "
+    "END, sent_hash = ?4, sent_ms = ?5, sent_token = ?3, until_ms = ?5 + ?6 WHERE api_key_id = ?1 AND owner = ?2 AND "
+    "token = ?3 AND until_ms > ?5";
+static const char settle_text[] = "DELETE FROM oauth_claims WHERE api_key_id = ?1 AND owner = ?2 AND token = ?3";
+static const char open_text[] =
+    "UPDATE oauth_claims SET until_ms = 0 WHERE api_key_id = ?1 AND owner = ?2 AND token = ?3";
+static const char unsend_text[] = "UPDATE oauth_claims SET until_ms = 0, sent_hash = ?4, sends = ?5, sent_ms = ?6 "
+                                  "WHERE api_key_id = ?1 AND owner = ?2 AND token = ?3";
+
+static int64_t now_ms(void) {
+    return ez_clock_wall_ns() / 1000000;
+}
+
+static ez_status prepare(ez_sqlite_conn *conn, const char *text, int64_t api_key_id, const char *owner,
+                         sqlite3_stmt **out, ez_error *error) {
+    ez_status status = ez_sqlite_prepare(conn, text, out, error);
+    if (!status) {
+        sqlite3_bind_int64(*out, 1, api_key_id);
+        ez_sqlite_bind_text(*out, 2, owner);
+    }
+    return status;
+}
+
+static void read_claim(sqlite3_stmt *row, int64_t api_key_id, ez_claim *out) {
+    *out = (ez_claim){.api_key_id = api_key_id,
+                      .token = (uint64_t)sqlite3_column_int64(row, 0),
+                      .sends = (uint32_t)sqlite3_column_int64(row, 2),
+                      .sent_ago_ms = sqlite3_column_int64(row, 3)};
+    ez_slice hash = ez_sqlite_bytes(row, 1);
+    if (hash.len == EZ_SHA256_LEN)
+        memcpy(out->sent_hash, hash.data, hash.len);
+    else
+        out->sends = 0;
+}
+
+static ez_status take(void *db, int64_t api_key_id, const char *owner, uint32_t ttl_ms, ez_claim *out, bool *taken,
+                      int64_t *wait_ms, ez_error *error) {
+    ez_sqlite_conn *conn = &((ez_sqlite *)db)->conn;
+    sqlite3_stmt *statement = NULL;
+    ez_claim got = {0};
+    ez_status status = prepare(conn, take_text, api_key_id, owner, &statement, error);
+    if (status)
+        return status;
+    sqlite3_bind_int64(statement, 3, now_ms());
+    sqlite3_bind_int64(statement, 4, ttl_ms);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        read_claim(statement, api_key_id, &got);
+        code = sqlite3_step(statement); // to its end: what it wrote is committed then
+    }
+    if (code != SQLITE_DONE)
+        status = ez_sqlite_fail(conn, code, error);
+    if (sqlite3_finalize(statement) != SQLITE_OK && !status)
+        status = ez_sqlite_fail(conn, code, error);
+    if (!status) {
+        *out = got;
+        *taken = true;
+        *wait_ms = 0;
+    }
+    return status;
+}
+
+static ez_status mark(void *db, const ez_claim *claim, const char *owner, const uint8_t hash[EZ_SHA256_LEN],
+                      uint32_t ttl_ms, ez_error *error) {
+    ez_sqlite_conn *conn = &((ez_sqlite *)db)->conn;
+    sqlite3_stmt *statement = NULL;
+    ez_status status = prepare(conn, mark_text, claim->api_key_id, owner, &statement, error);
+    if (status)
+        return status;
+    sqlite3_bind_int64(statement, 3, (int64_t)claim->token);
+    ez_sqlite_bind_bytes(statement, 4, hash, EZ_SHA256_LEN);
+    sqlite3_bind_int64(statement, 5, now_ms());
+    sqlite3_bind_int64(statement, 6, ttl_ms);
+    status = ez_sqlite_run(conn, statement, error);
+    sqlite3_finalize(statement);
+    return !status && sqlite3_changes(conn->db) == 0 ? ez_sql_claim_lost(error) : status;
+}
+
+static ez_status end(void *db, const ez_claim *claim, const char *owner, ez_claim_end end, ez_error *error) {
+    ez_sqlite_conn *conn = &((ez_sqlite *)db)->conn;
+    sqlite3_stmt *statement = NULL;
+    bool restores = end == EZ_CLAIM_UNSENT && claim->sends > 0;
+    const char *text = end == EZ_CLAIM_OPEN ? open_text : restores ? unsend_text : settle_text;
+    ez_status status = prepare(conn, text, claim->api_key_id, owner, &statement, error);
+    if (status)
+        return status;
+    sqlite3_bind_int64(statement, 3, (int64_t)claim->token);
+    if (restores) {
+        ez_sqlite_bind_bytes(statement, 4, claim->sent_hash, EZ_SHA256_LEN);
+        sqlite3_bind_int64(statement, 5, claim->sends);
+        sqlite3_bind_int64(statement, 6, now_ms() - claim->sent_ago_ms);
+    }
+    status = ez_sqlite_run(conn, statement, error);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+const ez_claim_ops ez_claims_sqlite = {.take = take, .mark = mark, .end = end};

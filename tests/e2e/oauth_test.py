@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Token refresh as an admin meets it: token files imported by ezctl, refreshed over REST, shown and counted."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import ezplane
+from ezplane import expect_code, wait_until
+
+HERE = os.path.dirname(os.path.abspath(ezplane.__file__))
+
+
+class OauthTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="ez-test.")
+        self.addCleanup(self.folder.cleanup)
+        cert, key = f"{self.folder.name}/cert.pem", f"{self.folder.name}/key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=test", "-addext",
+                        "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+        self.endpoint = subprocess.Popen(
+            [sys.executable, f"{HERE}/token_endpoint.py", cert, key, f"{self.folder.name}/presented"],
+            stdout=subprocess.PIPE, text=True)
+        self.addCleanup(self.end_endpoint)
+        port = self.endpoint.stdout.readline().split()[1]
+        self.plane = ezplane.Plane(env={"EZ_TOKEN_REFRESH": "true", "EZ_TOKEN_REFRESH_RATE": "100",
+                                        "EZ_OAUTH_CODEX_TOKEN_URL": f"https://127.0.0.1:{port}/token",
+                                        "EZ_OUTBOUND_ALLOW": "127.0.0.1", "EZ_CA_FILE": cert})
+        self.plane.__enter__()
+        self.addCleanup(lambda: self.plane.__exit__(None, None, None))
+        reply = self.plane.post("/admin/provider-groups", {"name": "codex", "type": "codex", "models": ["m"]})
+        expect_code(reply, 201)
+        self.group = reply.json["id"]
+
+    def end_endpoint(self):
+        self.endpoint.kill()
+        self.endpoint.wait()
+        self.endpoint.stdout.close()
+
+    def given_token_file(self, name, **more):
+        tokens = {"type": "codex", "access_token": f"at-{name}-0", "refresh_token": f"rt-{name}-0", "account_id": f"acc-{name}",
+                  "email": f"{name}@example.org", "expired": "2099-01-02T03:04:05Z", **more}
+        os.makedirs(f"{self.folder.name}/tokens", exist_ok=True)
+        with open(f"{self.folder.name}/tokens/{name}.json", "w", encoding="utf-8") as file:
+            json.dump(tokens, file)
+
+    def import_tokens(self):
+        return self.plane.run("ezctl", "api-keys", "import-tokens", f"{self.folder.name}/tokens", "--group", str(self.group))
+
+    def keys(self):
+        return {key["name"]: key for key in self.plane.get("/admin/api-keys", {"page_size": 100}).json["items"]}
+
+    def test_token_files_become_api_keys_once(self):
+        self.given_token_file("ok1")
+        self.given_token_file("ok2", email="")
+        done = self.import_tokens()
+        self.assertEqual((done.returncode, done.stdout), (0, "created 2, updated 0, left alone 0, failed 0\n"), done.stderr)
+        keys = self.keys()
+        self.assertEqual(set(keys), {"ok1@example.org", "acc-ok2"})
+        self.assertEqual(keys["ok1@example.org"]["account_id"], "acc-ok1")
+        self.assertEqual(keys["ok1@example.org"]["expires_at"], "2099-01-02T03:04:05Z")
+        done = self.import_tokens()
+        self.assertEqual((done.returncode, done.stdout), (0, "created 0, updated 0, left alone 2, failed 0\n"))
+
+    def test_bad_token_files_are_named_and_the_others_taken(self):
+        self.given_token_file("ok1")
+        self.given_token_file("other", type="claude-code")
+        self.given_token_file("none", refresh_token="")
+        with open(f"{self.folder.name}/tokens/text.json", "w", encoding="utf-8") as file:
+            file.write("rt-canary-0")
+        done = self.import_tokens()
+        self.assertEqual((done.returncode, done.stdout), (1, "created 1, updated 0, left alone 0, failed 3\n"))
+        for part in ("other.json: its type", "none.json: it has no refresh_token", "text.json: it is no JSON object"):
+            self.assertIn(part, done.stderr)
+        self.assertNotIn("canary", done.stderr)
+        self.assertEqual(self.plane.run("ezctl", "api-keys", "import-tokens", "/nowhere").returncode, 2)
+        self.assertIn("import-tokens", self.plane.run("ezctl", "api-keys", "--help").stdout)
+
+    def test_a_refresh_over_rest(self):
+        self.given_token_file("ok1")
+        self.given_token_file("grant1", expired="2001-01-01T00:00:00Z")
+        self.import_tokens()
+        wait_until(lambda: self.keys()["ok1@example.org"]["next_refresh_at"])
+        key = self.keys()["ok1@example.org"]
+        reply = self.plane.post(f"/admin/api-keys/{key['id']}:refresh", {})
+        expect_code(reply, 200)
+        self.assertEqual(reply.json["outcome"], "refreshed")
+        self.assertNotIn("rt-", str(reply))
+        key = self.plane.get(f"/admin/api-keys/{key['id']}").json
+        self.assertIsNotNone(key["last_refresh_at"])
+        self.assertEqual((key["last_refresh_error"], key["status"]), ("", "active"))
+        wait_until(lambda: self.keys()["grant1@example.org"]["status"] == "expired")
+        codex = next(p for p in self.plane.get("/admin/token-refresh").json["providers"] if p["type"] == "codex")
+        self.assertEqual((codex["keys"], codex["refreshed"], codex["failing"]), (2, 1, [{"class": "terminal", "keys": 1}]))
+        metrics = self.plane.get("/metrics").body.decode()
+        self.assertIn('ezplane_token_refresh_success_total{type="codex"} 1', metrics)
+        self.assertIn('ezplane_token_refresh_failures_total{type="codex",class="terminal"} 1', metrics)
+        # A login that ended is taken from a file again.
+        self.given_token_file("grant1", refresh_token="rt-ok9-0", expired="2001-01-01T00:00:00Z")
+        self.assertIn("updated 1", self.import_tokens().stdout)
+        wait_until(lambda: self.keys()["grant1@example.org"]["status"] == "active")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Claims of token refreshes: one owner at a time, a mark that outlives its owner, and a count of how often a refresh
+// token was presented without anybody learning what came of it.
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "proto/runtime/clock.h"
+#include "server/state/store/claims.h"
+#include "tests/unit/store/support.h"
+
+static place at;
+static ez_store *store;
+static ez_error error;
+static ez_claim claim;
+static int64_t wait_ms;
+static const uint8_t one[EZ_SHA256_LEN] = {1}, two[EZ_SHA256_LEN] = {2};
+
+static void begin(void) {
+    given_place(&at);
+    store = open_store(&at);
+}
+
+static void finish(void) {
+    ez_store_close(store);
+    drop_place(&at);
+}
+
+TestSuite(store_claims, .init = begin, .fini = finish);
+
+static bool takes(const char *owner, uint32_t ttl_ms) {
+    bool taken = false;
+    cr_assert_eq(ez_store_claim(store, 7, owner, ttl_ms, &claim, &taken, &wait_ms, &error), EZ_OK, "%s", error.message);
+    return taken;
+}
+
+static void marks(const char *owner, const uint8_t *hash) {
+    cr_assert_eq(ez_store_mark_sent(store, &claim, owner, hash, 60000, &error), EZ_OK, "%s", error.message);
+}
+
+static void ends(const char *owner, ez_claim_end end) {
+    cr_assert_eq(ez_store_end_claim(store, &claim, owner, end, &error), EZ_OK, "%s", error.message);
+}
+
+Test(store_claims, a_row_has_one_owner_and_a_token_that_grows) {
+    cr_assert(takes("a", 60000));
+    uint64_t token = claim.token;
+    cr_assert_eq(claim.sends, 0);
+    cr_assert(takes("a", 60000), "its owner may take it again");
+    cr_assert_gt(claim.token, token);
+    ez_claim of_a = claim;
+    if (is_postgres()) {
+        cr_assert_not(takes("b", 60000));
+        cr_assert(wait_ms > 50000 && wait_ms <= 60000, "%lld", (long long)wait_ms);
+    } else {
+        cr_assert(takes("b", 60000), "another owner of a store that is one server's is gone");
+        expect_error(ez_store_mark_sent(store, &of_a, "a", one, 60000, &error), &error, EZ_ABORTED, "CLAIM_LOST",
+                     "another server");
+    }
+}
+
+Test(store_claims, one_that_ran_out_is_lost) {
+    cr_assert(takes("a", 1));
+    ez_claim of_a = claim;
+    uint64_t until = ez_clock_mono_ms() + 20;
+    while (ez_clock_mono_ms() < until) {
+    }
+    expect_error(ez_store_mark_sent(store, &of_a, "a", one, 60000, &error), &error, EZ_ABORTED, "CLAIM_LOST",
+                 "another");
+    cr_assert(takes("b", 60000));
+    cr_assert_gt(claim.token, of_a.token);
+    ez_claim of_b = claim;
+    claim = of_a;
+    ends("a", EZ_CLAIM_SETTLED); // changes nothing
+    claim = of_b;
+    marks("b", one);
+}
+
+Test(store_claims, a_mark_stays_until_its_outcome_is_known) {
+    cr_assert(takes("a", 60000));
+    marks("a", one);
+    marks("a", one); // a statement that was repeated
+    ends("a", EZ_CLAIM_OPEN);
+    cr_assert(takes("b", 60000));
+    cr_assert_eq(claim.sends, 1);
+    cr_assert_eq(memcmp(claim.sent_hash, one, sizeof one), 0);
+    cr_assert(claim.sent_ago_ms >= 0 && claim.sent_ago_ms < 30000, "%lld", (long long)claim.sent_ago_ms);
+    marks("b", one);
+    ends("b", EZ_CLAIM_OPEN);
+    cr_assert(takes("c", 60000));
+    cr_assert_eq(claim.sends, 2);
+    ends("c", EZ_CLAIM_SETTLED);
+    cr_assert(takes("c", 60000));
+    cr_assert_eq(claim.sends, 0);
+    cr_assert_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 1);
+}
+
+Test(store_claims, another_token_begins_its_own_count) {
+    cr_assert(takes("a", 60000));
+    marks("a", one);
+    ends("a", EZ_CLAIM_OPEN);
+    cr_assert(takes("a", 60000));
+    marks("a", two);
+    ends("a", EZ_CLAIM_OPEN);
+    cr_assert(takes("a", 60000));
+    cr_assert_eq(claim.sends, 1);
+    cr_assert_eq(claim.sent_hash[0], 2);
+}
+
+Test(store_claims, what_was_not_sent_after_all_does_not_count) {
+    cr_assert(takes("a", 60000));
+    marks("a", one);
+    ends("a", EZ_CLAIM_UNSENT);
+    cr_assert_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 0);
+    cr_assert(takes("a", 60000));
+    marks("a", one);
+    ends("a", EZ_CLAIM_OPEN);
+    cr_assert(takes("a", 60000));
+    marks("a", one);
+    ends("a", EZ_CLAIM_UNSENT);
+    cr_assert(takes("a", 60000));
+    cr_assert_eq(claim.sends, 1);
+}
+
+Test(store_claims, a_mark_is_there_after_the_store_was_opened_again) {
+    cr_assert(takes("a", 60000));
+    marks("a", one);
+    ez_store_close(store);
+    store = open_store(&at);
+    if (is_postgres())
+        cr_assert_not(takes("b", 60000), "whoever marked it may still be at it");
+    else
+        cr_assert(takes("b", 60000));
+}
