@@ -31,7 +31,10 @@ class AlertsToldTest(unittest.TestCase):
         expect_code(self.plane.put("/admin/alerts/notifications", {"group_seconds": 1, "channels": list(channels)}), 200)
 
     def report(self, **alert):
-        return expect_code(self.plane.post("/internal/alerts/report", {"alerts": [alert]}, token=self.data_plane), 200)
+        return self.report_all([alert])
+
+    def report_all(self, alerts):
+        return expect_code(self.plane.post("/internal/alerts/report", {"alerts": alerts}, token=self.data_plane), 200)
 
     def open_alerts(self, **query):
         return expect_code(self.plane.get("/admin/alerts", {"status": "active", **query}), 200).json["items"]
@@ -94,15 +97,21 @@ class AlertsToldTest(unittest.TestCase):
             self.channels({"name": "am", "kind": "alertmanager", "url": f"http://127.0.0.1:{alertmanager.port}"})
             self.report(type="custom", title="still here")
             wait_until(alertmanager.alerts)
+            for first in range(0, 1200, 100):  # more than a channel holds
+                self.report_all([{"type": "custom", "title": f"alert {first + i}"} for i in range(100)])
         # The server is killed, and whoever comes after it finds an Alertmanager that knows nothing.
         self.plane.server.kill()
         with Alertmanager() as alertmanager:
             self.plane.start_server()
             self.channels({"name": "am", "kind": "alertmanager", "url": f"http://127.0.0.1:{alertmanager.port}"})
-            alert, = wait_until(lambda: alertmanager.alerts() or None, "Alertmanager to be told again")
+            wait_until(alertmanager.alerts, "Alertmanager to be told again")
+            wait_until(lambda: len(alertmanager.alerts()) == 1201, "Alertmanager to be told again of all")
+            alert, = [a for a in alertmanager.alerts() if a["annotations"]["title"] == "still here"]
             self.assertEqual(alert["annotations"]["title"], "still here")
-            self.assertGreater(alert["endsAt"], datetime.datetime.now(datetime.timezone.utc).isoformat())
-        self.assertEqual(len(self.open_alerts()), 1)
+            now = datetime.datetime.now(datetime.timezone.utc)
+            self.assertGreater(alert["endsAt"], now.isoformat())
+            self.assertLess(alert["endsAt"], (now + datetime.timedelta(minutes=31)).isoformat(), "an end that is lost is soon over")
+        self.assertEqual(len(self.open_alerts(page_size=1000)), 1000)
 
 
 if __name__ == "__main__":

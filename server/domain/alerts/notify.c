@@ -4,7 +4,8 @@
 //
 // The awkward case is a channel that is changed while a message of it is under way: its slot is kept until that is
 // over, since the outcome comes to it, and a new one begins beside it. What only waits is taken back and goes where the
-// setting now says.
+// setting now says, while its name and kind stay; another kind is another channel, and what waited for the former is
+// not told.
 #include "server/domain/alerts/notify.h"
 
 #include <stdlib.h>
@@ -26,7 +27,7 @@ void ez_alert_notifier_note(ez_alert_notifier *notifier, const char *event, cons
     bool has_room = notice && notifier->inbox_count < EZ_NOTIFY_INBOX_MAX;
     if (has_room)
         notifier->inbox[notifier->inbox_count++] = notice;
-    else
+    else if (read != EZ_NOTICE_OPEN) // those are told in the next round
         notifier->missed++;
     pthread_mutex_unlock(&notifier->lock);
     if (!has_room)
@@ -142,6 +143,7 @@ static ez_status form(ez_alert_notifier *notifier, ez_notify_channel *channel, e
                                  .cluster = notifier->config.cluster,
                                  .channel = channel->name,
                                  .now_ns = ez_clock_wall_ns(),
+                                 .group_ms = notifier->config.group_ms,
                                  .notices = channel->pending.items,
                                  .count = channel->pending.count,
                                  .dropped = channel->pending.dropped};
@@ -188,6 +190,17 @@ void ez_alert_notifier_tick(ez_alert_notifier *notifier, uint64_t now_ms) {
     distribute(notifier, now_ms);
     step(notifier, now_ms, false);
     ez_notify_try_tick(notifier);
+}
+
+bool ez_alert_notifier_has_room(ez_alert_notifier *notifier, uint64_t now_ms) {
+    pthread_mutex_lock(&notifier->lock);
+    bool has_room = notifier->inbox_count < EZ_NOTIFY_OPEN_ROOM;
+    pthread_mutex_unlock(&notifier->lock);
+    for (size_t i = 0; has_room && i < EZ_NOTIFY_SLOTS; i++) {
+        const ez_notify_channel *channel = &notifier->channels[i];
+        has_room = !channel->is_used || channel->is_leaving || ez_notify_channel_has_room(channel, now_ms);
+    }
+    return has_room;
 }
 
 // ---- Made, ended

@@ -44,5 +44,7 @@ void ez_alert_notifier_destroy(ez_alert_notifier *notifier);
 // "open", for receivers that forget: of alerts that still are, now and then, by whoever holds the lease. Others are
 // passed over.
 void ez_alert_notifier_note(ez_alert_notifier *notifier, const char *event, const Ez__V1__Alert *alert);
+// Whether another page of "open" ones may be noted without crowding out others. The timer's thread.
+bool ez_alert_notifier_has_room(ez_alert_notifier *notifier, uint64_t now_ms);
 // Sends what is due, some times a second. now_ms: monotonic.
 void ez_alert_notifier_tick(ez_alert_notifier *notifier, uint64_t now_ms);

@@ -2,7 +2,8 @@
 //
 // Alertmanager's form, POST /api/v2/alerts: a list of {labels, annotations, startsAt, endsAt}. Labels are what an alert
 // is there, so they hold nothing that changes while it is open, nor which server says it; severity is the one that may
-// (notify_told.h). An alert that is over ends now; any other ends in EZ_NOTIFY_OPEN_S, or when it is sent again.
+// (notify_told.h). An alert that is over ends now; any other ends in EZ_NOTIFY_OPEN_S and two groups'
+// times, unless it is sent again.
 #include <stdio.h>
 #include <string.h>
 
@@ -58,9 +59,13 @@ static void put_time(ez_buf *out, const char *name, int64_t ns) {
     (void)ez_buf_printf(out, ",\"%s\":\"%s\"", name, text);
 }
 
+static int64_t open_ns(const ez_notify_message *message) {
+    return EZ_NOTIFY_OPEN_S * NS_PER_S + 2 * (int64_t)message->group_ms * (NS_PER_S / 1000);
+}
+
 static void put_alert(post *to, const ez_notice *notice, const Ez__V1__Alert *alert, int severity, bool is_over) {
     int64_t now = to->message->now_ns, start = alert->first_seen_at ? ez_stamp_ns(alert->first_seen_at) : now;
-    int64_t end = is_over ? now : now + EZ_NOTIFY_OPEN_S * NS_PER_S;
+    int64_t end = is_over ? now : now + open_ns(to->message);
     if (notice->event == EZ_NOTICE_TEST)
         end = now + EZ_NOTIFY_TEST_S * NS_PER_S;
     start = start < end ? start : end; // the clock of whoever saw it first may be ahead

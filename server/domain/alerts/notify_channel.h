@@ -14,7 +14,10 @@
 #include "server/domain/alerts/notify_queue.h"
 #include "server/domain/alerts/notify_told.h"
 
-#define EZ_NOTIFY_GATHER_MS 500
+#define EZ_NOTIFY_GATHER_MS 1250 // with a tick before and one behind: sent within 1.75 s
+#define EZ_NOTIFY_CROWD     250  // alerts that an Alertmanager, which groups by itself, is sent before its group's end
+#define EZ_NOTIFY_OPEN_ROOM 400  // alerts that wait, below which a channel takes another page of open ones
+#define EZ_NOTIFY_STUCK_MS  5000 // a message that is under way for longer is not waited for
 
 typedef enum ez_notify_outcome {
     EZ_NOTIFY_NONE = 0,
@@ -30,11 +33,13 @@ typedef struct ez_notify_channel {
     Ez__V1__NotificationKind kind;
     ez_notify_queue pending;
     ez_notify_queue sent; // what the message under way is about
-    ez_notify_told told;  // Alertmanager
-    uint64_t since_ms;    // of the first that is pending
-    uint64_t due_ms;      // no message before
-    uint64_t replace_ms;  // the one under way is not taken back before
+    ez_notify_told told;
+    uint64_t since_ms;   // of the first that is pending
+    uint64_t due_ms;     // no message before
+    uint64_t sent_ms;    // when the one under way was
+    uint64_t replace_ms; // it is not taken back before
     bool is_under_way;
+    bool is_failing; // the last one was not delivered
     int64_t delivery;
     atomic_int outcome; // an ez_notify_outcome, of the one under way
 } ez_notify_channel;
@@ -48,6 +53,10 @@ void ez_notify_channel_note(ez_notify_channel *channel, const ez_notify_receiver
                             uint64_t now_ms);
 // That many alerts were lost before anybody could look at them.
 void ez_notify_channel_missed(ez_notify_channel *channel, uint64_t count, uint64_t now_ms);
+
+// Whether it can take some hundred open alerts. One that wants none can, and so can one whose receiver is away, which
+// must not keep others from hearing of them: there, what finds no room is passed over.
+bool ez_notify_channel_has_room(const ez_notify_channel *channel, uint64_t now_ms);
 
 typedef enum ez_notify_step {
     EZ_NOTIFY_WAIT,

@@ -14,14 +14,16 @@
 #define EZ_NOTIFY_SLACK_MAX   8192       // bytes of its text before it is escaped for JSON
 #define EZ_NOTIFY_POSTED_TEXT 1024       // bytes of an alert's message that an Alertmanager gets
 
-// How long an Alertmanager believes in an alert it hears no more of: the server that knew of it may be gone.
-#define EZ_NOTIFY_OPEN_S 86400
+// How long an Alertmanager believes in an alert it hears no more of, beside two groups' times: three of the rounds in
+// which it is told again (retell.h). An end that was never told, or was overtaken, is made up for by then.
+#define EZ_NOTIFY_OPEN_S 1800
 #define EZ_NOTIFY_TEST_S 60 // of a test's alert
 
 typedef struct ez_notify_message {
     const char *server_id, *cluster, *channel; // cluster "": not said
     int64_t now_ns;                            // wall clock
-    ez_notice *const *notices;                 // the worst first
+    uint64_t group_ms;
+    ez_notice *const *notices; // the worst first
     size_t count;
     uint64_t dropped; // alerts beside those
     bool is_test;

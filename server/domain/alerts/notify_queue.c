@@ -25,6 +25,11 @@ bool ez_notify_queue_has(const ez_notify_queue *queue, int64_t alert_id) {
     return find((ez_notify_queue *)queue, alert_id) != NULL;
 }
 
+bool ez_notify_queue_has_end(const ez_notify_queue *queue, int64_t alert_id) {
+    ez_notice **place = find((ez_notify_queue *)queue, alert_id);
+    return place && ez_notice_is_end(*place);
+}
+
 static ez_notice **least_severe(ez_notify_queue *queue) {
     ez_notice **least = &queue->items[0];
     for (size_t i = 1; i < queue->count; i++)
@@ -35,6 +40,8 @@ static ez_notice **least_severe(ez_notify_queue *queue) {
 
 bool ez_notify_queue_add(ez_notify_queue *queue, ez_notice *notice) {
     ez_notice **place = find(queue, notice->alert_id);
+    if (place && notice->event == EZ_NOTICE_OPEN && ez_notice_is_end(*place))
+        return true;
     bool has_room = place || queue->count < EZ_NOTIFY_QUEUE_MAX;
     if (!place && has_room) {
         queue->items[queue->count++] = ez_notice_hold(notice);

@@ -17,7 +17,6 @@
 #include "server/state/directory/setting.h"
 
 #define WEBHOOK      EZ__V1__NOTIFICATION_KIND__NOTIFICATION_KIND_WEBHOOK
-#define SLACK        EZ__V1__NOTIFICATION_KIND__NOTIFICATION_KIND_SLACK
 #define ALERTMANAGER EZ__V1__NOTIFICATION_KIND__NOTIFICATION_KIND_ALERTMANAGER
 #define FIELD_MAX    96 // of a path in a violation
 
@@ -121,12 +120,10 @@ static ez_status put_secret(const edit *e, const char *name, const char *what, c
     return status;
 }
 
-// What is shown of a URL that is given: all of it, but of Slack.
+// What is shown of a URL: scheme and host. A path or a query is a credential at more receivers than Slack.
 static ez_status show_url(const edit *e, channel *wanted) {
     char shown[EZ_OUTBOUND_URL_MAX];
-    snprintf(shown, sizeof shown, "%s", wanted->url);
-    if (wanted->kind == SLACK)
-        ez_outbound_show_url(wanted->url, shown, sizeof shown);
+    ez_outbound_show_url(wanted->url, shown, sizeof shown);
     wanted->shown_url = ez_arena_strdup(e->arena, shown);
     return wanted->shown_url ? EZ_OK : ez_no_memory(e->error);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ez_notify_told: under which severities an Alertmanager has been told of an alert. Severity is a label there, and
-// labels are what an alert is: one that became worse is another one, and the former has to be ended. The newest so many
-// are remembered; of what is forgotten all that is less severe is ended. Not shared between threads.
+// ez_notify_told: under which severities a channel has been told of an alert: its end is told there too. To an
+// Alertmanager severity is a label, and labels are what an alert is: one that became worse is another one, and the
+// former has to be ended. The newest so many are remembered; of what is forgotten all that is less severe is ended. Not
+// shared between threads.
 #pragma once
 
 #include <stdbool.h>

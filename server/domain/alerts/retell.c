@@ -84,7 +84,8 @@ void ez_alert_reteller_tick(ez_alert_reteller *self, uint64_t now_ms) {
     if (atomic_load(&self->is_running))
         return;
     plan(self, now_ms);
-    if (!self->was_holder || (!self->more && now_ms < self->due_ms))
+    if (!self->was_holder || (!self->more && now_ms < self->due_ms) ||
+        !ez_alert_notifier_has_room(self->notifier, now_ms))
         return;
     if (!self->more) {
         self->place = (ez_open_place){0};

@@ -123,6 +123,7 @@ static void settle(entry *at, ez_delivery_status status, const char *error) {
     at->row.finished_ns = ez_clock_wall_ns();
     snprintf(at->error, sizeof at->error, "%s", error);
     at->version++;
+    ez_parcel_fini(&at->parcel); // the log row is all that is still wanted
 }
 
 static void unlink_entry(ez_deliverer *deliverer, entry *gone) {

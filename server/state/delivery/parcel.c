@@ -51,6 +51,7 @@ void ez_parcel_fini(ez_parcel *parcel) {
     free(parcel->content_type);
     wipe_and_free(parcel->secret);
     free(parcel->body);
+    *parcel = (ez_parcel){.url = NULL};
 }
 
 // "sha256=" and 64 digits, over timestamp "." body.

@@ -16,7 +16,7 @@ typedef struct ez_parcel {
 
 // False where there is no memory; fini is due all the same.
 bool ez_parcel_fill(ez_parcel *parcel, const ez_delivery_message *message) EZ_MUST_CHECK;
-// Wipes what may be a secret: the signing one, the URL, headers.
+// Wipes what may be a secret: the signing one, the URL, headers. Leaves zeros.
 void ez_parcel_fini(ez_parcel *parcel);
 
 // Submits it under that id, signed as of now. Errors as ez_outbound_submit, and RESOURCE_EXHAUSTED (NO_MEMORY).

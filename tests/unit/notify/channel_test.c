@@ -80,7 +80,7 @@ Test(notify_channel, what_follows_waits_for_the_group) {
     send(500 + GROUP, EZ_NOTIFY_DELIVERED);
     cr_assert_eq(step(500 + 3 * GROUP), EZ_NOTIFY_WAIT, "nothing happened");
     created(4, 500 + 3 * GROUP);
-    cr_assert_eq(step(1000 + 3 * GROUP), EZ_NOTIFY_SEND, "it was quiet");
+    cr_assert_eq(step(500 + 3 * GROUP + EZ_NOTIFY_GATHER_MS), EZ_NOTIFY_SEND, "it was quiet");
 }
 
 Test(notify_channel, one_message_is_under_way_and_the_next_is_about_both) {
@@ -113,7 +113,7 @@ Test(notify_channel, the_rest_of_a_large_message_follows_when_it_is_over) {
     cr_assert_eq(channel.pending.count, 1);
     cr_assert_eq(step(1000), EZ_NOTIFY_WAIT, "it does not take the first part back");
     ez_notify_channel_conclude(&channel, EZ_NOTIFY_DELIVERED);
-    cr_assert_eq(step(1250), EZ_NOTIFY_SEND);
+    cr_assert_eq(step(1500), EZ_NOTIFY_SEND);
 }
 
 Test(notify_channel, at_the_end_nothing_waits) {
@@ -162,4 +162,70 @@ Test(notify_channel, an_alertmanager_hears_of_the_end_of_all_it_was_told) {
     cr_assert_eq(channel.pending.count, 1);
     note_as(EZ_NOTICE_OPEN, 3, WARNING, 0);
     cr_assert_eq(channel.pending.count, 2, "it forgets what it hears no more of");
+}
+
+Test(notify_channel, an_end_is_told_where_the_beginning_was) {
+    receiver.severities = 1u << WARNING;
+    created(1, 0);
+    send(1250, EZ_NOTIFY_DELIVERED);
+    cr_assert_eq(step(1500), EZ_NOTIFY_WAIT);
+    note_as(EZ_NOTICE_REPEATED, 1, CRITICAL, 2000);
+    cr_assert_eq(channel.pending.count, 0);
+    note_as(EZ_NOTICE_RESOLVED, 1, CRITICAL, 3000);
+    note_as(EZ_NOTICE_RESOLVED, 2, CRITICAL, 3000);
+    cr_assert_eq(channel.pending.count, 1);
+    send(70000, EZ_NOTIFY_DELIVERED);
+    note_as(EZ_NOTICE_DELETED, 1, CRITICAL, 70000);
+    cr_assert_eq(channel.pending.count, 0, "it was told already");
+    created(3, 70000);
+    send(140000, EZ_NOTIFY_DELIVERED);
+    receiver.sends_resolved = false;
+    note_as(EZ_NOTICE_RESOLVED, 3, CRITICAL, 140000);
+    cr_assert_eq(channel.pending.count, 0);
+}
+
+static void open_ones(size_t count) {
+    for (size_t i = 0; i < count; i++)
+        note_as(EZ_NOTICE_OPEN, (int64_t)(1000 + i), WARNING, 0);
+}
+
+static bool has_room(uint64_t at_ms) {
+    return ez_notify_channel_has_room(&channel, NOON + at_ms);
+}
+
+Test(notify_channel, open_ones_make_room_for_news) {
+    cr_assert(has_room(0));
+    channel.kind = receiver.kind = AM;
+    open_ones(EZ_NOTIFY_OPEN_ROOM);
+    cr_assert_not(has_room(0));
+    open_ones(2 * EZ_NOTIFY_QUEUE_MAX);
+    cr_assert_eq(channel.pending.count, EZ_NOTIFY_QUEUE_MAX - EZ_NOTIFY_CROWD);
+    cr_assert_eq(channel.pending.dropped, 0);
+    created(1, 0);
+    cr_assert(ez_notify_queue_has(&channel.pending, 1));
+}
+
+Test(notify_channel, one_that_is_away_is_not_waited_for) {
+    channel.kind = receiver.kind = AM;
+    created(1, 0);
+    send(0, EZ_NOTIFY_NONE);
+    open_ones(EZ_NOTIFY_OPEN_ROOM);
+    cr_assert_not(has_room(EZ_NOTIFY_STUCK_MS - 1));
+    cr_assert(has_room(EZ_NOTIFY_STUCK_MS));
+    ez_notify_channel_conclude(&channel, EZ_NOTIFY_REFUSED);
+    cr_assert_eq(step(2000), EZ_NOTIFY_WAIT, "a crowd is no reason to ask it more often");
+    cr_assert(has_room(2000));
+    cr_assert_eq(step(GROUP), EZ_NOTIFY_SEND);
+    send(GROUP, EZ_NOTIFY_DELIVERED);
+    open_ones(EZ_NOTIFY_OPEN_ROOM);
+    cr_assert_eq(step(GROUP + 2000), EZ_NOTIFY_SEND, "an Alertmanager groups by itself");
+    cr_assert_not(has_room(GROUP + 2000));
+}
+
+Test(notify_channel, an_end_on_its_way_is_not_taken_back_by_what_was_read_before) {
+    channel.kind = receiver.kind = AM;
+    note_as(EZ_NOTICE_RESOLVED, 1, WARNING, 0);
+    send(1250, EZ_NOTIFY_NONE);
+    note_as(EZ_NOTICE_OPEN, 1, WARNING, 1300);
+    cr_assert_eq(channel.pending.count, 0);
 }

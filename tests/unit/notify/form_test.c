@@ -48,8 +48,13 @@ static void given(ez_notice_event event, Ez__V1__AlertSeverity severity, const c
 }
 
 static ez_notify_message message(void) {
-    return (ez_notify_message){
-        .server_id = "s1", .cluster = "prod", .channel = "ops", .now_ns = NOW, .notices = notices, .count = count};
+    return (ez_notify_message){.server_id = "s1",
+                               .cluster = "prod",
+                               .channel = "ops",
+                               .now_ns = NOW,
+                               .group_ms = 60000,
+                               .notices = notices,
+                               .count = count};
 }
 
 static const char *text(void) {
@@ -173,7 +178,7 @@ Test(notify_form, an_alertmanager_gets_labels_that_stay) {
                      "[{\"labels\":{\"source\":\"ezplane\",\"alertname\":\"quota_exceeded\",\"severity\":\"critical\","
                      "\"cluster\":\"prod\",\"related_type\":\"key\",\"related_id\":\"42\",\"related_name\":\"acme "
                      "\\\"prod\\\"\",\"fingerprint\":\"f00d\"},\"annotations\":{\"title\":\"quota\",\"message\":\"used "
-                     "up\"},\"startsAt\":\"2025-06-15T15:05:40Z\",\"endsAt\":\"2025-06-16T15:06:40Z\"}]");
+                     "up\"},\"startsAt\":\"2025-06-15T15:05:40Z\",\"endsAt\":\"2025-06-15T15:38:40Z\"}]");
     cr_assert_eq(taken, 1);
 }
 

@@ -36,6 +36,16 @@ Test(notify_queue, an_alert_stands_once_as_it_is_now) {
     cr_assert_eq(queue.items[0]->event, EZ_NOTICE_RESOLVED);
 }
 
+Test(notify_queue, an_end_is_not_taken_back_by_what_was_read_before) {
+    add(&queue, EZ_NOTICE_RESOLVED, 1, WARNING);
+    cr_assert(add(&queue, EZ_NOTICE_OPEN, 1, WARNING));
+    cr_assert(ez_notify_queue_has_end(&queue, 1));
+    add(&queue, EZ_NOTICE_OPEN, 2, WARNING);
+    add(&queue, EZ_NOTICE_DISMISSED, 2, WARNING);
+    cr_assert(ez_notify_queue_has_end(&queue, 2));
+    cr_assert_not(ez_notify_queue_has_end(&queue, 3));
+}
+
 Test(notify_queue, the_worst_come_first) {
     add(&queue, EZ_NOTICE_CREATED, 1, INFO);
     add(&queue, EZ_NOTICE_RESOLVED, 2, CRITICAL);
