@@ -9,7 +9,7 @@
 #include "proto/runtime/log.h"
 #include "server/domain/alerts/inside.h"
 
-#define TRIM_MS   60000 // between looks for what is to be forgotten
+#define TRIM_MS   10000 // between looks for what is to be forgotten: other servers may have met the bound
 #define TRIM_ROWS 500
 #define DAY_NS    (86400 * INT64_C(1000000000))
 
@@ -27,10 +27,15 @@ static void trim(ez_alerts *self) {
         ez_log_warn("old alerts were not forgotten", "error", error.message);
 }
 
+void ez_alerts_trim_soon(ez_alerts *self) {
+    self->trim_ms = 0;
+}
+
+// Those that found no room are tried again behind the trimming.
 static void do_chore(void *user, bool *more) {
     ez_alerts *self = user;
-    ez_raises_try_again(self);
     trim(self);
+    ez_raises_try_again(self);
     *more = self->is_trimming;
 }
 
@@ -39,7 +44,6 @@ ez_status ez_alerts_create(const ez_alerts_options *options, ez_alerts **out, ez
     if (!self)
         return ez_no_memory(error);
     self->options = *options;
-    self->last = &self->again;
     pthread_mutex_init(&self->lock, NULL);
     ez_appender_options appender = {
         .store = options->store,
@@ -60,13 +64,16 @@ ez_status ez_alerts_create(const ez_alerts_options *options, ez_alerts **out, ez
 }
 
 void ez_alerts_stop(ez_alerts *alerts) {
-    if (alerts)
-        ez_appender_stop(alerts->appender);
+    if (!alerts)
+        return;
+    atomic_store(&alerts->is_stopping, true);
+    ez_appender_stop(alerts->appender);
 }
 
 void ez_alerts_destroy(ez_alerts *alerts) {
     if (!alerts)
         return;
+    ez_alerts_stop(alerts);
     ez_appender_destroy(alerts->appender);
     ez_raises_destroy(alerts);
     pthread_mutex_destroy(&alerts->lock);

@@ -19,15 +19,18 @@ struct ez_alerts {
     ez_alerts_options options;
     ez_appender *appender;
     atomic_uint_fast64_t dropped;
+    atomic_bool is_dropping; // and it was logged
+    atomic_bool is_stopping;
 
-    pthread_mutex_t lock;
-    ez_raise *again;    // guarded: those that the store did not take, to be tried again, oldest first
-    ez_raise **last;    // guarded
-    size_t again_count; // guarded
+    pthread_mutex_t lock; // held while submitting: the appender's own lock is taken within
+    ez_raise *again;      // guarded: those that the store did not take, and all after them, in the order of the raises
+    size_t again_count;   // guarded
+    uint64_t last_order;  // guarded: of raises
 
     // The appender's thread.
     uint64_t trim_ms; // monotonic: when forgetting begins again
     bool is_trimming;
+    uint64_t dropped_then, quiet_ms; // how many, and when the loss of more is news
 };
 
 // ---- op.c
@@ -45,6 +48,10 @@ Ez__V1__Alert *ez_alert_message(const ez_alert_row *row, ez_arena *arena) EZ_MUS
 // ---- tell.c
 // Publishes what became of an op's alert, and tells the listener. After the commit.
 void ez_alerts_tell(ez_alerts *self, const ez_alert_op *op, ez_arena *arena);
+
+// ---- alerts.c
+// A report found no room. On the appender's thread.
+void ez_alerts_trim_soon(ez_alerts *self);
 
 // ---- raise.c
 // Submits again what the store did not take. From the chore.

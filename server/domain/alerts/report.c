@@ -4,9 +4,11 @@
 // the appender merges them with those of other calls and commits.
 #include "server/domain/alerts/inside.h"
 
-static ez_status refuse_full(ez_call *call) {
+static ez_status refuse_full(ez_alerts *self, ez_call *call) {
+    ez_alerts_trim_soon(self);
     return ez_call_fail(call, EZ_RESOURCE_EXHAUSTED, "ALERTS_FULL",
-                        "there are as many open alerts as may be kept (EZ_ALERT_MAX_RECORDS): close some of them");
+                        "there are as many alerts as may be kept (EZ_ALERT_MAX_RECORDS): closed ones make room within "
+                        "seconds, and where all are open some have to be closed");
 }
 
 static bool is_full(const ez_append *append) {
@@ -31,7 +33,7 @@ static bool is_repeated(const ez_append *append) {
 static ez_status on_reported(void *user, ez_append *append) {
     ez_call *call = append->call;
     if (is_full(append))
-        return refuse_full(call);
+        return refuse_full(user, call);
     Ez__V1__ReportAlertsResponse reply = EZ__V1__REPORT_ALERTS_RESPONSE__INIT;
     reply.repeated = is_repeated(append);
     if (!reply.repeated) {
@@ -82,7 +84,7 @@ static ez_status on_created(void *user, ez_append *append) {
     ez_call *call = append->call;
     const ez_alert_op *op = &append->alerts[0];
     if (op->outcome == EZ_ALERT_FULL)
-        return refuse_full(call);
+        return refuse_full(user, call);
     if (!op->has_row)
         return ez_call_fail(call, EZ_FAILED_PRECONDITION, "ALERT_CLOSED",
                             "this call was answered before, and the alert it made is closed by now");

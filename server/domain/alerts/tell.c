@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is told of an alert: on topic "alerts", and to the one listener of this server. Both hear of it after the commit
-// and once; what a crash leaves between the two is in the store, and is not told.
+// and once; what a crash leaves between the two is in the store, and is not told. Nor is what was committed where the
+// answer to that was lost: the repeat is known to be one, but not what it came to (a resolved alert has let go of its
+// fingerprint).
 #include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
 #include "server/domain/alerts/inside.h"

@@ -142,6 +142,7 @@ static ez_status change_alerts(ez_appender *appender, size_t first, size_t count
         appender->alerts[i] = (ez_alert_batch){.mark = group[i]->mark,
                                                .ops = group[i]->alerts,
                                                .op_count = group[i]->row_count,
+                                               .takes_some = group[i]->takes_some,
                                                .actor = call->principal.actor,
                                                .method = call->method ? call->method->name : call->principal.actor,
                                                .request_id = call->request_id,

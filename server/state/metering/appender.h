@@ -32,6 +32,7 @@ struct ez_append {
     const ez_log_row *logs;
     ez_alert_op *alerts; // with their results, once committed
     size_t row_count;
+    bool takes_some; // of alerts: as in ez_alert_batch
     // After the commit (of a repeat too, which mark.outcome says): writes the reply and tells who wants to know. NULL:
     // an empty reply.
     ez_status (*committed)(void *self, ez_append *append);

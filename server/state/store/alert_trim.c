@@ -4,8 +4,17 @@
 // long. Where too many are kept it may go, and the next report makes a new one.
 #include "server/state/store/alert_trim.h"
 
+#define ROOM_MAX 10000
+
+// Of so many alerts that may be kept, how many are where closed ones make room.
+static int64_t low_mark(int64_t max_alerts) {
+    int64_t room = max_alerts / 100;
+    room = room < 1 ? 1 : room;
+    return max_alerts - (room < ROOM_MAX ? room : ROOM_MAX);
+}
+
 void ez_alert_trim_begin(ez_alert_trim *trim, const ez_alert_limits *limits, int64_t total) {
-    int64_t beyond = limits->max_alerts ? total - limits->max_alerts : 0;
+    int64_t beyond = limits->max_alerts ? total - low_mark(limits->max_alerts) : 0;
     trim->count = 0;
     trim->has_more = false;
     trim->deltas = (ez_alert_counts){0};

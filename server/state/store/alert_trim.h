@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One step of forgetting closed alerts: which, and what it does to the counts. Those beyond the number that may be kept
-// go whatever their age; a step is of one kind or the other.
+// One step of forgetting closed alerts: which, and what it does to the counts. So that new ones find room, those beyond
+// a low mark go whatever their age: the number that may be kept, less one in a hundred of it, at least 1 and at most
+// 10,000. A step is of one kind or the other.
 #pragma once
 
 #include "server/state/store/alerts.h"
@@ -10,7 +11,7 @@
 
 typedef struct ez_alert_trim {
     size_t max_rows; // of this step; at most EZ_ALERT_TRIM_ROWS
-    bool is_beyond;  // there are more than may be kept
+    bool is_beyond;  // there are more than the low mark
     bool has_more;
     size_t count;
     int64_t ids[EZ_ALERT_TRIM_ROWS];

@@ -4,8 +4,8 @@
 // fingerprint and written at once: a thousand of one trouble are one row. Whatever else comes in between writes what
 // was gathered first, so it sees what was reported before it.
 //
-// Awkward: a batch is all or nothing where it reports, and whether a report makes an alert is known to the statement
-// alone. Only where the table is nearly full is that looked up before.
+// Awkward: a batch is all or nothing where it reports and does not take some, and whether a report makes an alert is
+// known to the statement alone. Only where the table is nearly full is that looked up before.
 #include "server/state/store/alert_work.h"
 
 #include <assert.h>
@@ -279,21 +279,37 @@ static ez_status recall(const ez_alert_table *table, void *tx, ez_alert_batch *b
     return status;
 }
 
-// Whether the batch could make more alerts than there may be. Only where that is near is it asked which are there.
-static ez_status is_too_much(ez_alert_work *work, const ez_alert_table *table, void *tx, ez_alert_batch *batch,
-                             bool *out, ez_error *error) {
+// The report before it in the batch that is of the same fingerprint. NULL: it is the first.
+static const ez_alert_op *find_twin(const ez_alert_batch *batch, size_t at) {
+    for (size_t i = 0; i < at; i++) {
+        const ez_alert_op *op = &batch->ops[i];
+        if (op->act == EZ_ALERT_REPORT && strcmp(op->row.fingerprint, batch->ops[at].row.fingerprint) == 0)
+            return op;
+    }
+    return NULL;
+}
+
+// Reports that would make more alerts than there may be get FULL. Only where that is near is it asked which are there.
+static ez_status find_too_many(ez_alert_work *work, const ez_alert_table *table, void *tx, ez_alert_batch *batch,
+                               bool *any, ez_error *error) {
     int64_t room = work->rules->max_alerts - work->total;
-    *out = false;
+    *any = false;
     if (work->rules->max_alerts == 0 || (int64_t)(work->report_count + batch->op_count) <= room)
         return EZ_OK;
     ez_status status = flush(work, table, tx, error);
     room = work->rules->max_alerts - work->total;
     for (size_t i = 0; status == EZ_OK && i < batch->op_count; i++) {
+        ez_alert_op *op = &batch->ops[i];
+        const ez_alert_op *twin = op->act == EZ_ALERT_REPORT ? find_twin(batch, i) : NULL;
         ez_alert_row row;
         bool found = true;
-        if (batch->ops[i].act == EZ_ALERT_REPORT)
-            status = table->find(tx, 0, batch->ops[i].row.fingerprint, batch->arena, &row, &found, error);
-        *out = *out || (!found && room-- <= 0);
+        if (twin)
+            op->outcome = twin->outcome;
+        else if (op->act == EZ_ALERT_REPORT)
+            status = table->find(tx, 0, op->row.fingerprint, batch->arena, &row, &found, error);
+        if (!found && room-- <= 0)
+            op->outcome = EZ_ALERT_FULL;
+        *any = *any || op->outcome == EZ_ALERT_FULL;
     }
     return status;
 }
@@ -307,13 +323,15 @@ static void refuse(ez_alert_work *work, ez_alert_batch *batch) {
 static ez_status run_batch(ez_alert_work *work, const ez_alert_table *table, void *tx, ez_alert_batch *batch,
                            ez_error *error) {
     bool is_full = false;
-    ez_status status = is_too_much(work, table, tx, batch, &is_full, error);
-    if (status == EZ_OK && is_full) {
+    ez_status status = find_too_many(work, table, tx, batch, &is_full, error);
+    if (status == EZ_OK && is_full && !batch->takes_some) {
         refuse(work, batch);
         return EZ_OK;
     }
     for (size_t i = 0; status == EZ_OK && i < batch->op_count; i++) {
         ez_alert_op *op = &batch->ops[i];
+        if (op->outcome == EZ_ALERT_FULL)
+            continue;
         if (op->act == EZ_ALERT_REPORT) {
             assert(work->report_count < work->report_size);
             work->reports[work->report_count] =

@@ -81,11 +81,13 @@ typedef struct ez_alert_op {
     bool has_row;       // all of it
 } ez_alert_op;
 
-// What one call asks for; all of it is done, but for ops whose outcome says otherwise. One with FULL does nothing.
+// What one call asks for; all of it is done, but for ops whose outcome says otherwise. One with FULL does nothing, but
+// where it takes some: there the reports that meet FULL are left out, and the others are done.
 typedef struct ez_alert_batch {
-    ez_mark mark; // is not moved where the only op failed, or a report met FULL
+    ez_mark mark; // is not moved where the only op failed, or all was refused for a report that met FULL
     ez_alert_op *ops;
     size_t op_count;
+    bool takes_some;
     const char *actor, *method, *request_id, *remote; // for the audit
     ez_arena *arena;
 } ez_alert_batch;
@@ -101,8 +103,10 @@ ez_status ez_store_change_alerts(ez_store *store, ez_alert_batch *batches, size_
                                  int64_t now_ns, ez_error *error) EZ_MUST_CHECK;
 
 typedef struct ez_alert_limits {
-    int64_t before_ns;  // closed, and last seen, before it: forgotten. 0: never
-    int64_t max_alerts; // and the closed ones that were closed first beyond so many; 0: no bound
+    int64_t before_ns; // closed, and last seen, before it: forgotten. 0: never
+    // And the closed ones that were closed first, until there are one in a hundred fewer than so many: at least 1
+    // fewer, at most 10,000. 0: no bound.
+    int64_t max_alerts;
 } ez_alert_limits;
 // One bounded step of forgetting. *more: call again. ABORTED (LEASE_LOST): the fence is stale, nothing was done.
 ez_status ez_store_trim_alerts(ez_store *store, uint64_t fence, const ez_alert_limits *limits, size_t max_rows,

@@ -8,7 +8,10 @@
 
 #include <stdlib.h>
 
-_Static_assert(offsetof(ez_usage_batch, mark) == 0 && offsetof(ez_log_batch, mark) == 0,
+#include "server/state/store/alerts.h"
+
+_Static_assert(offsetof(ez_usage_batch, mark) == 0 && offsetof(ez_log_batch, mark) == 0 &&
+                   offsetof(ez_alert_batch, mark) == 0,
                "a batch begins with its mark");
 
 static ez_mark *mark_at(const void *batches, size_t i, size_t stride) {

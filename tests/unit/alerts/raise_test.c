@@ -13,11 +13,15 @@
 #include "tests/support/wait.h"
 #include "tests/unit/access/support/world.h"
 
+#define MAX 3 // alerts that are kept
+
 static world *w;
 static ez_alerts *alerts;
 static ez_arena arena;      // of ops
 static atomic_int failures; // of the store, to come; below 0: for ever
+static atomic_int failure;  // their code; 0: UNAVAILABLE
 static atomic_bool is_stuck;
+static atomic_int calls; // of the store
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char told[4096]; // guarded: "created/quota_exceeded/2 …": event, severity
@@ -29,10 +33,13 @@ ez_status __wrap_ez_store_change_alerts(ez_store *store, ez_alert_batch *batches
 
 ez_status __wrap_ez_store_change_alerts(ez_store *store, ez_alert_batch *batches, size_t count,
                                         const ez_alert_rules *rules, int64_t now_ns, ez_error *error) {
+    atomic_fetch_add(&calls, 1);
     while (atomic_load(&is_stuck))
         sched_yield();
     if (atomic_load(&failures) != 0) {
         atomic_fetch_sub(&failures, 1);
+        if (atomic_load(&failure))
+            return ez_error_set(error, (ez_status)atomic_load(&failure), "DISK_FULL", "it is full");
         return ez_error_set(error, EZ_UNAVAILABLE, "STORE_UNREACHABLE", "it is away");
     }
     return __real_ez_store_change_alerts(store, batches, count, rules, now_ns, error);
@@ -53,13 +60,25 @@ static bool is_told(const char *want) {
     return is;
 }
 
-static void begin(void) {
+static void begin_with(int64_t max) {
     ez_error error = EZ_ERROR_INIT;
     w = given_world();
     ez_arena_init(&arena, 1u << 20);
-    ez_alerts_options options = {
-        .store = w->store, .directory = w->directory, .queue = 8, .noted = note, .noted_user = &failures};
+    ez_alerts_options options = {.store = w->store,
+                                 .directory = w->directory,
+                                 .queue = 8,
+                                 .max_records = max,
+                                 .noted = note,
+                                 .noted_user = &failures};
     cr_assert_eq(ez_alerts_create(&options, &alerts, &error), EZ_OK, "%s", error.message);
+}
+
+static void begin(void) {
+    begin_with(0);
+}
+
+static void begin_bounded(void) {
+    begin_with(MAX);
 }
 
 static void end(void) {
@@ -70,6 +89,7 @@ static void end(void) {
 }
 
 TestSuite(raise, .init = begin, .fini = end);
+TestSuite(raise_bound, .init = begin_bounded, .fini = end);
 
 static const ez_alert_report down = {
     .type = EZ__V1__ALERT_TYPE__ALERT_TYPE_PROVIDER_DOWN, .title = "down", .related_type = "api_key", .related_id = 5};
@@ -94,6 +114,109 @@ Test(raise, what_the_store_does_not_take_is_tried_again) {
     expect_soon(is_told("created:down "));
     cr_assert_eq(ez_alerts_dropped(alerts), 0);
 }
+
+// A clear that waited behind its raise was committed first, and the alert stayed open.
+static void expect_a_clear_stays_behind(int code) {
+    atomic_store(&failure, code);
+    atomic_store(&is_stuck, true);
+    atomic_store(&failures, 1);
+    cr_assert(ez_alerts_raise(alerts, &down, 1, "detector"));
+    expect_soon(atomic_load(&calls) == 1);
+    cr_assert(ez_alerts_clear(alerts, &down_subject, 1, "detector"));
+    atomic_store(&is_stuck, false);
+    expect_soon(is_told("created:down resolved:down "));
+    cr_assert_eq(ez_alerts_dropped(alerts), 0);
+}
+
+Test(raise, a_clear_does_not_overtake_its_raise) {
+    expect_a_clear_stays_behind(EZ_UNAVAILABLE);
+}
+
+// A full disk made the server forget what it had seen.
+Test(raise, a_full_disk_is_an_outage_too) {
+    expect_a_clear_stays_behind(EZ_RESOURCE_EXHAUSTED);
+}
+
+Test(raise, what_comes_while_others_wait_goes_behind_them) {
+    atomic_store(&failures, 1);
+    cr_assert(ez_alerts_raise(alerts, &down, 1, "detector"));
+    expect_soon(atomic_load(&failures) == 0);
+    for (int i = 0; i < 20; i++) { // more than the queue holds
+        cr_assert(ez_alerts_clear(alerts, &down_subject, 1, "detector"));
+        cr_assert(ez_alerts_raise(alerts, &down, 1, "detector"));
+    }
+    char want[2048] = "";
+    for (int i = 0; i <= 20; i++)
+        strcat(want, i < 20 ? "created:down resolved:down " : "created:down ");
+    expect_soon(is_told(want));
+    cr_assert_eq(ez_alerts_dropped(alerts), 0);
+}
+
+Test(raise, what_is_wrong_is_not_tried_again) {
+    atomic_store(&failure, EZ_INVALID_ARGUMENT);
+    atomic_store(&failures, 1);
+    cr_assert(ez_alerts_raise(alerts, &down, 1, "detector"));
+    expect_soon(ez_alerts_dropped(alerts) == 1);
+}
+
+// ---- The bound
+
+static const char *const titles[MAX + 2] = {"a", "b", "c", "d", "e"};
+
+static ez_alert_report report_of(int i) {
+    ez_alert_report report = down;
+    report.title = titles[i];
+    report.related_id = 10 + i;
+    return report;
+}
+
+static void raise_all(void) {
+    for (int i = 0; i < MAX; i++) {
+        ez_alert_report report = report_of(i);
+        cr_assert(ez_alerts_raise(alerts, &report, 1, "detector"));
+    }
+    expect_soon(is_told("created:a created:b created:c "));
+}
+
+// At the bound closed alerts made no room, and what was refused was neither logged nor counted.
+Test(raise_bound, closed_alerts_make_room) {
+    raise_all();
+    for (int i = 0; i < MAX; i++) {
+        ez_alert_subject subject = down_subject;
+        subject.related_id = 10 + i;
+        cr_assert(ez_alerts_clear(alerts, &subject, 1, "detector"));
+    }
+    ez_alert_report fourth = report_of(MAX);
+    cr_assert(ez_alerts_raise(alerts, &fourth, 1, "detector"));
+    expect_soon(is_told("created:a created:b created:c resolved:a resolved:b resolved:c created:d "));
+    cr_assert_eq(ez_alerts_dropped(alerts), 0);
+}
+
+Test(raise_bound, one_too_many_leaves_the_others) {
+    raise_all();
+    ez_alert_report batch[] = {report_of(0), report_of(MAX), report_of(1)};
+    batch[2].severity = EZ__V1__ALERT_SEVERITY__ALERT_SEVERITY_CRITICAL;
+    cr_assert(ez_alerts_raise(alerts, batch, 3, "detector"));
+    expect_soon(is_told("created:a created:b created:c repeated:b "));
+    expect_soon(ez_alerts_dropped(alerts) == 1);
+}
+
+// Tried again behind its clear, it would stay open.
+Test(raise_bound, what_is_over_is_not_tried_again) {
+    raise_all();
+    atomic_store(&calls, 0);
+    atomic_store(&is_stuck, true);
+    ez_alert_report fourth = report_of(MAX);
+    ez_alert_subject subject = down_subject;
+    subject.related_id = fourth.related_id;
+    cr_assert(ez_alerts_raise(alerts, &fourth, 1, "detector"));
+    expect_soon(atomic_load(&calls) == 1);
+    cr_assert(ez_alerts_clear(alerts, &subject, 1, "detector"));
+    atomic_store(&is_stuck, false);
+    expect_soon(ez_alerts_dropped(alerts) == 1);
+}
+
+// ----
 
 Test(raise, what_was_never_taken_is_counted) {
     atomic_store(&failures, -1);

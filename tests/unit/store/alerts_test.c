@@ -397,6 +397,52 @@ Test(store_alerts, a_batch_that_would_make_too_many_makes_none) {
     cr_assert_eq(run(report("d", WARNING)).outcome, EZ_ALERT_FULL);
 }
 
+Test(store_alerts, two_reports_of_one_new_trouble_are_one) {
+    rules.max_alerts = 1;
+    ez_alert_op ops[] = {report("a", WARNING), report("a", WARNING)};
+    ez_alert_batch batch = batch_of(ops, 2);
+    expect_change(&batch, 1);
+    cr_assert_eq(ops[0].outcome, EZ_ALERT_DONE);
+    cr_assert_eq(number_of(&at, "SELECT sum(count) FROM alerts"), 2);
+}
+
+Test(store_alerts, a_batch_may_be_taken_in_part) {
+    rules.max_alerts = 2;
+    run(report("a", WARNING));
+    ez_alert_op ops[] = {report("a", WARNING), report("b", WARNING), report("c", WARNING), report("c", WARNING),
+                         report("b", WARNING)};
+    ez_alert_batch batch = batch_of(ops, 5);
+    batch.takes_some = true;
+    expect_change(&batch, 1);
+    for (int i = 0; i < 5; i++)
+        cr_assert_eq(ops[i].outcome, i == 2 || i == 3 ? EZ_ALERT_FULL : EZ_ALERT_DONE, "%d", i);
+    cr_assert_eq(number_of(&at, "SELECT count(*) FROM alerts"), 2);
+    cr_assert_eq(number_of(&at, "SELECT sum(count) FROM alerts"), 4);
+    expect_true_counts();
+}
+
+// At the bound nothing was forgotten, and every new report was refused for ever.
+Test(store_alerts, closed_ones_make_room_at_the_bound) {
+    rules.max_alerts = 3;
+    for (int i = 0; i < 3; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "f%d", i);
+        now = START + i * SECOND;
+        run(on_id(EZ_ALERT_MOVE, run(report(name, WARNING)).after.id, EZ_ALERT_RESOLVED, NULL));
+    }
+    cr_assert_eq(run(report("f3", WARNING)).outcome, EZ_ALERT_FULL);
+    ez_error error = EZ_ERROR_INIT;
+    bool more = false;
+    ez_alert_limits limits = {.max_alerts = 3};
+    do {
+        cr_assert_eq(ez_store_trim_alerts(store, EZ_NO_FENCE, &limits, 100, &more, &error), EZ_OK, "%s", error.message);
+    } while (more);
+    cr_assert_eq(number_of(&at, "SELECT count(*) FROM alerts"), 2);
+    cr_assert_eq(number_of(&at, "SELECT min(id) FROM alerts"), 2, "the one that ended first went");
+    cr_assert_eq(run(report("f3", WARNING)).news, EZ_ALERT_CREATED);
+    expect_true_counts();
+}
+
 Test(store_alerts, closed_ones_are_forgotten_by_age_and_by_number) {
     for (int i = 0; i < 10; i++) {
         char name[8];
@@ -414,7 +460,7 @@ Test(store_alerts, closed_ones_are_forgotten_by_age_and_by_number) {
     cr_assert_eq(ez_store_trim_alerts(store, EZ_NO_FENCE, &limits, 100, &more, &error), EZ_OK, "%s", error.message);
     cr_assert_not(more);
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM alerts"), 8);
-    limits = (ez_alert_limits){.max_alerts = 6};
+    limits = (ez_alert_limits){.max_alerts = 7}; // room for one is kept
     cr_assert_eq(ez_store_trim_alerts(store, EZ_NO_FENCE, &limits, 100, &more, &error), EZ_OK, "%s", error.message);
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM alerts"), 6);
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM alerts WHERE status = 1"), 5, "open ones stay");
