@@ -50,6 +50,9 @@ class AlertsRestTest(unittest.TestCase):
         self.assertEqual(expect_code(self.plane.patch(f"/admin/alerts/{number}", {"note": "seen"}), 200).json["note"], "seen")
         self.assertEqual(expect_code(self.plane.put(f"/admin/alerts/{number}", {"note": ""}), 200).json["note"], "")
         expect_code(self.plane.patch(f"/admin/alerts/{number}", {"title": "x"}), 400)
+        self.plane.patch(f"/admin/alerts/{number}", {"note": "kept"})
+        expect_code(self.plane.patch(f"/admin/alerts/{number}", {}), 400, "FIELD_INVALID")
+        self.assertEqual(self.plane.get(f"/admin/alerts/{number}").json["note"], "kept")
         expect_code(self.plane.delete(f"/admin/alerts/{number}"), 204)
         expect_code(self.plane.get(f"/admin/alerts/{number}"), 404, "NOT_FOUND")
 

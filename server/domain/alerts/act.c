@@ -19,6 +19,9 @@ static const char *status_word(int32_t status) {
 static ez_status judge(const ez_alert_op *op, ez_error *error) {
     if (op->outcome == EZ_ALERT_NOT_FOUND)
         return ez_error_set(error, EZ_NOT_FOUND, "NOT_FOUND", "there is no alert %lld", (long long)op->row.id);
+    if (op->outcome == EZ_ALERT_WRONG_STATUS && op->after.status == op->to)
+        return ez_error_set(error, EZ_FAILED_PRECONDITION, "ALERT_STATUS", "alert %lld is %s already",
+                            (long long)op->row.id, status_word(op->to));
     if (op->outcome == EZ_ALERT_WRONG_STATUS)
         return ez_error_set(error, EZ_FAILED_PRECONDITION, "ALERT_STATUS", "alert %lld is %s: it can't become %s",
                             (long long)op->row.id, status_word(op->after.status), status_word(op->to));
@@ -81,7 +84,9 @@ static ez_alert_op move_to(ez_alert_status to, const char *note) {
 
 ez_status ez_handle_alerts_update(ez_alerts *self, ez_call *call, ez_append *append,
                                   Ez__V1__UpdateAlertRequest *request) {
-    (void)self, (void)call;
+    (void)self;
+    if (request->opt_note_case != EZ__V1__UPDATE_ALERT_REQUEST__OPT_NOTE_NOTE)
+        return ez_error_violation(&call->error, "note", "is required: an empty one clears it");
     return act_on(append, request->id, (ez_alert_op){.act = EZ_ALERT_NOTE, .note = request->note});
 }
 
