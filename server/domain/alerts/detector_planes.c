@@ -6,7 +6,7 @@
 
 #include "server/domain/alerts/detector_inside.h"
 
-#define PAGE      500
+#define PAGE       500
 #define ALERTS_MAX 10000 // looked at in a round, the newest of each type
 
 static const int32_t types[] = {EZ__V1__ALERT_TYPE__ALERT_TYPE_DATA_PLANE_LOST,
