@@ -21,30 +21,51 @@ static void note(void *user, const Ez__V1__AlertEvent *event) {
     ez_alert_notifier_note(user, event->event, event->alert);
 }
 
-// ---- What is open, for a detector that begins
+// ---- What was told, for a detector that begins
 
 typedef struct open_run {
-    ez_detector_open_fn *each;
+    ez_detector_told_fn *each;
     void *user;
     size_t count;
+    int64_t since_ns; // raised before it: not wanted
 } open_run;
 
 static ez_status give_open(void *user, const ez_alert_row *row, ez_error *error) {
     open_run *run = user;
     run->count++;
-    if (!ez_alert_is_by_subject(row))
+    if (row->first_seen_ns < run->since_ns || !ez_alert_is_by_subject(row))
         return EZ_OK;
     return run->each(run->user, (Ez__V1__AlertType)row->type, row->related_type, row->related_id, error);
 }
 
-static ez_status each_open(void *user, ez_reader *reader, ez_detector_open_fn *each, void *each_user, ez_error *error) {
+// Of those that are closed, the expiries of the last time: they are not to be told twice.
+static ez_status each_expired(ez_reader *reader, open_run *run, ez_error *error) {
+    ez_open_place place = {.type = EZ__V1__ALERT_TYPE__ALERT_TYPE_KEY_EXPIRED, .since_ns = run->since_ns};
+    ez_status status = EZ_OK;
+    for (bool more = true; status == EZ_OK && more && run->count < OPEN_MAX;)
+        status = ez_alerts_closed_page(reader, &place, OPEN_PAGE, give_open, run, &more, error);
+    return status;
+}
+
+static ez_status each_told(void *user, ez_reader *reader, int64_t since_ns, ez_detector_told_fn *each, void *each_user,
+                           ez_error *error) {
     (void)user;
     open_run run = {.each = each, .user = each_user};
     ez_open_place place = {0};
     ez_status status = EZ_OK;
     for (bool more = true; status == EZ_OK && more && run.count < OPEN_MAX;)
         status = ez_alerts_open_page(reader, &place, OPEN_PAGE, give_open, &run, &more, error);
-    return status;
+    run.count = 0;
+    run.since_ns = since_ns;
+    return status == EZ_OK ? each_expired(reader, &run, error) : status;
+}
+
+// ---- What was told of data planes
+
+static void look_again(void *user, int64_t data_plane_id) {
+    const ez_alerting *self = user;
+    if (self->fleet)
+        ez_fleet_tell_again(self->fleet, data_plane_id);
 }
 
 // ---- Opening
@@ -91,10 +112,12 @@ static ez_status open_detector(ez_alerting *self, const ez_alerting_options *opt
                                     .every_ms = (uint64_t)ez_settings_int(settings, "EZ_ALERT_SECONDS") * 1000,
                                     .raise = raise_alerts,
                                     .clear = clear_alerts,
-                                    .each_open = each_open,
+                                    .each_told = each_told,
                                     .alerts_user = self->alerts,
                                     .condemned = ez_auto_bans_condemn,
-                                    .condemned_user = self->auto_bans};
+                                    .condemned_user = self->auto_bans,
+                                    .look_again = look_again,
+                                    .look_user = self};
     return status != EZ_OK ? status : ez_detector_create(&detector, &self->detector, error);
 }
 
@@ -137,6 +160,8 @@ void ez_alerting_stop_calls(ez_alerting *alerting) {
 }
 
 void ez_alerting_stop(ez_alerting *alerting) {
+    if (alerting->sources)
+        ez_alert_sources_tick(alerting->sources); // the timer has ended
     ez_alerts_stop(alerting->alerts);
     if (alerting->notifier)
         ez_alert_notifier_flush(alerting->notifier);

@@ -19,6 +19,7 @@ typedef struct ez_alerting {
     ez_alert_sources *sources;
     ez_auto_bans *auto_bans;
     ez_detector *detector;
+    ez_fleet *fleet; // the caller's, who puts it here before the timer starts; NULL: no data plane is looked at again
 } ez_alerting;
 
 // What it names must outlive the object.

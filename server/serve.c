@@ -255,7 +255,9 @@ static ez_status open_fleet(server *s, const ez_settings *settings, ez_error *er
                               .events_url = advertised(settings, "EZ_ADVERTISE_EVENTS_URL", "EZ_EVENTS_URL"),
                               .told = ez_alert_sources_fleet,
                               .told_user = s->alerting.sources};
-    return ez_fleet_create(&fleet, &s->fleet, error);
+    ez_status status = ez_fleet_create(&fleet, &s->fleet, error);
+    s->alerting.fleet = s->fleet;
+    return status;
 }
 
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {

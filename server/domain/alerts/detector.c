@@ -16,7 +16,7 @@
 
 static ez_round_step *const steps[] = {
     ez_round_adopt,     ez_round_masters,       ez_round_api_keys, ez_round_keys,
-    ez_round_walk_keys, ez_round_walk_api_keys, ez_round_tell,
+    ez_round_walk_keys, ez_round_walk_api_keys, ez_round_tell,     ez_round_planes,
 };
 #define STEPS (sizeof steps / sizeof steps[0])
 
@@ -62,6 +62,9 @@ static void begin(ez_detector *d, uint64_t fence) {
     ez_error error = EZ_ERROR_INIT;
     d->round.step = 0;
     d->round.after = 0;
+    d->round.has_late = false;
+    d->round.plane_step = d->round.plane_alerts = 0;
+    d->round.plane_place = (ez_open_place){0};
     d->round.began_ns = ez_clock_mono_ns();
     d->round.now_ns = ez_clock_wall_ns();
     d->round.fence = fence;

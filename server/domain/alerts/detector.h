@@ -27,8 +27,8 @@ typedef struct ez_condemned {
     int64_t judged_ns; // wall clock
 } ez_condemned;
 
-// An open alert: what it is about.
-typedef ez_status ez_detector_open_fn(void *user, Ez__V1__AlertType type, const char *related_type, int64_t related_id,
+// An alert that was told: what it is about.
+typedef ez_status ez_detector_told_fn(void *user, Ez__V1__AlertType type, const char *related_type, int64_t related_id,
                                       ez_error *error);
 
 // What the options name must outlive the object.
@@ -43,16 +43,23 @@ typedef struct ez_detector_options {
     bool (*raise)(void *user, const ez_alert_report *reports, size_t count, const char *by);
     bool (*clear)(void *user, const ez_alert_subject *subjects, size_t count, const char *by);
     // Gives each alert that is active or acknowledged, is of one of the types rate_limit, error_spike, quota_exceeded,
-    // provider_down, key_expired and key_disabled, and has the fingerprint that its type and what it is about make. In
-    // any order; may stop where there are many. Asked once by a new holder. NULL: alerts that an earlier holder raised
-    // are left to those who see them.
-    ez_status (*each_open)(void *user, ez_reader *reader, ez_detector_open_fn *each, void *each_user, ez_error *error);
+    // provider_down, key_expired and key_disabled, and has the fingerprint that its type and what it is about make; and
+    // each of type key_expired that was raised after since_ns, though it is closed. In any order, open ones first; may
+    // stop where there are many. Asked once by a new holder. NULL: alerts that an earlier holder raised are left to
+    // those who see them.
+    ez_status (*each_told)(void *user, ez_reader *reader, int64_t since_ns, ez_detector_told_fn *each, void *each_user,
+                           ez_error *error);
     void *alerts_user; // of the three
     // Told in each round of those that are to be banned, at most EZ_CONDEMNED_MAX. NULL: nobody bans.
     void (*condemned)(void *user, const ez_condemned *api_keys, size_t count);
     void *condemned_user;
+    // Told in each round of data planes that open alerts say are lost or can't use their configuration, where nothing
+    // new was said for EZ_PLANE_AGE_S: it looks whether that is still so. NULL: nobody looks.
+    void (*look_again)(void *user, int64_t data_plane_id);
+    void *look_user;
 } ez_detector_options;
 
+#define EZ_PLANE_AGE_S   30   // by then a server knows what others know of their data planes
 #define EZ_CONDEMNED_MAX 1000 // of one round; the others are looked at again in the next
 
 ez_status ez_detector_create(const ez_detector_options *options, ez_detector **out, ez_error *error) EZ_MUST_CHECK;

@@ -8,6 +8,9 @@
 #include "ez/handlers.h"
 #include "server/domain/alerts/detector.h"
 #include "server/domain/alerts/detector_held.h"
+#include "server/domain/alerts/open.h"
+
+#define EXPIRED_BEFORE_NS INT64_C(3600000000000) // a new holder tells what expired within it
 
 #define SETTING_ALERT_THRESHOLDS "alert_thresholds"
 
@@ -28,7 +31,10 @@ typedef struct ez_round {
     uint64_t fence;
     Ez__V1__AlertThresholds thresholds; // with defaults
     ez_findings findings;
+    bool has_late; // something that expired found no room
     int64_t after; // where the walk is at
+    size_t plane_step, plane_alerts;
+    ez_open_place plane_place;
 } ez_round;
 
 struct ez_detector {
@@ -45,7 +51,7 @@ struct ez_detector {
     ez_held held;
     bool has_held;          // under this token
     uint64_t token;         // of the lease, when held was begun
-    int64_t looked_ns;      // when the last whole round under it was; 0: none
+    int64_t looked_ns;      // what expired until then was told; 0: there was no round under it
     bool is_failing;        // and has said so
     bool is_full, is_short; // likewise: more than can be held, and than alerts took
     ez_condemned condemned[EZ_CONDEMNED_MAX];
@@ -73,6 +79,8 @@ ez_round_step ez_round_walk_api_keys;
 // detector_tell.c: takes over what is open; tells what came of it
 ez_round_step ez_round_adopt;
 ez_round_step ez_round_tell;
+// detector_planes.c: alerts of data planes that may be well
+ez_round_step ez_round_planes;
 
 // ---- detector_walk.c
 

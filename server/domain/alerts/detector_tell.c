@@ -2,14 +2,16 @@
 //
 // The ends of a round. At the first one of a holder, what is open in the store is taken over, as if it had held until
 // now. At each one's end what holds is raised, what has not for two rounds is cleared, and who is condemned is handed
-// on. What the alerts would not take is told again in the next round: what holds, because it still does; what is over,
-// because it is kept until then.
+// on. What the alerts would not take is told again in the next round: what holds, because it still does and is not held
+// as told; what is over, because it is kept until then.
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/runtime/log.h"
 #include "server/domain/alerts/detector_inside.h"
 #include "server/domain/alerts/detector_words.h"
+
+#define SKEW_NS INT64_C(300000000000) // clocks of servers are no further apart
 
 // ---- Taking over
 
@@ -30,8 +32,10 @@ ez_status ez_round_adopt(ez_detector *d, ez_reader *reader, bool *more, ez_error
     ez_held_clear(&d->held);
     d->looked_ns = 0;
     d->has_held = false;
-    ez_status status =
-        d->options.each_open ? d->options.each_open(d->options.alerts_user, reader, adopt_one, d, error) : EZ_OK;
+    ez_status status = EZ_OK;
+    if (d->options.each_told)
+        status = d->options.each_told(d->options.alerts_user, reader, d->round.now_ns - EXPIRED_BEFORE_NS - SKEW_NS,
+                                      adopt_one, d, error);
     d->has_held = status == EZ_OK;
     d->token = d->round.fence;
     return status;
@@ -43,12 +47,17 @@ typedef struct batch {
     ez_alert_report reports[EZ_ALERTS_AT_ONCE];
     ez_finding_text texts[EZ_ALERTS_AT_ONCE];
     size_t count;
+    const ez_finding *fresh[EZ_ALERTS_AT_ONCE]; // of them, what was not held before
+    size_t fresh_count;
 } batch;
 
-static bool send(const ez_detector *d, batch *b) {
+// All of them, or none.
+static bool send(ez_detector *d, batch *b) {
     bool is_taken = b->count == 0 || !d->options.raise ||
                     d->options.raise(d->options.alerts_user, b->reports, b->count, EZ_DETECTOR_NAME);
-    b->count = 0;
+    for (size_t i = 0; i < b->fresh_count && !is_taken; i++)
+        ez_held_drop(&d->held, b->fresh[i]->rule, b->fresh[i]->id);
+    b->count = b->fresh_count = 0;
     return is_taken;
 }
 
@@ -66,8 +75,11 @@ static bool raise_all(ez_detector *d, batch *b) {
     const ez_findings *findings = &d->round.findings;
     for (size_t i = 0; i < findings->count; i++) {
         const ez_finding *finding = &findings->items[i];
-        if (!is_there(d, finding) || !ez_held_see(&d->held, finding->rule, finding->id) || finding->is_told)
+        bool is_known = is_there(d, finding), is_fresh = is_known && !ez_held_has(&d->held, finding->rule, finding->id);
+        if (!is_known || !ez_held_see(&d->held, finding->rule, finding->id) || finding->is_told)
             continue;
+        if (is_fresh)
+            b->fresh[b->fresh_count++] = finding;
         ez_finding_report(finding, &d->round.thresholds, &b->texts[b->count], &b->reports[b->count]);
         if (++b->count == EZ_ALERTS_AT_ONCE)
             is_taken = send(d, b) && is_taken;
@@ -155,14 +167,15 @@ ez_status ez_round_tell(ez_detector *d, ez_reader *reader, bool *more, ez_error 
     batch *b = malloc(sizeof *b);
     if (!b)
         return ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "there is no memory to raise alerts");
-    b->count = 0;
+    b->count = b->fresh_count = 0;
     ez_held_begin(&d->held);
     bool is_taken = raise_all(d, b);
+    if (is_taken && !d->round.has_late)
+        d->looked_ns = d->round.now_ns;
     free(b);
     ez_held_end(&d->held);
     is_taken = clear_all(d) && is_taken;
     condemn(d);
-    d->looked_ns = d->round.now_ns;
     say(d, is_taken);
     return EZ_OK;
 }

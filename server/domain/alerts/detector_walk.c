@@ -8,8 +8,7 @@
 #include "server/state/directory/stamp.h"
 #include "server/state/metering/quota.h"
 
-#define STEP    20000 // resources looked at between two queries of others
-#define HOUR_NS INT64_C(3600000000000)
+#define STEP 20000 // resources looked at between two queries of others
 
 #define KIND_KEY      EZ__V1__KIND__KIND_KEY
 #define KIND_API_KEY  EZ__V1__KIND__KIND_API_KEY
@@ -38,12 +37,14 @@ enum {
 // Whether it expired in this round's time, or did before and was told.
 static void judge_expiry(ez_detector *d, ez_rule rule, Ez__V1__AlertSeverity severity, int64_t id, int64_t expires_ns) {
     ez_round *round = &d->round;
-    int64_t since_ns = d->looked_ns ? d->looked_ns : round->now_ns - HOUR_NS;
+    int64_t since_ns = d->looked_ns ? d->looked_ns : round->now_ns - EXPIRED_BEFORE_NS;
     bool is_held = ez_held_has(&d->held, rule, id);
     if (!ez_rule_is_on(rule, &round->thresholds) || expires_ns > round->now_ns || (expires_ns <= since_ns && !is_held))
         return;
     ez_finding finding = {.rule = rule, .severity = severity, .id = id, .is_told = is_held, .time_ns = expires_ns};
+    size_t left_out = round->findings.left_out;
     ez_findings_add(&round->findings, &d->held, &finding);
+    round->has_late = round->has_late || round->findings.left_out > left_out;
 }
 
 typedef void look_fn(ez_detector *detector, const ez_entry *entry);

@@ -7,19 +7,42 @@
 
 #define LOOK_MAX 10000
 
-ez_status ez_alerts_open_page(ez_reader *reader, ez_open_place *place, size_t limit, ez_alert_fn *each, void *user,
-                              bool *more, ez_error *error) {
-    place->status = place->status ? place->status : EZ_ALERT_ACTIVE;
-    ez_alert_filter filter = {
-        .status = place->status, .before_id = place->before_id, .limit = limit, .look_max = LOOK_MAX};
+typedef struct reading {
+    size_t limit;
+    ez_alert_fn *each;
+    void *user;
+} reading;
+
+// Those of one status, then those of another.
+static ez_status read_page(ez_reader *reader, ez_open_place *place, const int32_t statuses[2], const reading *it,
+                           bool *more, ez_error *error) {
+    place->status = place->status ? place->status : statuses[0];
+    ez_alert_filter filter = {.status = place->status,
+                              .type = place->type,
+                              .since_ns = place->since_ns,
+                              .before_id = place->before_id,
+                              .limit = it->limit,
+                              .look_max = LOOK_MAX};
     bool has_others = false;
-    ez_status status = ez_reader_each_alert(reader, &filter, each, user, &has_others, &place->before_id, error);
+    ez_status status = ez_reader_each_alert(reader, &filter, it->each, it->user, &has_others, &place->before_id, error);
     if (status != EZ_OK)
         return status;
-    *more = has_others || place->status == EZ_ALERT_ACTIVE;
+    *more = has_others || place->status == statuses[0];
     if (!has_others)
-        *place = (ez_open_place){.status = EZ_ALERT_ACKNOWLEDGED};
+        *place = (ez_open_place){.type = place->type, .since_ns = place->since_ns, .status = statuses[1]};
     return EZ_OK;
+}
+
+ez_status ez_alerts_open_page(ez_reader *reader, ez_open_place *place, size_t limit, ez_alert_fn *each, void *user,
+                              bool *more, ez_error *error) {
+    static const int32_t statuses[] = {EZ_ALERT_ACTIVE, EZ_ALERT_ACKNOWLEDGED};
+    return read_page(reader, place, statuses, &(reading){limit, each, user}, more, error);
+}
+
+ez_status ez_alerts_closed_page(ez_reader *reader, ez_open_place *place, size_t limit, ez_alert_fn *each, void *user,
+                                bool *more, ez_error *error) {
+    static const int32_t statuses[] = {EZ_ALERT_RESOLVED, EZ_ALERT_DISMISSED};
+    return read_page(reader, place, statuses, &(reading){limit, each, user}, more, error);
 }
 
 bool ez_alert_is_by_subject(const ez_alert_row *row) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What follows from a change of sessions: waiters that are complete are told, and what happened to a data plane is
-// published on the events socket, topic "dataplanes", and told to whoever raises alerts. All of it is collected under
-// the fleet's lock and done without it.
+// published on the events socket, topic "dataplanes". Both are collected under the fleet's lock and done without it.
+// Whoever raises alerts is told under the lock, so that what came first is told first.
 #include <stdio.h>
 #include <string.h>
 
@@ -10,14 +10,12 @@
 #include "proto/runtime/log.h"
 #include "server/domain/fleet/session.h"
 
-#define EVENTS_MAX  (1u << 20) // bytes collected at once
-#define NOTICES_MAX (4u << 20)
+#define EVENTS_MAX (1u << 20) // bytes collected at once
 
 void ez_outcome_init(ez_outcome *outcome) {
     outcome->done = NULL;
     outcome->origin[0] = '\0';
     ez_buf_init(&outcome->events, EVENTS_MAX);
-    ez_buf_init(&outcome->notices, NOTICES_MAX);
 }
 
 static void fill_rejected(const ez_session_state *session, Ez__V1__RejectedRow *rows, Ez__V1__RejectedRow **list) {
@@ -40,15 +38,13 @@ static void add_event(const Ez__V1__DataPlaneEvent *event, ez_outcome *outcome) 
     }
 }
 
-static void add_notice(const ez_fleet *fleet, const ez_fleet_notice *notice, ez_outcome *outcome) {
+static void say(const ez_fleet *fleet, const ez_fleet_notice *notice) {
     if (fleet->options.told != NULL) {
-        // One that there is no room for is dropped: what holds is told again, or seen in the list of data planes.
-        (void)ez_buf_append(&outcome->notices, notice, sizeof *notice);
+        fleet->options.told(fleet->options.told_user, notice);
     }
 }
 
-void ez_session_notice(const ez_fleet *fleet, const ez_session_state *session, ez_fleet_notice_type type,
-                       ez_outcome *outcome) {
+void ez_session_notice(const ez_fleet *fleet, const ez_session_state *session, ez_fleet_notice_type type) {
     ez_fleet_notice notice = {
         .type = type, .id = session->id, .applied = session->applied, .rejected = (uint32_t)session->rejected_count};
     if (session->rejected_count > 0) {
@@ -57,7 +53,7 @@ void ez_session_notice(const ez_fleet *fleet, const ez_session_state *session, e
         snprintf(notice.reason, sizeof notice.reason, "%.*s", (int)sizeof notice.reason - 1,
                  session->rejected[0].reason);
     }
-    add_notice(fleet, &notice, outcome);
+    say(fleet, &notice);
 }
 
 void ez_session_tell_lost(const ez_fleet *fleet, int64_t id, uint64_t applied, ez_outcome *outcome) {
@@ -66,7 +62,7 @@ void ez_session_tell_lost(const ez_fleet *fleet, int64_t id, uint64_t applied, e
     Ez__V1__DataPlaneEvent event = EZ__V1__DATA_PLANE_EVENT__INIT;
     at.epoch = applied != 0 ? head.epoch : 0;
     at.n = applied;
-    add_notice(fleet, &(ez_fleet_notice){.type = EZ_FLEET_LOST, .id = id, .applied = applied}, outcome);
+    say(fleet, &(ez_fleet_notice){.type = EZ_FLEET_LOST, .id = id, .applied = applied});
     event.type = EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_LOST;
     event.id = id;
     event.applied = &at;
@@ -125,10 +121,4 @@ void ez_outcome_finish(ez_outcome *outcome, const ez_fleet *fleet) {
         publish(fleet, &outcome->events, outcome->origin[0] != '\0' ? outcome->origin : NULL);
     }
     ez_buf_fini(&outcome->events);
-    for (size_t at = 0; at < outcome->notices.len; at += sizeof(ez_fleet_notice)) {
-        ez_fleet_notice notice;
-        memcpy(&notice, outcome->notices.data + at, sizeof notice);
-        fleet->options.told(fleet->options.told_user, &notice);
-    }
-    ez_buf_fini(&outcome->notices);
 }

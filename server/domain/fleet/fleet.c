@@ -95,7 +95,7 @@ void ez_session_set(ez_fleet *fleet, ez_session_state *session, bool is_live, ui
         ez_session_touch(fleet, session);
     }
     if (is_live != before.is_live && !session->is_removed && (is_live || !session->has_stopped)) {
-        ez_session_notice(fleet, session, is_live ? EZ_FLEET_BACK : EZ_FLEET_LOST, outcome);
+        ez_session_notice(fleet, session, is_live ? EZ_FLEET_BACK : EZ_FLEET_LOST);
     }
     if (is_live != before.is_live) {
         ez_session_tell(fleet, session,
@@ -217,7 +217,7 @@ static void look_at(ez_fleet *fleet, ez_session_state **place, uint64_t now, uin
     }
     note_lag(fleet, session, now, head, outcome);
     if (is_gone) {
-        ez_session_notice(fleet, session, EZ_FLEET_REMOVED, outcome);
+        ez_session_notice(fleet, session, EZ_FLEET_REMOVED);
         *place = session->next;
         free_session(session);
     }

@@ -4,7 +4,7 @@
 // revision. Sessions live in memory: a data plane says Hello again after the server was restarted. A fleet also keeps
 // what other servers say of theirs, so that each data plane is known once, wherever its session is.
 //
-// Locking: one lock over sessions and waiters; completions are collected under it and called outside.
+// Locking: one lock over sessions and waiters; completions are collected under it and called outside, notices within.
 #pragma once
 
 #include "ez/v1/server.pb-c.h"
@@ -48,8 +48,8 @@ typedef struct ez_fleet_options {
     const char *server_id;
     const char *config_url; // told in Hello; "" : as the data plane was configured
     const char *events_url;
-    // Told of each notice, on any thread and without a lock; must not block. A flood is cut at some ten thousand at
-    // once. NULL: nobody wants to know.
+    // Told of each notice, on any thread and under the fleet's lock, in the order in which things happened: must not
+    // block, nor call the fleet. NULL: nobody wants to know.
     void (*told)(void *user, const ez_fleet_notice *notice);
     void *told_user;
 } ez_fleet_options;
@@ -83,6 +83,11 @@ void ez_fleet_counts(ez_fleet *fleet, uint32_t *enrolled, uint32_t *live);
 void ez_fleet_reached(ez_fleet *fleet, uint64_t revision, uint32_t *planes, uint32_t *of);
 // The same over all servers, as far as is known here.
 uint32_t ez_fleet_count_all(ez_fleet *fleet);
+
+// Tells again what ends an alert, where that is so: BACK of a data plane that is live, here or on a server that was
+// heard within ten seconds; ACCEPTED of one that can use all it has; REMOVED of one that is enrolled no more. Any
+// thread.
+void ez_fleet_tell_again(ez_fleet *fleet, int64_t id);
 
 // ---- Other servers' data planes. server: a number below EZ_FLEET_SERVERS_MAX, the caller's to give
 

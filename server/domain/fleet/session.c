@@ -179,13 +179,13 @@ static ez_status take(ez_fleet *fleet, ez_call *call, const report *said, bool *
         size_t had_rejected = session->rejected_count;
         if (keep_rejected(session, said)) {
             ez_session_tell(fleet, session, EZ__V1__DATA_PLANE_EVENT_TYPE__DATA_PLANE_EVENT_TYPE_REJECTED, &outcome);
-            ez_session_notice(fleet, session, EZ_FLEET_REJECTED, &outcome);
+            ez_session_notice(fleet, session, EZ_FLEET_REJECTED);
             ez_session_touch(fleet, session);
         } else if (session->rejected_count != had_rejected) {
             ez_session_touch(fleet, session);
         }
         if (session->rejected_count == 0 && (had_rejected > 0 || !session->has_reported)) {
-            ez_session_notice(fleet, session, EZ_FLEET_ACCEPTED, &outcome);
+            ez_session_notice(fleet, session, EZ_FLEET_ACCEPTED);
         }
         session->has_reported = true;
         *known = session->digest_known;

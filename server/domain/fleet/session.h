@@ -77,7 +77,6 @@ struct ez_fleet {
 typedef struct ez_outcome {
     ez_waiter *done;                 // waiters that are complete
     ez_buf events;                   // of topic "dataplanes": each a 4-byte length and a packed DataPlaneEvent
-    ez_buf notices;                  // an array of ez_fleet_notice
     char origin[EZ_FLEET_SERVER_ID]; // of the events, where they are another server's
 } ez_outcome;
 
@@ -101,10 +100,9 @@ void ez_session_heard(ez_fleet *fleet, ez_session_state *session, ez_outcome *ou
 // Notes an event to be published. One that there is no room for is dropped, as a slow subscriber would drop it.
 void ez_session_tell(const ez_fleet *fleet, const ez_session_state *session, Ez__V1__DataPlaneEventType type,
                      ez_outcome *outcome);
-// Notes what is told to whoever raises alerts.
-void ez_session_notice(const ez_fleet *fleet, const ez_session_state *session, ez_fleet_notice_type type,
-                       ez_outcome *outcome);
-// The same of a data plane's last state, as it was on a server that is gone.
+// Tells whoever raises alerts.
+void ez_session_notice(const ez_fleet *fleet, const ez_session_state *session, ez_fleet_notice_type type);
+// Both, of a data plane's last state, as it was on a server that is gone.
 void ez_session_tell_lost(const ez_fleet *fleet, int64_t id, uint64_t applied, ez_outcome *outcome);
 // Fills what is shown of it; what it points to is the arena's or the session's. Where there is no memory, lists are
 // short.

@@ -242,6 +242,47 @@ Test(detector, what_the_alerts_did_not_take_is_told_again) {
     cr_assert(was_cleared(s, ERROR_SPIKE, "key", key));
 }
 
+Test(detector, an_expiry_that_the_alerts_did_not_take_is_told_again) {
+    int64_t first = given_a_key(s, -1, scene_now_ns() - 5 * NS_PER_S);
+    s->refuses_raises = true;
+    run_round(s);
+    pass_time(60);
+    run_round(s);
+    s->refuses_raises = false;
+    int64_t second = given_a_key(s, -1, scene_now_ns() - 5 * NS_PER_S);
+    run_round(s);
+    cr_assert(was_raised(s, KEY_EXPIRED, "key", first) && was_raised(s, KEY_EXPIRED, "key", second));
+    run_round(s);
+    cr_assert_eq(s->raised_count, 0u);
+}
+
+Test(detector, an_expiry_whose_alert_was_closed_is_not_told_by_the_next_holder) {
+    int64_t closed = given_a_key(s, -1, scene_now_ns() - 5 * NS_PER_S);
+    int64_t open = given_a_key(s, -1, scene_now_ns() - 5 * NS_PER_S);
+    int64_t fresh = given_a_key(s, -1, scene_now_ns() - 5 * NS_PER_S);
+    given_alert(s, KEY_EXPIRED, "key", closed, true);
+    s->open[s->open_count++] = (told){.type = KEY_EXPIRED, .related_type = "key", .related_id = open};
+    run_round(s);
+    cr_assert(was_raised(s, KEY_EXPIRED, "key", fresh) && s->raised_count == 1);
+    restart_detector(s);
+    pass_time(8000);
+    run_round(s);
+    cr_assert_eq(s->raised_count, 0u);
+}
+
+// What was said just now may be newer than what this server knows.
+Test(detector, data_planes_that_an_open_alert_is_about_are_looked_at_again) {
+    given_alert(s, EZ__V1__ALERT_TYPE__ALERT_TYPE_DATA_PLANE_LOST, "data_plane", 7, false);
+    given_alert(s, EZ__V1__ALERT_TYPE__ALERT_TYPE_CONFIG_REJECTED, "data_plane", 8, false);
+    given_alert(s, EZ__V1__ALERT_TYPE__ALERT_TYPE_DATA_PLANE_LOST, "data_plane", 9, true);
+    given_alert(s, EZ__V1__ALERT_TYPE__ALERT_TYPE_PROVIDER_DOWN, "api_key", 10, false);
+    run_round(s);
+    cr_assert_eq(s->looked_count, 0u);
+    pass_time(40);
+    run_round(s);
+    cr_assert(s->looked_count == 2 && s->looked[0] == 7 && s->looked[1] == 8);
+}
+
 typedef struct many {
     int count;
     int64_t first;

@@ -10,6 +10,8 @@
 
 #include "ez/v1/setting.pb-c.h"
 #include "proto/runtime/clock.h"
+#include "server/domain/alerts/inside.h"
+#include "server/domain/alerts/open.h"
 #include "server/state/directory/setting.h"
 #include "server/state/directory/stamp.h"
 #include "tests/support/wait.h"
@@ -63,14 +65,30 @@ static bool on_clear(void *user, const ez_alert_subject *subjects, size_t count,
     return !s->refuses_clears;
 }
 
-static ez_status each_open(void *user, ez_reader *reader, ez_detector_open_fn *each, void *each_user, ez_error *error) {
+typedef struct giving {
+    ez_detector_told_fn *each;
+    void *user;
+} giving;
+
+static ez_status give(void *user, const ez_alert_row *row, ez_error *error) {
+    const giving *it = user;
+    return it->each(it->user, (Ez__V1__AlertType)row->type, row->related_type, row->related_id, error);
+}
+
+static ez_status each_told(void *user, ez_reader *reader, int64_t since_ns, ez_detector_told_fn *each, void *each_user,
+                           ez_error *error) {
     scene *s = user;
+    cr_assert_leq(since_ns, scene_now_ns() - INT64_C(3600000000000));
     s->open_asked++;
     if (s->is_open_failing)
         return ez_error_set(error, EZ_UNAVAILABLE, "STORE_BUSY", "busy");
     ez_status status = ez_reader_ping(reader, error);
     for (size_t i = 0; status == EZ_OK && i < s->open_count; i++)
         status = each(each_user, s->open[i].type, s->open[i].related_type, s->open[i].related_id, error);
+    giving it = {each, each_user};
+    ez_open_place place = {.type = EZ__V1__ALERT_TYPE__ALERT_TYPE_KEY_EXPIRED, .since_ns = since_ns};
+    for (bool more = true; status == EZ_OK && more;)
+        status = ez_alerts_closed_page(reader, &place, 1, give, &it, &more, error);
     return status;
 }
 
@@ -78,6 +96,12 @@ static void on_condemned(void *user, const ez_condemned *api_keys, size_t count)
     scene *s = user;
     memcpy(s->condemned, api_keys, count * sizeof *api_keys);
     s->condemned_count = count;
+}
+
+static void on_look_again(void *user, int64_t data_plane_id) {
+    scene *s = user;
+    cr_assert_lt(s->looked_count, 8u);
+    s->looked[s->looked_count++] = data_plane_id;
 }
 
 static bool is_holder(void *user, uint64_t *token) {
@@ -97,10 +121,12 @@ void restart_detector(scene *s) {
                                    .holder = {is_holder, s},
                                    .raise = on_raise,
                                    .clear = on_clear,
-                                   .each_open = each_open,
+                                   .each_told = each_told,
                                    .alerts_user = s,
                                    .condemned = on_condemned,
-                                   .condemned_user = s};
+                                   .condemned_user = s,
+                                   .look_again = on_look_again,
+                                   .look_user = s};
     ez_error error = EZ_ERROR_INIT;
     expect_ok(ez_detector_create(&options, &s->detector, &error), &error);
 }
@@ -116,6 +142,36 @@ scene *given_scene(void) {
     expect_ok(ez_realtime_create(&s->realtime, &error), &error);
     restart_detector(s);
     return s;
+}
+
+void given_alert(scene *s, Ez__V1__AlertType type, const char *related_type, int64_t id, bool is_closed) {
+    ez_alert_subject subject = {.type = type, .related_type = related_type, .related_id = id};
+    ez_arena arena;
+    ez_arena_init(&arena, 65536);
+    ez_alert_op ops[2] = {{.act = EZ_ALERT_REPORT, .request = "{}"}, {.act = EZ_ALERT_CLEAR, .request = "{}"}};
+    ops[0].row = (ez_alert_row){.type = (int32_t)type,
+                                .severity = 1,
+                                .related_id = id,
+                                .title = "t",
+                                .related_type = related_type,
+                                .related_name = "",
+                                .fingerprint = ez_alert_fingerprint(&subject, NULL, &arena),
+                                .message = "",
+                                .metadata = "{}"};
+    ops[1].row.fingerprint = ops[0].row.fingerprint;
+    ops[1].by = "an-admin";
+    static uint64_t marks;
+    ez_alert_batch batch = {.mark = {.epoch = ++marks, .sequence = 1, .is_key = true},
+                            .ops = ops,
+                            .op_count = is_closed ? 2 : 1,
+                            .actor = "test",
+                            .method = "test",
+                            .request_id = "1",
+                            .remote = "",
+                            .arena = &arena};
+    ez_error error = EZ_ERROR_INIT;
+    expect_ok(ez_store_change_alerts(s->state.store, &batch, 1, &(ez_alert_rules){0}, scene_now_ns(), &error), &error);
+    ez_arena_fini(&arena);
 }
 
 void end_scene(scene *s) {
@@ -235,7 +291,7 @@ void add_requests(scene *s, const requests *of) {
 // ---- Rounds
 
 void run_round(scene *s) {
-    s->raised_count = s->cleared_count = s->condemned_count = 0;
+    s->raised_count = s->cleared_count = s->condemned_count = s->looked_count = 0;
     ez_detector_tick(s->detector);
     expect_soon(!ez_detector_look(s->detector).is_running);
 }

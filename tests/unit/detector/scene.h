@@ -32,9 +32,11 @@ typedef struct scene {
     size_t cleared_count;
     ez_condemned condemned[EZ_CONDEMNED_MAX];
     size_t condemned_count;
+    int64_t looked[8]; // data planes that were to be looked at again
+    size_t looked_count;
     // What the alerts do.
     bool refuses_raises, refuses_clears;
-    told open[8]; // what each_open gives
+    told open[8]; // what each_told gives
     size_t open_count;
     bool is_open_failing;
     int open_asked;
@@ -67,6 +69,9 @@ typedef struct requests {
 void add_requests(scene *s, const requests *of);
 void pass_time(int64_t seconds);
 int64_t scene_now_ns(void);
+
+// An alert in the store, seen just now.
+void given_alert(scene *s, Ez__V1__AlertType type, const char *related_type, int64_t id, bool is_closed);
 
 // A round, from its beginning to its end.
 void run_round(scene *s);

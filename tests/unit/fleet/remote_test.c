@@ -187,3 +187,27 @@ Test(fleet_remote, what_changed_is_told_once) {
     cr_assert_eq(one.sessions[0]->plane->id, 3);
     ez_arena_fini(&arena);
 }
+
+// ---- What is told again
+
+static unsigned back, accepted, others;
+
+static void note_told(void *user, const ez_fleet_notice *notice) {
+    (void)user;
+    back += notice->type == EZ_FLEET_BACK;
+    accepted += notice->type == EZ_FLEET_ACCEPTED;
+    others += notice->type != EZ_FLEET_BACK && notice->type != EZ_FLEET_ACCEPTED;
+}
+
+Test(fleet_remote, one_that_is_live_on_another_server_is_told_to_be_back) {
+    fleet->options.told = note_told;
+    hear(0, 1, 5, 1, 0, LIVE);
+    hear(0, 2, 5, 1, 0, LOST);
+    ez_fleet_tell_again(fleet, 1);
+    ez_fleet_tell_again(fleet, 2);
+    ez_fleet_tell_again(fleet, 3); // nobody knows of it
+    cr_assert(back == 1 && accepted == 1 && others == 0);
+    fleet->synced_ns[0] -= 10000000000; // what it said is old
+    ez_fleet_tell_again(fleet, 1);
+    cr_assert(back == 1 && accepted == 1 && others == 0);
+}

@@ -55,6 +55,7 @@ static void note_told(void *user, const ez_fleet_notice *notice) {
     (void)user;
     cr_assert_eq(notice->id, 1);
     cr_assert_lt(told_count, 8u);
+    cr_assert_neq(pthread_mutex_trylock(&fleet->lock), 0, "under the lock: in order");
     told[told_count++] = notice->type;
 }
 
@@ -107,7 +108,9 @@ static void look_again(void) {
 static void hear(void) {
     ez_outcome outcome;
     ez_outcome_init(&outcome);
+    pthread_mutex_lock(&fleet->lock);
     ez_session_heard(fleet, session, &outcome);
+    pthread_mutex_unlock(&fleet->lock);
     ez_outcome_finish(&outcome, fleet);
 }
 
@@ -139,5 +142,25 @@ Test(fleet_tick, one_that_is_enrolled_no_more_is_not_lost) {
     ez_directory_remove(directory, EZ__V1__KIND__KIND_DATA_PLANE, 1);
     session->heard_ns -= EZ_LOST_AFTER_NS + 1;
     look_again();
+    expect_told((ez_fleet_notice_type[]){EZ_FLEET_REMOVED}, 1);
+}
+
+Test(fleet_tick, what_was_missed_is_told_again_where_it_is_well) {
+    fleet->options.told = note_told;
+    ez_fleet_tell_again(fleet, 1);
+    expect_told((ez_fleet_notice_type[]){EZ_FLEET_BACK}, 1); // it reported nothing yet
+    session->has_reported = true;
+    ez_fleet_tell_again(fleet, 1);
+    expect_told((ez_fleet_notice_type[]){EZ_FLEET_BACK, EZ_FLEET_ACCEPTED}, 2);
+    session->rejected_count = 1;
+    session->rejected = calloc(1, sizeof *session->rejected);
+    ez_fleet_tell_again(fleet, 1);
+    expect_told((ez_fleet_notice_type[]){EZ_FLEET_BACK}, 1);
+    session->heard_ns -= EZ_LOST_AFTER_NS + 1;
+    look_again();
+    ez_fleet_tell_again(fleet, 1);
+    expect_told((ez_fleet_notice_type[]){EZ_FLEET_LOST}, 1);
+    ez_directory_remove(directory, EZ__V1__KIND__KIND_DATA_PLANE, 1);
+    ez_fleet_tell_again(fleet, 1);
     expect_told((ez_fleet_notice_type[]){EZ_FLEET_REMOVED}, 1);
 }
