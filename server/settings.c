@@ -109,7 +109,8 @@ const ez_setting ez_server_settings[] = {
     {"EZ_SYNC_OUTBOX_BATCH", EZ_SETTING_INT, "100", 1, 4096, "Changes that go to Redis in one batch.", "N"},
     {"EZ_SYNC_OUTBOX_MAX_RETRIES", EZ_SETTING_INT, "10", 1, 1000,
      "Tries after which a resource is parked, until ezctl sync retry.", "N"},
-    {"EZ_TOKEN_REFRESH", EZ_SETTING_BOOL, "true", 0, 0, "Refresh the OAuth tokens of API keys.", NULL},
+    {"EZ_TOKEN_REFRESH", EZ_SETTING_BOOL, "false", 0, 0,
+     "Refresh the OAuth tokens of API keys. Off until it has been tried for longer; it makes no call then.", NULL},
     {"EZ_TOKEN_REFRESH_BEFORE", EZ_SETTING_TEXT, NULL, 0, 0,
      "How long before its end an access token is refreshed: a number with s, m or h for all, or for each type "
      "(codex=24h,claude-code=30m). Default: 24h for codex, 30m for claude-code, 10m for gemini-cli and antigravity; at "

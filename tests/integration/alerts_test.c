@@ -99,8 +99,8 @@ Test(alerts, what_is_not_there_is_kept_and_marked) {
 Test(alerts, one_bad_report_stores_none) {
     static const char good[] = "{'type':'custom','title':'good'}";
     static const char *const bad[] = {"{}", "{'type':'custom','related_id':-1}",
-                                      "{'type':'custom','metadata':{'a':1},'severity':'info','related_type':'"
-                                      "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww'}"};
+                                      ("{'type':'custom','metadata':{'a':1},'severity':'info','related_type':'"
+                                       "wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww'}")};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         expect_refused(&plane, EZ_INVALID_ARGUMENT, "FIELD_INVALID", "Alerts/Report", "{'alerts':[%s,%s]}", good,
                        bad[i]);

@@ -97,9 +97,13 @@ static void value(fill *f, const ez_field_rule *field, const ProtobufCFieldDescr
     case PROTOBUF_C_TYPE_UINT64:
         *(uint64_t *)at = (uint64_t)number(f, field, 0, INT64_MAX);
         return;
-    case PROTOBUF_C_TYPE_DOUBLE:
-        *(double *)at = (double)(fill_random(f, 1000000) + 1) / 999983.0;
+    case PROTOBUF_C_TYPE_DOUBLE: {
+        bool has_min = field->flags & EZ_FIELD_HAS_MIN, has_max = field->flags & EZ_FIELD_HAS_MAX;
+        double part = (double)(fill_random(f, 999983) + 1) / 999983.0;
+        double least = has_min ? (double)field->min : 0, span = has_max ? (double)field->max - least : 1;
+        *(double *)at = least + part * span;
         return;
+    }
     case PROTOBUF_C_TYPE_BOOL:
         *(protobuf_c_boolean *)at = true;
         return;
