@@ -12,7 +12,7 @@
 #include "server/state/store/alerts.h"
 #include "tests/unit/store/support.h"
 
-#define ALERTS  2000
+#define ALERTS  800
 #define COMMITS 400
 #define NOW     (INT64_C(1700000000) * 1000000000)
 

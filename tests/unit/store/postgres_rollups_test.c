@@ -12,7 +12,7 @@
 
 #define NOW     (INT64_C(20000) * DAY_NS + 13 * HOUR_NS + 1800 * SECOND_NS)
 #define ADDERS  3
-#define BATCHES 100
+#define BATCHES 50
 #define ROWS    20
 #define TRIES   50 // of a batch, where the others win each time
 
