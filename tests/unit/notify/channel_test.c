@@ -175,6 +175,7 @@ Test(notify_channel, an_end_is_told_where_the_beginning_was) {
     note_as(EZ_NOTICE_RESOLVED, 2, CRITICAL, 3000);
     cr_assert_eq(channel.pending.count, 1);
     send(70000, EZ_NOTIFY_DELIVERED);
+    cr_assert_eq(step(70000), EZ_NOTIFY_WAIT);
     note_as(EZ_NOTICE_DELETED, 1, CRITICAL, 70000);
     cr_assert_eq(channel.pending.count, 0, "it was told already");
     created(3, 70000);

@@ -205,14 +205,18 @@ Test(store_postgres, servers_may_start_together, .timeout = 60) {
     store = open_store(&at);
 }
 
-static ez_status open_url(const char *url, ez_error *error) {
+static ez_status open_url_within(const char *url, uint32_t timeout_ms, ez_error *error) {
     ez_store_options options = options_for(&at);
     options.url = url;
-    options.connect_timeout_ms = 400;
+    options.connect_timeout_ms = timeout_ms;
     ez_store *other = NULL;
     ez_status status = ez_store_open(&options, &other, error);
     ez_store_close(other);
     return status;
+}
+
+static ez_status open_url(const char *url, ez_error *error) {
+    return open_url_within(url, 400, error);
 }
 
 Test(store_postgres, newer_schema_is_refused) {
@@ -249,7 +253,7 @@ Test(store_postgres, wrong_password_is_not_shown) {
     const char *host = strchr(at.url, '@');
     snprintf(url, sizeof url, "postgres://ez:hunter2%s", host);
     ez_error error = EZ_ERROR_INIT;
-    ez_status status = open_url(url, &error);
+    ez_status status = open_url_within(url, 3000, &error);
     cr_assert_eq(status, EZ_UNAVAILABLE, "%s", error.message);
     cr_assert_not_null(strstr(error.message, "password"), "%s", error.message);
     cr_assert_null(strstr(error.message, "hunter2"));
