@@ -222,7 +222,7 @@ static ez_status open_url(const char *url, ez_error *error) {
 Test(store_postgres, newer_schema_is_refused) {
     sql(&at, "UPDATE ez_schema SET version = 4711");
     ez_error error = EZ_ERROR_INIT;
-    expect_error(open_url(at.url, &error), &error, EZ_FAILED_PRECONDITION, "SCHEMA_NEWER", "4711");
+    expect_error(open_url_within(at.url, 3000, &error), &error, EZ_FAILED_PRECONDITION, "SCHEMA_NEWER", "4711");
 }
 
 Test(store_postgres, no_server_is_unavailable) {
