@@ -4,6 +4,7 @@
 // already is answered where it came in, without the thread.
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "ez/handlers.h"
 #include "proto/runtime/clock.h"
@@ -120,26 +121,55 @@ ez_status ez_handle_token_refresh_refresh(ez_oauth *self, ez_call *call, ez_hold
 
 // ---- The Redis queue
 
-// Whoever waits is gone before the flight is where the time is up, so it waits for its answer: deadlines are kept.
+#define GRACE_NS 1000000000ull // past the deadline, by which the thread answers
+
+// Shared by whoever waits and the thread: where the thread is late by more than the grace, the one who waits leaves,
+// and the thread frees it when it answers.
 typedef struct waiting {
     ez_oauth_waiter waiter;
     pthread_mutex_t lock;
     pthread_cond_t over;
-    bool is_over;
+    bool is_over, is_left;
     ez_status status;
     ez_error error;
 } waiting;
+
+static waiting *make_waiting(int64_t api_key_id, uint64_t deadline_ns, ez_error *error) {
+    waiting *it = calloc(1, sizeof *it);
+    pthread_condattr_t monotonic;
+    if (!it) {
+        (void)ez_no_memory(error);
+        return NULL;
+    }
+    it->waiter.api_key_id = api_key_id;
+    it->waiter.deadline_ns = deadline_ns;
+    pthread_mutex_init(&it->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&it->over, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    return it;
+}
+
+static void free_waiting(waiting *it) {
+    pthread_cond_destroy(&it->over);
+    pthread_mutex_destroy(&it->lock);
+    free(it);
+}
 
 static void on_over(ez_oauth_waiter *waiter, ez_status status, int outcome, const ez_error *error) {
     (void)outcome;
     waiting *it = (waiting *)(void *)waiter;
     pthread_mutex_lock(&it->lock);
+    bool is_left = it->is_left;
     it->is_over = true;
     it->status = status;
     if (status != EZ_OK)
         ez_error_copy(&it->error, error);
     pthread_cond_signal(&it->over);
     pthread_mutex_unlock(&it->lock);
+    if (is_left)
+        free_waiting(it);
 }
 
 static bool read_hash(const char *hex, uint8_t out[EZ_SHA256_LEN]) {
@@ -163,23 +193,34 @@ static ez_status judge(const waiting *it, ez_error *error) {
     return ez_error_copy(error, &it->error);
 }
 
+// Frees it, or leaves it to the thread.
+static ez_status wait_over(waiting *it, ez_error *error) {
+    uint64_t at = it->waiter.deadline_ns + GRACE_NS;
+    struct timespec until = {.tv_sec = (time_t)(at / 1000000000u), .tv_nsec = (long)(at % 1000000000u)};
+    pthread_mutex_lock(&it->lock);
+    for (int rv = 0; !it->is_over && rv == 0;)
+        rv = pthread_cond_timedwait(&it->over, &it->lock, &until);
+    bool is_over = it->is_over;
+    it->is_left = !is_over;
+    ez_status status = is_over ? judge(it, error)
+                               : ez_error_set(error, EZ_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED",
+                                              "the token refresh was not over by the deadline");
+    pthread_mutex_unlock(&it->lock);
+    if (is_over)
+        free_waiting(it);
+    return status;
+}
+
 ez_status ez_oauth_refresh(ez_oauth *oauth, int64_t api_key_id, const char *observed_sha256, uint64_t timeout_ms,
                            ez_error *error) {
-    waiting it = {.waiter = {.api_key_id = api_key_id,
-                             .deadline_ns = ez_clock_mono_ns() + timeout_ms * UINT64_C(1000000),
-                             .done = on_over}};
-    it.waiter.has_observed = observed_sha256[0] && read_hash(observed_sha256, it.waiter.observed);
-    pthread_mutex_init(&it.lock, NULL);
-    pthread_cond_init(&it.over, NULL);
-    ez_status status = ez_oauth_ask(oauth, &it.waiter, error);
-    if (status == EZ_OK) {
-        pthread_mutex_lock(&it.lock);
-        while (!it.is_over)
-            pthread_cond_wait(&it.over, &it.lock);
-        pthread_mutex_unlock(&it.lock);
-        status = judge(&it, error);
-    }
-    pthread_cond_destroy(&it.over);
-    pthread_mutex_destroy(&it.lock);
+    waiting *it = make_waiting(api_key_id, ez_clock_mono_ns() + timeout_ms * UINT64_C(1000000), error);
+    if (!it)
+        return error->code;
+    it->waiter.done = on_over;
+    it->waiter.has_observed = observed_sha256[0] && read_hash(observed_sha256, it->waiter.observed);
+    ez_status status = ez_oauth_ask(oauth, &it->waiter, error);
+    if (status == EZ_OK)
+        return wait_over(it, error);
+    free_waiting(it);
     return status;
 }

@@ -119,6 +119,17 @@ void ez_oauth_leave_place(ez_oauth_flight *flight) {
     pthread_mutex_unlock(&flight->oauth->lock);
 }
 
+// Those who joined after its waiters were answered are as if they had asked now. Within the lock.
+static void ask_again(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    while (flight->waiters) {
+        ez_oauth_waiter *waiter = flight->waiters;
+        flight->waiters = waiter->next;
+        waiter->next = oauth->asked;
+        oauth->asked = waiter;
+    }
+}
+
 void ez_oauth_flight_end(ez_oauth_flight *flight, ez_claim_end end, uint64_t due_ms) {
     ez_oauth *oauth = flight->oauth;
     end_claim(flight, end);
@@ -126,6 +137,7 @@ void ez_oauth_flight_end(ez_oauth_flight *flight, ez_claim_end end, uint64_t due
     pthread_mutex_lock(&oauth->lock);
     oauth->aloft -= flight->is_aloft;
     flight->is_aloft = false;
+    ask_again(flight);
     pthread_cond_broadcast(&oauth->wake);
     plan_again(flight, due_ms);
     pthread_mutex_unlock(&oauth->lock);

@@ -168,7 +168,8 @@ ez_oauth_flight *ez_oauth_flight_find(ez_oauth *oauth, int64_t id);
 ez_oauth_flight *ez_oauth_flight_make(ez_oauth *oauth, int64_t id, int provider, bool is_asked);
 // Answers its waiters; status OK: with outcome.
 void ez_oauth_answer_all(ez_oauth_flight *flight, ez_status status, int outcome, const ez_error *error);
-// Gives the claim up, frees the place, plans the key's next turn. due_ms: from now; UINT64_MAX: as the directory says.
+// Gives the claim up, frees the place, plans the key's next turn; whoever waits for it still has asked anew. due_ms:
+// from now; UINT64_MAX: as the directory says.
 void ez_oauth_flight_end(ez_oauth_flight *flight, ez_claim_end end, uint64_t due_ms);
 // What came of it, in its slot and the numbers; REFRESHED: it succeeded. Returns how often it has failed in a row.
 unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class);

@@ -5,6 +5,7 @@
 //
 // The awkward case is the end. Replies that came are stored before the writer stops; what was sent and not answered
 // when outbound stops is of unknown outcome, and its claim says so to the server that comes next.
+#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,6 +111,7 @@ static void step_all(ez_oauth *oauth, bool is_ending) {
             continue;
         }
         *at = flight->next;
+        assert(!flight->waiters);
         free(flight);
     }
 }
@@ -212,6 +214,7 @@ static void *work(void *user) {
         if (!ends || oauth->flights)
             wait_for_work(oauth);
     }
+    ez_oauth_take_asked(oauth); // whom the last flight left
     return NULL;
 }
 

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The end of a flight, and the steps around its writes, without a thread, a provider or a writer: a flight is put where
+// it would be, and what follows is looked at. The store is a real one.
+#include <criterion/criterion.h>
+#include <stdlib.h>
+
+#include "proto/runtime/clock.h"
+#include "server/domain/oauth/inside.h"
+#include "tests/unit/store/support.h"
+
+#define KEY 7
+
+static place at;
+static ez_oauth *oauth;
+static ez_error error;
+
+static void begin(void) {
+    given_place(&at);
+    oauth = calloc(1, sizeof *oauth);
+    cr_assert_not_null(oauth);
+    oauth->options.store = open_store(&at);
+    oauth->options.server_id = "a";
+    oauth->options.claim_ms = 1000;
+    oauth->options.interval_ms = 60000;
+    oauth->random = 1;
+    oauth->clock_offset_ns = ez_clock_wall_ns() - (int64_t)ez_clock_mono_ns();
+    cr_assert_eq(ez_directory_create(1, NULL, (ez_directory **)(void *)&oauth->options.directory, &error), EZ_OK);
+    ez_oauth_schedule_init(&oauth->schedule);
+    ez_idmap_init(&oauth->groups);
+    pthread_mutex_init(&oauth->lock, NULL);
+    pthread_cond_init(&oauth->wake, NULL);
+}
+
+static void finish(void) {
+    while (oauth->flights) {
+        ez_oauth_flight *flight = oauth->flights;
+        oauth->flights = flight->next;
+        free(flight);
+    }
+    ez_oauth_schedule_fini(&oauth->schedule);
+    ez_idmap_fini(&oauth->groups);
+    ez_store_close(oauth->options.store);
+    ez_directory_destroy((ez_directory *)(uintptr_t)oauth->options.directory);
+    pthread_cond_destroy(&oauth->wake);
+    pthread_mutex_destroy(&oauth->lock);
+    free(oauth);
+    drop_place(&at);
+}
+
+TestSuite(oauth_flight, .init = begin, .fini = finish, .timeout = 60);
+
+// ---- Who waits
+
+typedef struct told {
+    ez_oauth_waiter waiter;
+    int answers, outcome;
+    ez_status status;
+} told;
+
+static void on_told(ez_oauth_waiter *waiter, ez_status status, int outcome, const ez_error *why) {
+    (void)why;
+    told *it = (told *)(void *)waiter;
+    it->answers++;
+    it->status = status;
+    it->outcome = outcome;
+}
+
+static ez_oauth_flight *given_flight(told *waiter) {
+    ez_oauth_flight *flight = ez_oauth_flight_make(oauth, KEY, 0, true);
+    cr_assert_not_null(flight);
+    if (waiter) {
+        *waiter = (told){.waiter = {.api_key_id = KEY, .deadline_ns = UINT64_MAX, .done = on_told}};
+        flight->waiters = &waiter->waiter;
+        oauth->waiting = 1;
+    }
+    return flight;
+}
+
+// Whoever joined after the answers were given was freed with the flight and never answered.
+Test(oauth_flight, who_joined_at_its_very_end_asks_again) {
+    told late;
+    ez_oauth_flight *flight = given_flight(&late);
+    ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, 1000);
+    cr_expect_null(flight->waiters);
+    cr_expect_eq(oauth->asked, &late.waiter);
+    cr_expect_eq(late.answers, 0);
+    oauth->is_stopping = true;
+    ez_oauth_take_asked(oauth);
+    cr_expect_eq(late.answers, 1);
+    cr_expect_eq(late.status, EZ_UNAVAILABLE);
+    cr_expect_eq(oauth->waiting, 0);
+}
+
+// The queue's reader waited without a time.
+Test(oauth_flight, who_is_never_answered_leaves, .timeout = 20) {
+    cr_expect_eq(ez_oauth_refresh(oauth, KEY, "", 50, &error), EZ_DEADLINE_EXCEEDED);
+    oauth->is_stopping = true;
+    ez_oauth_take_asked(oauth); // frees what was left
+    cr_expect_eq(oauth->waiting, 0);
+}
