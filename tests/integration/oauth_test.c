@@ -325,6 +325,39 @@ Test(oauth, an_answer_that_was_lost_is_asked_for_once_more) {
     cr_expect_gt(audit->n_items, 3);
 }
 
+// A forced call was answered with UNAVAILABLE, which the client repeats by itself: one maybe-used token went out up to
+// nine times.
+static void begin_with_interval(void) {
+    static const char *const slow[] = {"EZ_TOKEN_REFRESH_RATE=200", "EZ_TOKEN_REFRESH_INTERVAL=3600", NULL};
+    given_token_endpoint(&endpoint, 0, slow);
+    given_world(&w, endpoint.env);
+    codex = given_oauth_group(&w.admin, "codex")->id;
+}
+
+TestSuite(oauth_force, .init = begin_with_interval, .fini = end, .timeout = 180);
+
+static ez_status force(int64_t id) {
+    void *reply;
+    return try_call(&w.admin, &reply, "TokenRefresh/Refresh", "{'id':%" PRId64 ",'force':true}", id);
+}
+
+Test(oauth_force, what_may_be_used_up_is_not_presented_again_within_the_interval) {
+    int64_t id = given_oauth_key(&w.admin, codex, "never1", 20 * 24 * 3600);
+    for (int i = 0; i < 3; i++) {
+        cr_expect_eq(force(id), EZ_FAILED_PRECONDITION);
+        cr_expect_str_eq(w.admin.error.reason, "REFRESH_OUTCOME_UNKNOWN");
+    }
+    cr_expect_eq(presented(&endpoint, "never1 "), 1);
+}
+
+Test(oauth, force_presents_once_more_what_was_given_up) {
+    int64_t id = given_oauth_key(&w.admin, codex, "never1", 3600);
+    expect_soon(has_error(id, "sent twice"));
+    cr_expect_eq(presented(&endpoint, "never1 "), 2);
+    expect_soon(((void)force(id), presented(&endpoint, "never1 ") > 2));
+    cr_expect_eq(presented(&endpoint, "never1 "), 3);
+}
+
 Test(oauth, an_endless_body_is_no_answer) {
     int64_t id = given_oauth_key(&w.admin, codex, "endless1", 30);
     expect_soon(has_error(id, "may be used up"));

@@ -80,7 +80,7 @@ struct ez_oauth_flight {
     int64_t id;
     int provider;
     ez_oauth_stage stage;
-    bool is_asked, force;  // somebody asked; also where that may do harm
+    bool is_asked, force;  // somebody asked; also where it was given up
     bool has_place;        // in its provider's pace
     int64_t was_due_ns;    // when it began; EZ_OAUTH_NEVER: not by itself
     bool is_dead;          // the access token does not serve any more
@@ -126,8 +126,9 @@ struct ez_oauth {
     ez_feed_cursor cursor;
     ez_idmap groups; // provider + 1 of groups whose keys hold OAuth tokens
     bool is_loaded;
-    bool scans;              // takes what is due
-    int64_t clock_offset_ns; // wall less monotonic, to see a clock that jumps
+    bool scans;               // takes what is due
+    uint64_t extend_again_ms; // claims are not extended before, monotonic
+    int64_t clock_offset_ns;  // wall less monotonic, to see a clock that jumps
     uint64_t random;
     bool is_told[EZ_OAUTH_PROVIDERS];  // that its setting is wrong
     unsigned lost[EZ_OAUTH_PROVIDERS]; // unknown outcomes in a row
@@ -182,9 +183,14 @@ void ez_oauth_hand_back(ez_oauth_flight *flight);
 
 // From its turn to the call out, or to its end.
 void ez_oauth_begin(ez_oauth_flight *flight);
-// Goes on after the note of a second presentation was written.
+// Goes on after the note of a second presentation was written, with the key as it is then.
+void ez_oauth_go_on(ez_oauth_flight *flight);
+// Marks and asks.
 void ez_oauth_send(ez_oauth_flight *flight);
 void ez_oauth_look_up(ez_oauth_flight *flight);
+// Keeps the claim while what came waits to be stored; a mark under the same claim is no second presentation. Where the
+// store takes it not, nobody's is tried for a while: each try may block.
+void ez_oauth_extend(ez_oauth_flight *flight);
 // Looks whether another server is done with it.
 void ez_oauth_peek(ez_oauth_flight *flight);
 

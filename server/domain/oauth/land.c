@@ -107,7 +107,7 @@ static void land_unknown(ez_oauth_flight *flight) {
     log_failure(flight, ez_oauth_note(flight, EZ_OAUTH_UNKNOWN));
     if (++oauth->lost[flight->provider] >= LOST_MAX)
         pause_provider(flight);
-    answer(flight, EZ_UNAVAILABLE, "REFRESH_OUTCOME_UNKNOWN");
+    answer(flight, EZ_FAILED_PRECONDITION, "REFRESH_OUTCOME_UNKNOWN"); // UNAVAILABLE is repeated by clients
     uint64_t pause = oauth->options.interval_ms;
     end_with_note(flight, EZ_CLAIM_OPEN, pause + 1 + ez_oauth_random(oauth) % (pause / 10 + 1));
 }
@@ -156,12 +156,15 @@ void ez_oauth_land(ez_oauth_flight *flight) {
 static void rest(ez_oauth_flight *flight) {
     unsigned tries = flight->write_tries < 6 ? flight->write_tries : 6;
     uint64_t pause = (uint64_t)WRITE_FIRST_MS << tries;
+    uint64_t most =
+        flight->oauth->options.claim_ms / 4 < WRITE_MAX_MS ? flight->oauth->options.claim_ms / 4 : WRITE_MAX_MS;
     if (flight->write_tries++ == 0)
         ez_log_warn("refreshed tokens could not be stored; trying again", "api_key", EZ_LOG_INT(flight->id), "reason",
                     flight->call ? flight->call->error.reason : "", "message",
                     flight->call ? flight->call->error.message : "");
     flight->stage = EZ_OAUTH_RESTS;
-    flight->again_ms = ez_clock_mono_ms() + (pause < WRITE_MAX_MS ? pause : WRITE_MAX_MS);
+    ez_oauth_extend(flight);
+    flight->again_ms = ez_clock_mono_ms() + (pause < most ? pause : most);
 }
 
 static void settle_failed(ez_oauth_flight *flight) {
@@ -240,10 +243,8 @@ void ez_oauth_settle(ez_oauth_flight *flight) {
         settle_expired(flight);
         break;
     case EZ_OAUTH_PUT_NOTE:
-        if (flight->stage == EZ_OAUTH_NOTES && !flight->oauth->is_stopping)
-            ez_oauth_send(flight);
-        else if (flight->stage == EZ_OAUTH_NOTES)
-            ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, EZ_OAUTH_BACKOFF_MIN_MS);
+        if (flight->stage == EZ_OAUTH_NOTES)
+            ez_oauth_go_on(flight);
         else
             ez_oauth_flight_end(flight, flight->end, flight->due_ms);
         break;

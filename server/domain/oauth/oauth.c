@@ -72,6 +72,7 @@ static void write_again(ez_oauth_flight *flight, bool is_ending) {
                      EZ_LOG_INT(flight->id));
         ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, EZ_OAUTH_BACKOFF_MIN_MS);
     } else {
+        ez_oauth_extend(flight);
         ez_oauth_write(flight, flight->put, EZ_OAUTH_WRITES);
     }
 }

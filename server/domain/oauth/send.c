@@ -145,12 +145,14 @@ static bool look_again(ez_oauth_flight *flight) {
     return false;
 }
 
-static void end_left_alone(ez_oauth_flight *flight, uint64_t due_ms) {
+// Not UNAVAILABLE, which clients repeat.
+static void end_left_alone(ez_oauth_flight *flight, uint64_t left_ms) {
     ez_error error = EZ_ERROR_INIT;
-    (void)ez_error_set(&error, EZ_UNAVAILABLE, "REFRESH_OUTCOME_UNKNOWN",
-                       "the refresh token of API key %lld was sent and the answer lost: it is tried once more later",
-                       (long long)flight->id);
-    refuse(flight, EZ_CLAIM_OPEN, due_ms, &error);
+    (void)ez_error_set(
+        &error, EZ_FAILED_PRECONDITION, "REFRESH_OUTCOME_UNKNOWN",
+        "the refresh token of API key %lld was sent and the answer lost: it is not sent again for %llu ms",
+        (long long)flight->id, (unsigned long long)left_ms);
+    refuse(flight, EZ_CLAIM_OPEN, flight->key.facts.ended_ns ? UINT64_MAX : left_ms, &error);
 }
 
 static void end_given_up(ez_oauth_flight *flight) {
@@ -173,7 +175,7 @@ static bool judge_mark(ez_oauth_flight *flight) {
     int64_t left_ms = (int64_t)oauth->options.interval_ms - flight->claim.sent_ago_ms;
     if (flight->claim.sends >= SENDS_MAX && !flight->force) {
         end_given_up(flight);
-    } else if (left_ms > 0 && !flight->force) {
+    } else if (left_ms > 0) { // also by force: whoever asks for that may ask again and again
         end_left_alone(flight, (uint64_t)left_ms + 1);
     } else {
         snprintf(flight->note, sizeof flight->note,
@@ -181,6 +183,19 @@ static bool judge_mark(ez_oauth_flight *flight) {
         ez_oauth_write(flight, EZ_OAUTH_PUT_NOTE, EZ_OAUTH_NOTES);
     }
     return false;
+}
+
+void ez_oauth_go_on(ez_oauth_flight *flight) {
+    uint8_t before[EZ_SHA256_LEN];
+    memcpy(before, flight->key.refresh_hash, sizeof before);
+    if (!flight->is_overtaken && !read_key(flight))
+        return;
+    if (!flight->is_overtaken && memcmp(before, flight->key.refresh_hash, sizeof before) == 0) {
+        ez_oauth_send(flight);
+        return;
+    }
+    ez_oauth_answer_all(flight, EZ_OK, OUTCOME_ALREADY, NULL);
+    ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
 }
 
 void ez_oauth_begin(ez_oauth_flight *flight) {
@@ -247,6 +262,16 @@ static ez_status submit(ez_oauth_flight *flight, ez_error *error) {
     return status;
 }
 
+// Whether it may be sent: a server that stops waits for what is aloft, and takes no more.
+static bool lift(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    pthread_mutex_lock(&oauth->lock);
+    flight->is_aloft = !oauth->is_stopping;
+    oauth->aloft += flight->is_aloft;
+    pthread_mutex_unlock(&oauth->lock);
+    return flight->is_aloft;
+}
+
 static bool mark(ez_oauth_flight *flight, ez_error *error) {
     const ez_oauth_options *options = &flight->oauth->options;
     flight->marked_ms = ez_clock_mono_ms();
@@ -255,6 +280,18 @@ static bool mark(ez_oauth_flight *flight, ez_error *error) {
         return false;
     flight->is_marked = true;
     return true;
+}
+
+void ez_oauth_extend(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    ez_error error = EZ_ERROR_INIT;
+    uint64_t now = ez_clock_mono_ms();
+    bool is_soon = now - flight->marked_ms < oauth->options.claim_ms / 4 || now < oauth->extend_again_ms;
+    if (!flight->has_claim || !flight->is_marked || is_soon || mark(flight, &error))
+        return;
+    oauth->extend_again_ms = ez_clock_mono_ms() + STORE_MS;
+    ez_log_warn("a claim of a token refresh was not extended while its reply waits to be stored", "api_key",
+                EZ_LOG_INT(flight->id), "message", error.message);
 }
 
 // This thread was stopped for so long that somebody else may be at it.
@@ -269,13 +306,16 @@ void ez_oauth_send(ez_oauth_flight *flight) {
         refuse(flight, EZ_CLAIM_OPEN, STORE_MS, &error);
         return;
     }
+    if (!lift(flight)) {
+        (void)ez_error_set(&error, EZ_UNAVAILABLE, "STOPPING", "the server is stopping: try again");
+        refuse(flight, EZ_CLAIM_SETTLED, STORE_MS, &error);
+        return;
+    }
     if (!mark(flight, &error)) { // whether the mark stands is not known: it may stay, nothing was sent
         refuse(flight, EZ_CLAIM_OPEN, STORE_MS, &error);
         return;
     }
     pthread_mutex_lock(&flight->oauth->lock);
-    flight->oauth->aloft++;
-    flight->is_aloft = true;
     flight->oauth->calls[flight->provider]++;
     pthread_mutex_unlock(&flight->oauth->lock);
     flight->stage = EZ_OAUTH_CALLS;

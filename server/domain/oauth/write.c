@@ -15,7 +15,7 @@
 #include "server/state/directory/edit.h"
 #include "server/state/directory/stamp.h"
 
-#define WRITE_NS   20000000000ull
+#define WRITE_NS   20000000000ull // at most, and half of the claim
 #define LAST4_FROM 8 // shorter secrets show nothing of themselves, as server/domain/routing/api_key.c has it
 #define S          1000000000ll
 
@@ -183,6 +183,12 @@ static void on_written(ez_write *write) {
     ez_oauth_hand_back((ez_oauth_flight *)(void *)((char *)write - offsetof(ez_oauth_flight, write)));
 }
 
+// A write that waits for longer than the claim would outlive it.
+static uint64_t patience_ns(const ez_oauth_flight *flight) {
+    uint64_t half = flight->oauth->options.claim_ms * UINT64_C(500000);
+    return flight->is_marked && half < WRITE_NS ? half : WRITE_NS;
+}
+
 void ez_oauth_write(ez_oauth_flight *flight, ez_oauth_put put, ez_oauth_stage stage) {
     flight->put = put;
     flight->stage = stage;
@@ -191,7 +197,7 @@ void ez_oauth_write(ez_oauth_flight *flight, ez_oauth_put put, ez_oauth_stage st
     flight->call = NULL;
     ez_status status = ez_call_create_system("oauth", &flight->call);
     if (status == EZ_OK) {
-        flight->call->deadline_ns = ez_clock_mono_ns() + WRITE_NS;
+        flight->call->deadline_ns = ez_clock_mono_ns() + patience_ns(flight);
         flight->write = (ez_write){.call = flight->call,
                                    .run = run,
                                    .self = flight,

@@ -77,6 +77,14 @@ static ez_oauth_flight *given_flight(told *waiter) {
     return flight;
 }
 
+static void claim(ez_oauth_flight *flight) {
+    int64_t wait_ms;
+    cr_assert_eq(ez_store_claim(oauth->options.store, KEY, "a", oauth->options.claim_ms, &flight->claim,
+                                &flight->has_claim, &wait_ms, &error),
+                 EZ_OK);
+    cr_assert(flight->has_claim);
+}
+
 // Whoever joined after the answers were given was freed with the flight and never answered.
 Test(oauth_flight, who_joined_at_its_very_end_asks_again) {
     told late;
@@ -98,4 +106,72 @@ Test(oauth_flight, who_is_never_answered_leaves, .timeout = 20) {
     oauth->is_stopping = true;
     ez_oauth_take_asked(oauth); // frees what was left
     cr_expect_eq(oauth->waiting, 0);
+}
+
+// ---- Around the note
+
+// A token that was replaced while the note was written was sent all the same.
+Test(oauth_flight, what_was_replaced_during_the_note_is_not_sent) {
+    told waiter;
+    ez_oauth_flight *flight = given_flight(&waiter);
+    claim(flight);
+    flight->stage = EZ_OAUTH_NOTES;
+    flight->put = EZ_OAUTH_PUT_NOTE;
+    flight->is_overtaken = true;
+    ez_oauth_settle(flight);
+    cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
+    cr_expect_eq(waiter.answers, 1);
+    cr_expect_eq(waiter.status, EZ_OK);
+    cr_expect_eq(waiter.outcome, OUTCOME_ALREADY);
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims WHERE sends > 0"), 0);
+}
+
+// A key that was deleted while the note was written.
+Test(oauth_flight, the_key_is_read_again_after_the_note) {
+    told waiter;
+    ez_oauth_flight *flight = given_flight(&waiter);
+    claim(flight);
+    flight->stage = EZ_OAUTH_NOTES;
+    flight->put = EZ_OAUTH_PUT_NOTE;
+    ez_oauth_settle(flight);
+    cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
+    cr_expect_eq(waiter.status, EZ_NOT_FOUND);
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims WHERE sends > 0"), 0);
+}
+
+// ---- The claim
+
+// A claim ended while a good reply waited for its write, and another server presented the used token.
+Test(oauth_flight, a_claim_lasts_while_a_reply_waits_to_be_written) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    claim(flight);
+    cr_assert_eq(ez_store_mark_sent(oauth->options.store, &flight->claim, "a", flight->key.refresh_hash, 1000, &error),
+                 EZ_OK);
+    flight->is_marked = true;
+    flight->marked_ms = ez_clock_mono_ms();
+    long long until = number_of(&at, "SELECT until_ms FROM oauth_claims");
+    flight->put = EZ_OAUTH_PUT_TOKENS;
+    flight->write.status = EZ_UNAVAILABLE;
+    while (ez_clock_mono_ms() < flight->marked_ms + 400) {
+    }
+    ez_oauth_settle(flight);
+    cr_expect_eq(flight->stage, EZ_OAUTH_RESTS);
+    cr_expect_geq(number_of(&at, "SELECT until_ms FROM oauth_claims"), until + 300);
+    cr_expect_eq(number_of(&at, "SELECT sends FROM oauth_claims"), 1, "which is no second presentation");
+    flight->write_tries = 9;
+    ez_oauth_settle(flight);
+    cr_expect_leq(flight->again_ms, ez_clock_mono_ms() + 500, "a rest is shorter than the claim");
+}
+
+// A server that began to stop while the claim was taken began a call.
+Test(oauth_flight, nothing_is_sent_by_a_server_that_stops) {
+    told waiter;
+    ez_oauth_flight *flight = given_flight(&waiter);
+    claim(flight);
+    oauth->is_stopping = true;
+    ez_oauth_send(flight);
+    cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
+    cr_expect_eq(waiter.status, EZ_UNAVAILABLE);
+    cr_expect_eq(oauth->aloft, 0);
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims WHERE sends > 0"), 0);
 }
