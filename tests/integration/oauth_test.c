@@ -273,6 +273,32 @@ Test(oauth, a_token_that_was_refused_for_good_ends_when_its_access_token_does) {
     cr_expect_str_eq(key->last_refresh_error, "");
 }
 
+// A key without expires_at was taken for dead.
+Test(oauth, an_end_that_is_not_told_is_not_an_end) {
+    static const char *const tokens[] = {"at-plain", "e30.eyJleHAiOjQxMDI0NDQ4MDB9.s",
+                                         "e30.eyJleHAiOjEwMDAwMDAwMDB9.s"};
+    int64_t ids[3];
+    for (int i = 0; i < 3; i++) {
+        Ez__V1__ApiKey *key =
+            ask(&w.admin, "ApiKeys/Create",
+                "{'api_key':{'group_id':%" PRId64 ",'name':'k%d','access_token':'%s','refresh_token':'rt-grant%d-0'}}",
+                codex, i, tokens[i], i);
+        ids[i] = key->id;
+        expect_soon(has_error(ids[i], "invalid_grant"));
+    }
+    cr_expect_eq(read_oauth_key(&w.admin, ids[0])->status, EZ__V1__API_KEY_STATUS__API_KEY_STATUS_ACTIVE);
+    cr_expect_null(read_oauth_key(&w.admin, ids[0])->next_refresh_at);
+    Ez__V1__ApiKey *key = read_oauth_key(&w.admin, ids[1]);
+    cr_expect_eq(key->status, EZ__V1__API_KEY_STATUS__API_KEY_STATUS_ACTIVE);
+    cr_assert_not_null(key->expires_at, "the token itself tells its end");
+    cr_expect_eq(key->expires_at->seconds, 4102444800);
+    cr_expect_eq(read_oauth_key(&w.admin, ids[2])->status, EZ__V1__API_KEY_STATUS__API_KEY_STATUS_EXPIRED);
+    Ez__V1__RequestRefreshResponse *reply;
+    cr_expect_eq(request(ids[0], tokens[0], &reply), EZ_FAILED_PRECONDITION);
+    expect_soon(read_oauth_key(&w.admin, ids[0])->status == EZ__V1__API_KEY_STATUS__API_KEY_STATUS_EXPIRED);
+    cr_expect_eq(presented(&endpoint, "grant0 "), 1);
+}
+
 Test(oauth, a_client_that_is_refused_costs_no_key) {
     int64_t id = given_oauth_key(&w.admin, codex, "client1", 30);
     expect_soon(failing("codex", "setting") == 1);

@@ -6,7 +6,8 @@
 #include "proto/runtime/wire.h"
 #include "server/state/directory/stamp.h"
 
-#define S 1000000000ll
+#define S        1000000000ll
+#define LEAST_NS (60 * S) // from a refresh to the next
 
 enum {
     F_GROUP = 2,
@@ -69,9 +70,18 @@ static int64_t before_ns(const ez_oauth_facts *facts, int64_t id, int64_t before
     return life > 0 && before > life / 2 ? life / 2 : before;
 }
 
+int64_t ez_oauth_not_before_ns(const ez_oauth_facts *facts, int64_t due_ns, uint32_t interval_ms, int64_t now_ns) {
+    int64_t last_ns = facts->last_refresh_ns < now_ns ? facts->last_refresh_ns : now_ns;
+    int64_t pause_ns = interval_ms * INT64_C(1000000);
+    if (!facts->last_refresh_ns || due_ns >= last_ns + LEAST_NS)
+        return due_ns;
+    return last_ns + (pause_ns > LEAST_NS ? pause_ns : LEAST_NS);
+}
+
 int64_t ez_oauth_due_ns(const ez_oauth_facts *facts, int64_t id, int64_t before_s) {
+    bool is_active = facts->status == EZ__V1__API_KEY_STATUS__API_KEY_STATUS_ACTIVE;
     if (facts->ended_ns)
-        return facts->status == EZ__V1__API_KEY_STATUS__API_KEY_STATUS_ACTIVE ? facts->expires_ns : EZ_OAUTH_NEVER;
+        return is_active && facts->expires_ns ? facts->expires_ns : EZ_OAUTH_NEVER;
     if (!facts->has_refresh)
         return facts->has_access && facts->expires_ns ? facts->expires_ns - before_ns(facts, id, before_s)
                                                       : EZ_OAUTH_NEVER;

@@ -22,3 +22,7 @@ ez_oauth_facts ez_oauth_read_facts(ez_slice packed);
 // there is none, what follows when the access token ends. before_s: how long before the access token's end; at least a
 // tenth of its life, at most half. Some earlier, by id, so that keys that were made together don't come together.
 int64_t ez_oauth_due_ns(const ez_oauth_facts *facts, int64_t id, int64_t before_s);
+
+// The same where it was refreshed less than a minute before: a reply whose access token is none, or has ended already,
+// is not asked for again for a minute, or the interval where that is longer.
+int64_t ez_oauth_not_before_ns(const ez_oauth_facts *facts, int64_t due_ns, uint32_t interval_ms, int64_t now_ns);

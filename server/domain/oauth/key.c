@@ -69,7 +69,11 @@ static ez_status read_entry(const ez_oauth *oauth, const ez_entry *entry, ez_oau
                             (long long)ez_entry_id(entry));
     copy_field(data, F_SCOPE, out->scope, sizeof out->scope);
     copy_field(data, F_PROXY, out->proxy, sizeof out->proxy);
-    return read_secret(oauth, entry, out, error);
+    ez_status status = read_secret(oauth, entry, out, error);
+    const ez_oauth_provider *provider = ez_oauth_providers[out->provider];
+    if (status == EZ_OK && out->facts.expires_ns == 0 && provider->end_of)
+        out->facts.expires_ns = provider->end_of(out->access_token) * INT64_C(1000000000);
+    return status;
 }
 
 ez_status ez_oauth_key_read(const ez_oauth *oauth, int64_t id, ez_oauth_key *out, ez_error *error) {

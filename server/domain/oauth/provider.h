@@ -30,6 +30,8 @@ typedef struct ez_oauth_provider {
     const char *const *terminal;
     // Takes what only this provider's replies hold; the standard fields are taken before. Pure.
     void (*read)(const json_t *reply, ez_oauth_tokens *out);
+    // When an access token ends, in Unix seconds, as it says itself; 0: it does not. NULL: none of them does. Pure.
+    int64_t (*end_of)(const char *access_token);
 } ez_oauth_provider;
 
 extern const ez_oauth_provider *const ez_oauth_providers[EZ_OAUTH_PROVIDERS];

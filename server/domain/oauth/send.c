@@ -105,7 +105,9 @@ static bool read_key(ez_oauth_flight *flight) {
         refuse(flight, EZ_CLAIM_SETTLED, is_gone ? UINT64_MAX : EZ_OAUTH_BACKOFF_MAX_MS, &error);
         return false;
     }
-    flight->is_dead = flight->is_dead || flight->key.facts.expires_ns <= ez_clock_wall_ns();
+    const ez_oauth_facts *facts = &flight->key.facts;
+    bool has_passed = facts->expires_ns && facts->expires_ns <= ez_clock_wall_ns();
+    flight->is_dead = flight->is_dead || !facts->has_access || has_passed; // an end that is not known is none
     return check_key(flight);
 }
 

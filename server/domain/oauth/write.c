@@ -118,7 +118,11 @@ static ez_status put_changed(writing *w, Ez__V1__ApiKeyStatus before) {
 static ez_status put_end(writing *w) {
     int64_t now_ns = ez_txn_now_ns(w->txn);
     Ez__V1__ApiKeyStatus before = w->key->status;
-    bool is_live = !w->flight->is_dead && w->key->expires_at && !ez_stamp_has_passed(w->key->expires_at, now_ns);
+    int64_t told_ns = w->flight->key.facts.expires_ns; // by the token itself, where the key does not say
+    if (!w->key->expires_at && told_ns)
+        w->key->expires_at = ez_stamp_make(told_ns, ez_txn_arena(w->txn));
+    bool has_passed = w->key->expires_at && ez_stamp_has_passed(w->key->expires_at, now_ns);
+    bool is_live = !w->flight->is_dead && !has_passed;
     w->key->refresh_ended_at = ez_stamp_make(now_ns, ez_txn_arena(w->txn));
     w->key->last_refresh_error = copy(w, w->flight->note);
     if (!w->key->refresh_ended_at || !w->key->last_refresh_error)

@@ -49,6 +49,25 @@ Test(oauth_due, what_has_ended_is_not_refreshed) {
     cr_expect_eq(ez_oauth_due_ns(&facts, 1, 600), EZ_OAUTH_NEVER);
 }
 
+Test(oauth_due, an_end_that_is_not_known_is_never_due) {
+    ez_oauth_facts facts = given_facts(8 * H);
+    facts.ended_ns = 5;
+    facts.expires_ns = 0;
+    cr_expect_eq(ez_oauth_due_ns(&facts, 1, 600), EZ_OAUTH_NEVER);
+}
+
+// A reply without a usable access token made the key due at once, again and again.
+Test(oauth_due, what_was_refreshed_a_moment_ago_is_not_due_at_once) {
+    ez_oauth_facts facts = given_facts(-H);
+    int64_t last = facts.last_refresh_ns;
+    cr_expect_eq(ez_oauth_not_before_ns(&facts, 0, 1000, last), last + 60 * S);
+    cr_expect_eq(ez_oauth_not_before_ns(&facts, 0, 120000, last), last + 120 * S);
+    cr_expect_eq(ez_oauth_not_before_ns(&facts, 0, 1000, last - H), last - H + 60 * S, "a clock that was set back");
+    cr_expect_eq(ez_oauth_not_before_ns(&facts, last + H, 3600000, last), last + H, "a usable token keeps its turn");
+    facts.last_refresh_ns = 0;
+    cr_expect_eq(ez_oauth_not_before_ns(&facts, 0, 1000, last), 0, "never refreshed: at once");
+}
+
 // ---- The heap against a plain array
 
 Test(oauth_schedule, gives_the_earliest_whatever_happens) {

@@ -25,12 +25,15 @@ static void read_account(const json_t *reply, ez_oauth_tokens *out) {
     json_decref(claims);
 }
 
-static void read(const json_t *reply, ez_oauth_tokens *out) {
-    json_t *claims = ez_oauth_jwt_claims(out->access_token);
-    const json_t *end = json_object_get(claims, "exp");
-    if (json_is_number(end) && json_number_value(end) > 0 && json_number_value(end) < EZ_OAUTH_SECONDS_MAX)
-        out->expires_s = (int64_t)json_number_value(end);
+static int64_t end_of(const char *access_token) {
+    json_t *claims = ez_oauth_jwt_claims(access_token);
+    double end = json_number_value(json_object_get(claims, "exp"));
     json_decref(claims);
+    return end > 0 && end < EZ_OAUTH_SECONDS_MAX ? (int64_t)end : 0;
+}
+
+static void read(const json_t *reply, ez_oauth_tokens *out) {
+    out->expires_s = end_of(out->access_token);
     read_account(reply, out);
 }
 
@@ -44,4 +47,5 @@ const ez_oauth_provider ez_oauth_codex = {
     .lifetime_s = 10 * 24 * 3600,
     .terminal = terminal,
     .read = read,
+    .end_of = end_of,
 };
