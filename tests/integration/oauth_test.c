@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ez/v1/alert.pb-c.h"
 #include "ez/v1/oauth.pb-c.h"
 #include "ez/v1/system.pb-c.h"
 #include "proto/crypto/hash.h"
@@ -297,6 +298,27 @@ Test(oauth, an_end_that_is_not_told_is_not_an_end) {
     cr_expect_eq(request(ids[0], tokens[0], &reply), EZ_FAILED_PRECONDITION);
     expect_soon(read_oauth_key(&w.admin, ids[0])->status == EZ__V1__API_KEY_STATUS__API_KEY_STATUS_EXPIRED);
     cr_expect_eq(presented(&endpoint, "grant0 "), 1);
+}
+
+static int64_t alert_about(int64_t id) {
+    Ez__V1__ListAlertsResponse *list = ask(&w.admin, "Alerts/List", "{}");
+    for (size_t i = 0; i < list->n_items; i++)
+        if (list->items[i]->related_id == id &&
+            list->items[i]->severity == EZ__V1__ALERT_SEVERITY__ALERT_SEVERITY_CRITICAL)
+            return list->items[i]->id;
+    return 0;
+}
+
+// Between the commit and the alert a server may die; nobody was told then.
+Test(oauth, a_server_that_starts_tells_of_the_logins_that_ended) {
+    int64_t id = given_oauth_key(&w.admin, codex, "grant1", 3600);
+    expect_soon(alert_about(id) != 0);
+    ask(&w.admin, "Alerts/Delete", "{'id':%" PRId64 "}", alert_about(id));
+    kill_server(&w.server);
+    start_server(&w.server);
+    await_answers(&w);
+    expect_soon(alert_about(id) != 0);
+    cr_expect_eq(presented(&endpoint, "grant1 "), 1);
 }
 
 Test(oauth, a_client_that_is_refused_costs_no_key) {

@@ -111,6 +111,7 @@ struct ez_oauth_flight {
     char note[EZ_OAUTH_WHY_MAX + 64];
     bool is_overtaken; // the refresh token was another one by then
     unsigned write_tries;
+    unsigned end_tries; // since the end was called
 
     ez_oauth_flight *ready; // the hand-back list's
 };
@@ -127,6 +128,7 @@ struct ez_oauth {
     ez_idmap groups; // provider + 1 of groups whose keys hold OAuth tokens
     bool is_loaded;
     bool scans;               // takes what is due
+    uint64_t end_until_ms;    // the end was called: writes are tried until then
     uint64_t extend_again_ms; // claims are not extended before, monotonic
     int64_t clock_offset_ns;  // wall less monotonic, to see a clock that jumps
     uint64_t random;
@@ -207,6 +209,8 @@ void ez_oauth_write(ez_oauth_flight *flight, ez_oauth_put put, ez_oauth_stage st
 // ---- trouble.c: alerts
 
 void ez_oauth_raise_key(const ez_oauth_flight *flight, bool is_critical, const char *title, const char *message);
+// That its login has ended, where only the key says so.
+void ez_oauth_raise_ended(ez_oauth *oauth, int64_t id, int provider);
 void ez_oauth_clear_key(const ez_oauth_flight *flight);
 void ez_oauth_raise_provider(ez_oauth *oauth, int provider, const char *message);
 void ez_oauth_clear_provider(ez_oauth *oauth, int provider);

@@ -223,6 +223,7 @@ static void settle_expired(ez_oauth_flight *flight) {
     (void)ez_error_set(&error, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED",
                        "the tokens of API key %lld have ended: log in again and give it the new ones",
                        (long long)flight->id);
+    ez_oauth_raise_ended(flight->oauth, flight->id, flight->provider);
     ez_oauth_answer_all(flight, error.code, 0, &error);
     ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
 }

@@ -16,9 +16,9 @@
 #include "proto/runtime/log.h"
 #include "server/domain/oauth/inside.h"
 
-#define IDLE_MS  250 // between looks at the feed
-#define TIMER_MS 20  // while a flight waits for a point in time
-#define GIVE_UP  4   // tries of a write after the end was called
+#define IDLE_MS  250  // between looks at the feed
+#define TIMER_MS 20   // while a flight waits for a point in time
+#define END_MS   4000 // after the end was called a write that fails is tried again for so long
 
 uint64_t ez_oauth_random(ez_oauth *oauth) { // xorshift: jitter needs no more
     oauth->random ^= oauth->random << 13;
@@ -67,11 +67,13 @@ static bool take_place(ez_oauth_flight *flight) {
 }
 
 static void write_again(ez_oauth_flight *flight, bool is_ending) {
-    if (is_ending && flight->write_tries > GIVE_UP) {
+    bool was_tried = flight->end_tries > 0; // once always, however long it had failed before
+    if (is_ending && was_tried && ez_clock_mono_ms() >= flight->oauth->end_until_ms) {
         ez_log_error("refreshed tokens were lost: the store took no change before the end", "api_key",
                      EZ_LOG_INT(flight->id));
         ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, EZ_OAUTH_BACKOFF_MIN_MS);
     } else {
+        flight->end_tries += is_ending;
         ez_oauth_extend(flight);
         ez_oauth_write(flight, flight->put, EZ_OAUTH_WRITES);
     }
@@ -93,11 +95,22 @@ static void step(ez_oauth_flight *flight, uint64_t now_ms, bool is_ending) {
             ez_oauth_peek(flight);
         break;
     case EZ_OAUTH_RESTS:
-        if (now_ms >= flight->again_ms || is_ending)
+        if (now_ms >= flight->again_ms)
             write_again(flight, is_ending);
         break;
     default:
         break;
+    }
+}
+
+// What rests is tried at once, and after short rests again.
+static void begin_end(ez_oauth *oauth) {
+    uint64_t now_ms = ez_clock_mono_ms();
+    oauth->end_until_ms = now_ms + END_MS;
+    for (ez_oauth_flight *flight = oauth->flights; flight; flight = flight->next) {
+        flight->write_tries = flight->write_tries > 0;
+        if (flight->stage == EZ_OAUTH_RESTS)
+            flight->again_ms = now_ms;
     }
 }
 
@@ -132,7 +145,8 @@ static int64_t take_due(ez_oauth *oauth, int provider) {
 }
 
 static void begin_due(ez_oauth *oauth, int64_t id, int provider) {
-    ez_oauth_flight *flight = ez_oauth_flight_make(oauth, id, provider, false);
+    bool is_flying = ez_oauth_flight_find(oauth, id) != NULL; // its slot was made anew meanwhile
+    ez_oauth_flight *flight = is_flying ? NULL : ez_oauth_flight_make(oauth, id, provider, false);
     if (flight) {
         flight->has_place = true;
         ez_oauth_begin(flight);
@@ -140,12 +154,38 @@ static void begin_due(ez_oauth *oauth, int64_t id, int provider) {
     }
     pthread_mutex_lock(&oauth->lock);
     ez_oauth_pace_leave(&oauth->paces[provider]);
+    ez_oauth_slot *slot = is_flying ? ez_oauth_schedule_get(&oauth->schedule, id) : NULL;
+    if (slot) {
+        slot->is_flying = true;
+        ez_oauth_schedule_move(&oauth->schedule, slot, EZ_OAUTH_NEVER);
+    }
     pthread_mutex_unlock(&oauth->lock);
+}
+
+// Who died between the commit of an end and its alert told nobody, so whoever begins to scan tells it again: an alert
+// of the same trouble is one.
+static void tell_ended(ez_oauth *oauth) {
+    int64_t id = 0;
+    for (bool is_more = true; is_more;) {
+        pthread_mutex_lock(&oauth->lock);
+        const ez_oauth_slot *slot = ez_idmap_after(&oauth->schedule.by_id, id);
+        while (slot && (!slot->is_ended || slot->is_raised || slot->is_flying))
+            slot = ez_idmap_after(&oauth->schedule.by_id, slot->id);
+        is_more = slot != NULL;
+        id = slot ? slot->id : 0;
+        int provider = slot ? slot->provider : 0;
+        pthread_mutex_unlock(&oauth->lock);
+        if (is_more)
+            ez_oauth_raise_ended(oauth, id, provider);
+    }
 }
 
 static void scan(ez_oauth *oauth) {
     uint64_t fence;
+    bool did_scan = oauth->scans;
     oauth->scans = !oauth->options.is_off && !oauth->is_stopping && ez_holder_may(&oauth->options.holder, &fence);
+    if (oauth->scans && !did_scan)
+        tell_ended(oauth);
     for (int i = 0; oauth->scans && i < EZ_OAUTH_PROVIDERS; i++)
         for (int64_t id; !oauth->is_stopping && (id = take_due(oauth, i)) != 0;)
             begin_due(oauth, id, i);
@@ -204,7 +244,10 @@ static bool is_ending(ez_oauth *oauth) {
 static void *work(void *user) {
     ez_oauth *oauth = user;
     for (bool ends = false; !ends || oauth->flights;) {
+        bool did_end = ends;
         ends = is_ending(oauth);
+        if (ends && !did_end)
+            begin_end(oauth);
         take_ready(oauth);
         if (!oauth->is_stopping)
             follow(oauth);

@@ -101,9 +101,13 @@ ez_oauth_slot *ez_oauth_schedule_put(ez_oauth_schedule *schedule, int64_t id, in
     ez_oauth_slot *slot = ez_oauth_schedule_get(schedule, id);
     if (slot && slot->provider == provider)
         return slot;
+    bool is_flying = slot && slot->is_flying;
     if (slot)
         ez_oauth_schedule_remove(schedule, id);
-    return make(schedule, id, provider);
+    slot = make(schedule, id, provider);
+    if (slot)
+        slot->is_flying = is_flying;
+    return slot;
 }
 
 void ez_oauth_schedule_move(ez_oauth_schedule *schedule, ez_oauth_slot *slot, int64_t due_ns) {

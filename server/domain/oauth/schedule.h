@@ -36,7 +36,8 @@ void ez_oauth_schedule_init(ez_oauth_schedule *schedule);
 void ez_oauth_schedule_fini(ez_oauth_schedule *schedule);
 
 ez_oauth_slot *ez_oauth_schedule_get(const ez_oauth_schedule *schedule, int64_t id); // NULL: none
-// Makes the slot of a key, never due, or moves it to another provider. NULL where there is no memory.
+// Makes the slot of a key, never due, or moves it to another provider, still flying if it was. NULL where there is no
+// memory.
 ez_oauth_slot *ez_oauth_schedule_put(ez_oauth_schedule *schedule, int64_t id, int provider);
 void ez_oauth_schedule_move(ez_oauth_schedule *schedule, ez_oauth_slot *slot, int64_t due_ns);
 // class 0: it succeeded.

@@ -8,8 +8,8 @@
 
 #define FINGERPRINT_MAX 96
 
-static void name_key(const ez_oauth_flight *flight, char out[FINGERPRINT_MAX]) {
-    snprintf(out, FINGERPRINT_MAX, "token_refresh_failed|api_key|%lld", (long long)flight->id);
+static void name_key(int64_t id, char out[FINGERPRINT_MAX]) {
+    snprintf(out, FINGERPRINT_MAX, "token_refresh_failed|api_key|%lld", (long long)id);
 }
 
 static void name_provider(int provider, char out[FINGERPRINT_MAX]) {
@@ -17,10 +17,9 @@ static void name_provider(int provider, char out[FINGERPRINT_MAX]) {
 }
 
 // Whether there was one about this key, as far as this server knows.
-static bool swap_raised(const ez_oauth_flight *flight, bool is_raised) {
-    ez_oauth *oauth = flight->oauth;
+static bool swap_raised(ez_oauth *oauth, int64_t id, bool is_raised) {
     pthread_mutex_lock(&oauth->lock);
-    ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, flight->id);
+    ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
     bool was_raised = slot && slot->is_raised;
     if (slot)
         slot->is_raised = is_raised;
@@ -28,31 +27,41 @@ static bool swap_raised(const ez_oauth_flight *flight, bool is_raised) {
     return was_raised;
 }
 
-void ez_oauth_raise_key(const ez_oauth_flight *flight, bool is_critical, const char *title, const char *message) {
-    const ez_oauth_options *options = &flight->oauth->options;
+static void tell(ez_oauth *oauth, int64_t id, int provider, bool is_critical, const char *title, const char *message) {
+    const ez_oauth_options *options = &oauth->options;
     char fingerprint[FINGERPRINT_MAX];
-    name_key(flight, fingerprint);
+    name_key(id, fingerprint);
     ez_oauth_trouble trouble = {.is_critical = is_critical,
-                                .api_key_id = flight->id,
-                                .type = ez_oauth_providers[flight->provider]->type,
+                                .api_key_id = id,
+                                .type = ez_oauth_providers[provider]->type,
                                 .title = title,
                                 .message = message,
                                 .fingerprint = fingerprint};
     if (options->raise)
         options->raise(options->alerts_user, &trouble);
-    (void)swap_raised(flight, true);
+    (void)swap_raised(oauth, id, true);
+}
+
+void ez_oauth_raise_key(const ez_oauth_flight *flight, bool is_critical, const char *title, const char *message) {
+    tell(flight->oauth, flight->id, flight->provider, is_critical, title, message);
+}
+
+void ez_oauth_raise_ended(ez_oauth *oauth, int64_t id, int provider) {
+    tell(oauth, id, provider, true, "Login ended",
+         "its refresh token is not tried any more, last_refresh_error says why: log in again and give this API key the "
+         "new tokens");
 }
 
 void ez_oauth_clear_key(const ez_oauth_flight *flight) {
     const ez_oauth_options *options = &flight->oauth->options;
     char fingerprint[FINGERPRINT_MAX];
-    name_key(flight, fingerprint);
+    name_key(flight->id, fingerprint);
     ez_oauth_trouble trouble = {.api_key_id = flight->id,
                                 .type = ez_oauth_providers[flight->provider]->type,
                                 .title = "",
                                 .message = "",
                                 .fingerprint = fingerprint};
-    bool was_raised = swap_raised(flight, false);
+    bool was_raised = swap_raised(flight->oauth, flight->id, false);
     if (options->clear && (was_raised || flight->key.facts.has_error))
         options->clear(options->alerts_user, &trouble);
 }

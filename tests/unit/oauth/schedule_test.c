@@ -106,9 +106,11 @@ Test(oauth_schedule, counts_failures_by_class) {
     ez_oauth_schedule_note(&schedule, slot, EZ_OAUTH_TRANSIENT);
     cr_expect_eq(slot->fails, 2);
     cr_expect_eq(schedule.heaps[0].failing[EZ_OAUTH_TRANSIENT], 1);
+    slot->is_flying = true;
     slot = ez_oauth_schedule_put(&schedule, 7, 1); // its group became another type
     cr_expect_eq(schedule.heaps[0].failing[EZ_OAUTH_TRANSIENT], 0);
     cr_expect_eq(slot->fails, 0);
+    cr_expect(slot->is_flying, "or a second flight of the key would begin");
     ez_oauth_schedule_remove(&schedule, 7);
     cr_expect_null(ez_oauth_schedule_first(&schedule, 1));
     ez_oauth_schedule_fini(&schedule);
