@@ -15,6 +15,7 @@
 #define ROUNDS   6
 #define SERVERS  3
 #define KEYS_MAX 1000
+#define AT_ONCE  8 // EZ_TOKEN_REFRESH_CONCURRENCY
 
 static const char *const settings[] = {"EZ_TOKEN_REFRESH_RATE=40",    "EZ_TOKEN_REFRESH_CONCURRENCY=8",
                                        "EZ_TOKEN_REFRESH_INTERVAL=1", "EZ_TOKEN_REFRESH_CLAIM=4",
@@ -152,6 +153,8 @@ Test(oauth_kill, no_refresh_token_is_burnt_by_a_race) {
         expect_soon(is_over(ids[i]));
     for (size_t i = 0; i < key_count; i++)
         twice += check_account(i);
+    cr_expect_leq(twice, rounds * AT_ONCE, "%u were presented twice, and %u kills found %d in flight each at most",
+                  twice, rounds, AT_ONCE);
     fprintf(stderr, "oauth_kill: %zu keys, %zu servers, %u kills in %llu ms; presented twice: %u\n", key_count,
             server_count, rounds, (unsigned long long)(ez_clock_mono_ms() - began), twice);
 }
