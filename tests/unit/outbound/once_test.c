@@ -36,6 +36,25 @@ Test(once, what_was_received_and_not_answered_was_sent, .timeout = 60) {
     end_receiver(receiver);
 }
 
+// On a connection that was used before, the library itself sends again what the peer closed without an answer.
+Test(once, what_must_not_be_sent_twice_has_a_connection_of_its_own, .timeout = 60) {
+    static const ez_test_answer kept_open[] = {
+        {.data = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", .hangs = true}};
+    ez_test_receiver *receiver = given_receiver(kept_open, 1);
+    ez_outbound *outbound = given_outbound("127.0.0.1");
+    kept reply;
+    post(outbound, receiver_url(receiver, "/"), NULL, false, &reply);
+    cr_expect_eq(reply.http_status, 200, "%s", reply.error.message);
+    forget(&reply);
+    post(outbound, receiver_url(receiver, "/"), NULL, true, &reply);
+    cr_expect_eq(reply.http_status, 200, "%s", reply.error.message);
+    cr_expect_eq(receiver_connections(receiver), 2);
+    cr_expect_eq(receiver_count(receiver), 2);
+    forget(&reply);
+    ez_outbound_destroy(outbound);
+    end_receiver(receiver);
+}
+
 Test(once, what_nobody_listened_to_was_not_sent, .timeout = 60) {
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%u/", given_port());
