@@ -6,25 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/store/fixture.h"
 #include "tests/unit/store/log_model.h"
 
 #define NOW (INT64_C(20000) * DAY_NS + 23 * HOUR_NS)
 
-static place at;
-static ez_store *store;
 static log_model model;
 
-static void setup(void) {
-    given_place(&at);
-    store = open_store(&at);
-}
-
-static void teardown(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-TestSuite(store_logs, .init = setup, .fini = teardown, .timeout = 100);
+TestSuite(store_logs, .init = given_store, .fini = drop_store, .timeout = 100);
 
 static void expect_rows(const char *query, const char *want) {
     char *rows = rows_of(&at, query);
