@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// Puts the parts together by what each is given to call; none of them knows the others. The awkward case is a detector
+// that begins: what was told before it is in the store alone, open alerts and, of keys that expired, closed ones too.
 #include "server/alerting.h"
 
 #include <inttypes.h>
@@ -23,41 +26,40 @@ static void note(void *user, const Ez__V1__AlertEvent *event) {
 
 // ---- What was told, for a detector that begins
 
-typedef struct open_run {
+typedef struct told_run {
     ez_detector_told_fn *each;
     void *user;
     size_t count;
     int64_t since_ns; // raised before it: not wanted
-} open_run;
+} told_run;
 
-static ez_status give_open(void *user, const ez_alert_row *row, ez_error *error) {
-    open_run *run = user;
+static ez_status give_told(void *user, const ez_alert_row *row, ez_error *error) {
+    told_run *run = user;
     run->count++;
     if (row->first_seen_ns < run->since_ns || !ez_alert_is_by_subject(row))
         return EZ_OK;
     return run->each(run->user, (Ez__V1__AlertType)row->type, row->related_type, row->related_id, error);
 }
 
-// Of those that are closed, the expiries of the last time: they are not to be told twice.
-static ez_status each_expired(ez_reader *reader, open_run *run, ez_error *error) {
-    ez_open_place place = {.type = EZ__V1__ALERT_TYPE__ALERT_TYPE_KEY_EXPIRED, .since_ns = run->since_ns};
+typedef ez_status page_fn(ez_reader *reader, ez_open_place *place, size_t limit, ez_alert_fn *each, void *user,
+                          bool *more, ez_error *error);
+
+static ez_status read_all(ez_reader *reader, page_fn *page, ez_open_place place, told_run *run, ez_error *error) {
     ez_status status = EZ_OK;
     for (bool more = true; status == EZ_OK && more && run->count < OPEN_MAX;)
-        status = ez_alerts_closed_page(reader, &place, OPEN_PAGE, give_open, run, &more, error);
+        status = page(reader, &place, OPEN_PAGE, give_told, run, &more, error);
     return status;
 }
 
+// All open ones; of those that are closed, the expiries of the last time: they are not to be told twice.
 static ez_status each_told(void *user, ez_reader *reader, int64_t since_ns, ez_detector_told_fn *each, void *each_user,
                            ez_error *error) {
     (void)user;
-    open_run run = {.each = each, .user = each_user};
-    ez_open_place place = {0};
-    ez_status status = EZ_OK;
-    for (bool more = true; status == EZ_OK && more && run.count < OPEN_MAX;)
-        status = ez_alerts_open_page(reader, &place, OPEN_PAGE, give_open, &run, &more, error);
-    run.count = 0;
-    run.since_ns = since_ns;
-    return status == EZ_OK ? each_expired(reader, &run, error) : status;
+    told_run open = {.each = each, .user = each_user};
+    told_run expired = {.each = each, .user = each_user, .since_ns = since_ns};
+    ez_open_place among = {.type = EZ__V1__ALERT_TYPE__ALERT_TYPE_KEY_EXPIRED, .since_ns = since_ns};
+    ez_status status = read_all(reader, ez_alerts_open_page, (ez_open_place){0}, &open, error);
+    return status == EZ_OK ? read_all(reader, ez_alerts_closed_page, among, &expired, error) : status;
 }
 
 // ---- What was told of data planes

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "clients/ctl/outcome.h"
 #include "clients/ctl/request.h"
 #include "clients/ctl/settings.h"
 #include "clients/ctl/view.h"
@@ -152,6 +153,15 @@ static void put_notes(const call *c, const ProtobufCMessage *reply, bool is_tabl
     }
 }
 
+// What the server took may still not have been done, or not all of it.
+static int judge(const call *c, const ProtobufCMessage *reply) {
+    size_t of, failed = ez_ctl_outcome_failed(c->method->reply, reply, &of);
+    if (failed == 0)
+        return EZ_CTL_EXIT_OK;
+    ez_ctl_note("%zu of %zu failed: the reply says why of each", failed, of);
+    return EZ_CTL_EXIT_REFUSED;
+}
+
 static int show(call *c, const ProtobufCMessage *reply) {
     const ez_message_rule *rule = c->method->reply;
     bool is_table = ez_ctl_wants_table(c->in), reveal = c->method->reveals;
@@ -175,6 +185,7 @@ static int show(call *c, const ProtobufCMessage *reply) {
     } else {
         result = ez_ctl_print(&out);
         put_notes(c, reply, is_table);
+        result = result == EZ_CTL_EXIT_OK ? judge(c, reply) : result;
     }
     if (out.data)
         explicit_bzero(out.data, out.len); // it may hold a secret

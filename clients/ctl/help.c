@@ -100,8 +100,9 @@ void ez_ctl_help_top(ez_buf *out) {
         put_item(out, setting->env, doc);
     }
     (void)ez_buf_puts(
-        out, "\nExit status: 0 it was done, 1 the server said no, 2 the command line is wrong, 3 the server could "
-             "not be reached.\n");
+        out,
+        "\nExit status: 0 it was done, 1 the server said no, also to a part of a batch or a test, 2 the command line "
+        "is wrong, 3 the server could not be reached.\n");
 }
 
 void ez_ctl_help_noun(const ez_method *noun, ez_buf *out) {

@@ -8,7 +8,7 @@
 
 typedef enum ez_ctl_exit {
     EZ_CTL_EXIT_OK = 0,
-    EZ_CTL_EXIT_REFUSED = 1,     // the server said no, or the output can't be written
+    EZ_CTL_EXIT_REFUSED = 1,     // the server said no, also to a part of a batch, or the output can't be written
     EZ_CTL_EXIT_USAGE = 2,       // the command line, a setting or a file it names
     EZ_CTL_EXIT_UNREACHABLE = 3, // no server, or no answer in time
 } ez_ctl_exit;

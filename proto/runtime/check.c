@@ -76,7 +76,7 @@ static void check_length(walk *w, const ez_field_rule *field, size_t len, const 
 }
 
 static void check_words(walk *w, const ez_field_rule *field, const char *text, const ez_place *place) {
-    char list[EZ_VIOLATION_TEXT_MAX] = "";
+    char list[EZ_FIELD_WORDS_MAX] = "";
     size_t used = 0;
     for (size_t i = 0; field->one_of[i]; i++) {
         if (strcmp(field->one_of[i], text) == 0)

@@ -72,6 +72,13 @@ ez_status ez_error_violation(ez_error *error, const char *field, const char *for
     return EZ_INVALID_ARGUMENT;
 }
 
+ez_status ez_error_violation_of(ez_error *error, const char *field, const ez_error *why) {
+    ez_status status = ez_error_violation(error, field, "%s", why->message);
+    if (error && error->violation_count == 1)
+        memcpy(error->reason, why->reason, sizeof error->reason);
+    return status;
+}
+
 ez_status ez_error_copy(ez_error *to, const ez_error *from) {
     ez_status code = from ? from->code : EZ_OK;
     if (!to || to == from)

@@ -12,7 +12,7 @@
 #define EZ_ERROR_MESSAGE_MAX    480
 #define EZ_ERROR_VIOLATIONS_MAX 8
 #define EZ_VIOLATION_FIELD_MAX  96
-#define EZ_VIOLATION_TEXT_MAX   160
+#define EZ_VIOLATION_TEXT_MAX   240
 
 typedef struct ez_violation {
     char field[EZ_VIOLATION_FIELD_MAX]; // path within the request: "key.allow_ips[2]"
@@ -41,6 +41,10 @@ ez_status ez_error_vset(ez_error *error, ez_status code, const char *reason, con
 // Adds one field's fault; the first one also sets code INVALID_ARGUMENT, reason FIELD_INVALID and the message.
 // Returns EZ_INVALID_ARGUMENT.
 ez_status ez_error_violation(ez_error *error, const char *field, const char *format, ...) EZ_PRINTF(3, 4);
+
+// Adds why one value was refused as the fault of its field, and keeps why's reason where it is the first. Returns
+// EZ_INVALID_ARGUMENT.
+ez_status ez_error_violation_of(ez_error *error, const char *field, const ez_error *why);
 
 // Copies from onto to (either may be NULL) and returns its code.
 ez_status ez_error_copy(ez_error *to, const ez_error *from);

@@ -11,7 +11,7 @@
 #include "proto/runtime/error.h"
 #include "proto/runtime/schema.h"
 
-#define EZ_FIELD_WORDS_MAX 140 // fits a violation, with what stands before them
+#define EZ_FIELD_WORDS_MAX 220 // fits a violation, with what stands before them
 
 // Where a value stands within a request, for a violation's path. Lives on the stack of whoever walks down.
 typedef struct ez_place {

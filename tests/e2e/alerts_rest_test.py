@@ -129,6 +129,10 @@ class AlertsRestTest(unittest.TestCase):
         self.assertIn("from the shell", listed.stdout, listed.stderr)
         done = self.plane.run("ezctl", "alerts", "acknowledge", str(number), "--note", "mine", "-o", "json")
         self.assertEqual(json.loads(done.stdout)["status"], "acknowledged", done.stderr)
+        batch = self.plane.run("ezctl", "alerts", "batch", "--ids", str(number), "--ids", "888888", "--action", "resolve",
+                               "-o", "json")
+        self.assertEqual((batch.returncode, json.loads(batch.stdout)["failed"]), (1, 1), batch.stderr)
+        self.assertIn("1 of 2 failed", batch.stderr)
         self.assertIn("ALERT_STATUS", self.plane.run("ezctl", "alerts", "acknowledge", str(number)).stderr)
         made = self.plane.run("ezctl", "alerts", "create", "--type", "custom", "--title", "made", "--metadata",
                               '{"by":"hand"}', "-o", "json")

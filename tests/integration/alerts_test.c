@@ -353,6 +353,27 @@ Test(alerts, each_step_is_told_once) {
 
 // ---- Over a restart
 
+// What was noticed within the last quarter of a second before the timer ended.
+Test(alerts, what_is_noticed_at_the_end_is_not_lost) {
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "gone-%d", i);
+        Ez__V1__DataPlane *gone = given_plane(&a.admin, name);
+        int64_t gone_id = gone->id;
+        ez_caller caller = caller_with(&a, gone->token);
+        ask(&caller, "DataPlanes/Hello", "{'process_epoch':7,'version':'1'}");
+        Ez__V1__ReportAlertsResponse *made = ask(
+            &plane, "Alerts/Report",
+            "{'alerts':[{'type':'data_plane_lost','related_type':'data_plane','related_id':%" PRId64 ",'title':'x'}]}",
+            gone_id);
+        int64_t id = made->ids[0];
+        ask(&a.admin, "DataPlanes/Delete", "{'id':%" PRId64 "}", gone_id);
+        restart_server(&a.server);
+        await_answers(&a);
+        cr_assert_eq(alert_of(&a, id)->status, EZ__V1__ALERT_STATUS__ALERT_STATUS_RESOLVED);
+    }
+}
+
 Test(alerts, all_of_it_is_there_after_a_restart) {
     int64_t id = report("{'type':'custom','title':'x'}")->ids[0];
     ask(&a.admin, "Alerts/Acknowledge", "{'id':%" PRId64 "}", id);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Thresholds as admins set them, and auto-ban from end to end: a data plane ships failures, the API key is banned
-// through the feed, serves again when the ban ends, and is banned again where it still fails.
+// through the feed, serves again when the ban ends, and is banned again where it still fails. What a detector that
+// begins takes over from the store.
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "ez/v1/alert.pb-c.h"
 #include "ez/v1/alert_threshold.pb-c.h"
 #include "proto/runtime/clock.h"
 #include "tests/integration/support/plane.h"
@@ -146,6 +148,40 @@ Test(auto_ban, an_api_key_that_fails_is_banned_and_tried_again) {
     cr_assert(is_told);
     end_trail(&trail);
     end_follower(&follower);
+}
+
+// ---- Expiries
+
+static Ez__V1__ListAlertsResponse *expiries(void) {
+    return ask(&w.admin, "Alerts/List", "{'type':'key_expired'}");
+}
+
+// A key that ends in a second, and the alert of it, the newest.
+static const Ez__V1__Alert *given_expiry(const char *name) {
+    char soon[EZ_CLOCK_TEXT_MAX];
+    ez_clock_format(ez_clock_wall_ns() / 1000000000 + 1, 0, soon);
+    Ez__V1__Master *master = ask(&w.admin, "Masters/Create", "{'master':{'name':'%s'}}", name);
+    Ez__V1__Key *key = ask(&w.admin, "Keys/Create", "{'master_id':%" PRId64 ",'key':{'name':'%s','expires_at':'%s'}}",
+                           master->id, name, soon);
+    int64_t id = key->id;
+    expect_soon(expiries()->n_items > 0 && expiries()->items[0]->related_id == id);
+    return expiries()->items[0];
+}
+
+// A detector that begins knows what was told from the store alone: open or closed.
+Test(auto_ban, an_expiry_is_told_once_across_a_restart) {
+    (void)given_expiry("open");
+    int64_t closed = given_expiry("resolved")->id;
+    ask(&w.admin, "Alerts/Resolve", "{'id':%" PRId64 "}", closed);
+    closed = given_expiry("dismissed")->id;
+    ask(&w.admin, "Alerts/Dismiss", "{'id':%" PRId64 "}", closed);
+    restart_server(&w.server);
+    await_answers(&w);
+    (void)given_expiry("after"); // so a round has ended since
+    Ez__V1__ListAlertsResponse *all = expiries();
+    cr_assert_eq(all->n_items, 4u);
+    for (size_t i = 0; i < all->n_items; i++)
+        cr_assert_eq(all->items[i]->count, 1, "%s", all->items[i]->related_name);
 }
 
 Test(auto_ban, an_api_key_without_auto_ban_keeps_serving) {

@@ -197,6 +197,8 @@ Test(start, a_taken_port_and_a_wrong_setting_are_refused) {
     expect_no_start(&w.server, open, 1, "--insecure-listen");
     const char *const few[] = {home, store, "EZ_FEED_KEEP=3", NULL};
     expect_no_start(&w.server, few, 2, "EZ_FEED_KEEP");
+    const char *const seldom[] = {home, store, "EZ_ALERT_SECONDS=121", NULL};
+    expect_no_start(&w.server, seldom, 2, "EZ_ALERT_SECONDS");
     const char *const nowhere[] = {home, "EZ_STORE=mysql://x", NULL};
     expect_no_start(&w.server, nowhere, 1, "EZ_STORE");
     ask(&w.admin, "Masters/List", "{}");

@@ -28,18 +28,14 @@ static ez_status judge(const ez_alert_op *op, ez_error *error) {
     return EZ_OK;
 }
 
-static bool is_repeated(const ez_append *append) {
-    return append->mark.epoch != 0 && append->mark.outcome == EZ_MARK_REPEATED;
-}
-
 static ez_status on_done(void *user, ez_append *append) {
     ez_call *call = append->call;
     const ez_alert_op *op = &append->alerts[0];
-    bool is_gone = op->act == EZ_ALERT_DELETE && (is_repeated(append) || op->outcome == EZ_ALERT_DONE);
+    bool is_gone = op->act == EZ_ALERT_DELETE && (ez_mark_is_repeated(&append->mark) || op->outcome == EZ_ALERT_DONE);
     ez_status status = is_gone ? EZ_OK : judge(op, &call->error);
     if (status != EZ_OK)
         return status;
-    if (!is_repeated(append))
+    if (!ez_mark_is_repeated(&append->mark))
         ez_alerts_tell(user, op, &call->arena);
     if (is_gone)
         return ez_call_reply_bytes(call, "", 0);
@@ -121,7 +117,7 @@ static ez_status fill_result(const ez_append *append, const ez_alert_op *op, Ez_
     ez_error error = EZ_ERROR_INIT;
     ez__v1__alert_batch_result__init(out);
     out->id = op->row.id;
-    bool is_gone = op->act == EZ_ALERT_DELETE && is_repeated(append);
+    bool is_gone = op->act == EZ_ALERT_DELETE && ez_mark_is_repeated(&append->mark);
     out->code = is_gone ? EZ_OK : (int32_t)judge(op, &error);
     if (out->code != EZ_OK) {
         out->reason = ez_arena_strdup(arena, error.reason);
@@ -143,7 +139,7 @@ static ez_status on_batch_done(void *user, ez_append *append) {
     if (!results || !reply.results)
         return ez_no_memory(&call->error);
     for (size_t i = 0; i < count; i++) {
-        if (!is_repeated(append))
+        if (!ez_mark_is_repeated(&append->mark))
             ez_alerts_tell(user, &append->alerts[i], &call->arena);
         if (fill_result(append, &append->alerts[i], &results[i]) != EZ_OK)
             return ez_no_memory(&call->error);

@@ -30,13 +30,19 @@ static void say_rate_limit(const ez_finding *f, const thresholds *t, ez_finding_
              f->whole, f->part, t->rate_limit_hits, t->window_minutes * 60);
 }
 
+// What to do about failing requests: words, then where their log is, then words.
+typedef struct failing_advice {
+    const char *before, *filter, *after;
+} failing_advice;
+
 // The two that compare failures with requests.
-static void say_failing(const ez_finding *f, const thresholds *t, double percent, int64_t least, const char *advice,
-                        ez_finding_text *text) {
+static void say_failing(const ez_finding *f, const thresholds *t, double percent, int64_t least,
+                        const failing_advice *to, ez_finding_text *text) {
     snprintf(text->message, sizeof text->message,
              "%.1f %% of %" PRId64 " requests of the last %d minutes failed: %" PRId64 " (told from %g %% of %" PRId64
-             " requests on). %s",
-             100 * share_of(f), f->whole, t->window_minutes, f->part, percent, least, advice);
+             " requests on). %sGET /admin/logs?%s=%" PRId64 "&status_class=error%s",
+             100 * share_of(f), f->whole, t->window_minutes, f->part, percent, least, to->before, to->filter, f->id,
+             to->after);
     snprintf(text->metadata, sizeof text->metadata,
              "{\"requests\":%" PRId64 ",\"errors\":%" PRId64
              ",\"rate\":%.4f,\"threshold\":%.4f,\"min_requests\":%" PRId64 ",\"window_seconds\":%d}",
@@ -44,21 +50,16 @@ static void say_failing(const ez_finding *f, const thresholds *t, double percent
 }
 
 static void say_error_spike(const ez_finding *f, const thresholds *t, ez_finding_text *text) {
-    char advice[160];
-    snprintf(advice, sizeof advice,
-             "GET /admin/logs?key_id=%" PRId64 "&status_class=error has them, with what upstream "
-             "said.",
-             f->id);
-    say_failing(f, t, t->error_spike_percent, t->error_spike_requests, advice, text);
+    static const failing_advice to = {"", "key_id", " has them, with what upstream said."};
+    say_failing(f, t, t->error_spike_percent, t->error_spike_requests, &to, text);
 }
 
 static void say_provider_down(const ez_finding *f, const thresholds *t, ez_finding_text *text) {
-    char advice[256];
-    snprintf(advice, sizeof advice,
-             "Look at GET /admin/logs?api_key_id=%" PRId64 "&status_class=error, then at the credential and the "
-             "provider. With auto_ban the API key is taken out of service for a while.",
-             f->id);
-    say_failing(f, t, t->provider_down_percent, t->provider_down_requests, advice, text);
+    static const failing_advice to = {
+        "Look at ", "api_key_id",
+        ", then at the credential and the provider. With auto_ban the API key is taken out of "
+        "service for a while."};
+    say_failing(f, t, t->provider_down_percent, t->provider_down_requests, &to, text);
 }
 
 static void say_quota(const ez_finding *f, const thresholds *t, ez_finding_text *text) {

@@ -10,7 +10,6 @@
 #include "server/state/delivery/page.h"
 
 #define ALERTMANAGER EZ__V1__NOTIFICATION_KIND__NOTIFICATION_KIND_ALERTMANAGER
-#define POST_PATH    "/api/v2/alerts"
 
 ez_status ez_notify_form(Ez__V1__NotificationKind kind, const ez_notify_message *message, ez_notify_told *told,
                          ez_buf *out, size_t *taken, ez_error *error) {
@@ -23,7 +22,7 @@ ez_status ez_notify_form(Ez__V1__NotificationKind kind, const ez_notify_message 
 }
 
 typedef struct opened {
-    char url[EZ_DELIVERY_SECRET_MAX + sizeof POST_PATH];
+    char url[EZ_DELIVERY_SECRET_MAX + sizeof EZ_NOTIFY_POST_PATH];
     char secret[EZ_DELIVERY_SECRET_MAX + 1];
 } opened;
 
@@ -34,7 +33,7 @@ static ez_status open_url(const ez_sealer *sealer, const ez_notify_receiver *rec
     size_t len = strlen(out->url);
     while (len > 0 && out->url[len - 1] == '/')
         len--;
-    memcpy(out->url + len, POST_PATH, sizeof POST_PATH);
+    memcpy(out->url + len, EZ_NOTIFY_POST_PATH, sizeof EZ_NOTIFY_POST_PATH);
     return EZ_OK;
 }
 

@@ -8,6 +8,8 @@
 #include "server/domain/alerts/notify_form.h"
 #include "server/state/delivery/delivery.h"
 
+#define EZ_NOTIFY_POST_PATH "/api/v2/alerts" // behind the base of an Alertmanager
+
 typedef struct ez_notify_sender {
     ez_deliverer *deliverer;
     const ez_sealer *sealer;

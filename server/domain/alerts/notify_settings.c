@@ -75,9 +75,13 @@ ez_status ez_handle_alert_notifications_list_deliveries(ez_alert_notifier *self,
 
 // ---- Changing one channel
 
+static void put_path(size_t at, const char *field, char out[FIELD_MAX]) {
+    snprintf(out, FIELD_MAX, "notifications.channels[%zu].%s", at, field);
+}
+
 static ez_status refuse(const edit *e, size_t at, const char *field, const char *what) {
     char path[FIELD_MAX];
-    snprintf(path, sizeof path, "notifications.channels[%zu].%s", at, field);
+    put_path(at, field, path);
     return ez_error_violation(e->error, path, "%s", what);
 }
 
@@ -136,6 +140,27 @@ static const char *shown_before(const edit *e, const sealed_channel *before) {
     return "";
 }
 
+// The path is put behind the base, and would be there twice.
+static bool ends_in_post_path(const char *url) {
+    size_t len = strlen(url), end = sizeof EZ_NOTIFY_POST_PATH - 1;
+    while (len > 0 && url[len - 1] == '/')
+        len--;
+    return len >= end && strncmp(url + len - end, EZ_NOTIFY_POST_PATH, end) == 0;
+}
+
+static ez_status check_text(const edit *e, size_t at, const channel *wanted, const char *url) {
+    if (wanted->kind == ALERTMANAGER && strchr(url, '?'))
+        return refuse(e, at, "url", "has no query: it is the base of an Alertmanager");
+    if (wanted->kind == ALERTMANAGER && ends_in_post_path(url))
+        return refuse(e, at, "url", "is the base of an Alertmanager: leave out " EZ_NOTIFY_POST_PATH);
+    ez_error why = EZ_ERROR_INIT;
+    if (ez_outbound_check_url(e->self->options.allow, url, &why) == EZ_OK)
+        return EZ_OK;
+    char path[FIELD_MAX];
+    put_path(at, "url", path);
+    return ez_error_violation_of(e->error, path, &why);
+}
+
 // A URL that is not allowed any more must not keep an admin from changing something else: it is looked at where it is
 // given, or enabled.
 static ez_status check_url(const edit *e, size_t at, const channel *wanted, const sealed_channel *kept) {
@@ -147,10 +172,7 @@ static ez_status check_url(const edit *e, size_t at, const channel *wanted, cons
     ez_notify_sealed sealed = {.version = kept->url_version, .len = kept->url.len};
     memcpy(sealed.data, kept->url.data, kept->url.len);
     ez_status status = ez_notify_open(e->self->options.sealer, wanted->name, "url", &sealed, url, e->error);
-    if (status == EZ_OK && wanted->kind == ALERTMANAGER && strchr(url, '?'))
-        status = refuse(e, at, "url", "has no query: it is the base of an Alertmanager");
-    if (status == EZ_OK)
-        status = ez_outbound_check_url(e->self->options.allow, url, e->error);
+    status = status == EZ_OK ? check_text(e, at, wanted, url) : status;
     ez_wipe(url, sizeof url);
     return status;
 }

@@ -223,40 +223,44 @@ static bool send(ez_alerts *self, ez_raise *raise, bool is_filled) {
     return status == EZ_OK;
 }
 
-bool ez_alerts_raise(ez_alerts *alerts, const ez_alert_report *reports, size_t count, const char *by) {
+// Makes op `at` of a raise from the item at that place.
+typedef bool fill_fn(ez_raise *raise, const void *items, size_t at, const char *by);
+
+static bool send_all(ez_alerts *self, fill_fn *fill, const void *items, size_t count, const char *by) {
     if (count > EZ_ALERTS_AT_ONCE)
         count = EZ_ALERTS_AT_ONCE;
     if (count == 0)
         return true;
-    ez_raise *raise = create(alerts, count, by);
+    ez_raise *raise = create(self, count, by);
     bool is_filled = raise != NULL;
-    for (size_t i = 0; is_filled && i < count; i++) {
-        ez_call *call = raise->append.call;
-        is_filled = ez_alert_op_fill(alerts, &reports[i], &call->arena, &raise->ops[i], &call->error) == EZ_OK;
-    }
+    for (size_t i = 0; is_filled && i < count; i++)
+        is_filled = fill(raise, items, i, by);
     if (is_filled)
         raise->count = count;
-    return send(alerts, raise, is_filled);
+    return send(self, raise, is_filled);
 }
 
-static bool fill_clear(ez_raise *raise, const ez_alert_subject *subject, const char *by, ez_alert_op *op) {
+static bool fill_report(ez_raise *raise, const void *items, size_t at, const char *by) {
+    (void)by;
+    const ez_alert_report *reports = items;
+    ez_call *call = raise->append.call;
+    return ez_alert_op_fill(raise->self, &reports[at], &call->arena, &raise->ops[at], &call->error) == EZ_OK;
+}
+
+bool ez_alerts_raise(ez_alerts *alerts, const ez_alert_report *reports, size_t count, const char *by) {
+    return send_all(alerts, fill_report, reports, count, by);
+}
+
+static bool fill_clear(ez_raise *raise, const void *items, size_t at, const char *by) {
+    const ez_alert_subject *subjects = items;
     ez_arena *arena = &raise->append.call->arena;
+    ez_alert_op *op = &raise->ops[at];
     *op = (ez_alert_op){.act = EZ_ALERT_CLEAR, .request = "{}"};
-    op->row.fingerprint = ez_alert_fingerprint(subject, NULL, arena);
+    op->row.fingerprint = ez_alert_fingerprint(&subjects[at], NULL, arena);
     op->by = ez_arena_strdup(arena, by);
     return op->row.fingerprint && op->by;
 }
 
 bool ez_alerts_clear(ez_alerts *alerts, const ez_alert_subject *subjects, size_t count, const char *by) {
-    if (count > EZ_ALERTS_AT_ONCE)
-        count = EZ_ALERTS_AT_ONCE;
-    if (count == 0)
-        return true;
-    ez_raise *raise = create(alerts, count, by);
-    bool is_filled = raise != NULL;
-    for (size_t i = 0; is_filled && i < count; i++)
-        is_filled = fill_clear(raise, &subjects[i], by, &raise->ops[i]);
-    if (is_filled)
-        raise->count = count;
-    return send(alerts, raise, is_filled);
+    return send_all(alerts, fill_clear, subjects, count, by);
 }

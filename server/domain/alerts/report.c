@@ -24,9 +24,17 @@ static void tell_all(ez_alerts *self, ez_append *append) {
         ez_alerts_tell(self, &append->alerts[i], &append->call->arena);
 }
 
-static bool is_repeated(const ez_append *append) {
-    return append->mark.epoch != 0 && append->mark.outcome == EZ_MARK_REPEATED;
-}
+// An Ez__V1__AlertReport's or an Ez__V1__Alert's fields, which have the same names.
+#define REPORT_OF(from)                                                                                                \
+    ((ez_alert_report){.type = (from)->type,                                                                           \
+                       .severity = (from)->severity,                                                                   \
+                       .title = (from)->title,                                                                         \
+                       .message = (from)->message,                                                                     \
+                       .related_type = (from)->related_type,                                                           \
+                       .related_id = (from)->related_id,                                                               \
+                       .related_name = (from)->related_name,                                                           \
+                       .metadata = (from)->metadata,                                                                   \
+                       .fingerprint = (from)->fingerprint})
 
 // ---- Reports of a data plane
 
@@ -35,7 +43,7 @@ static ez_status on_reported(void *user, ez_append *append) {
     if (is_full(append))
         return refuse_full(user, call);
     Ez__V1__ReportAlertsResponse reply = EZ__V1__REPORT_ALERTS_RESPONSE__INIT;
-    reply.repeated = is_repeated(append);
+    reply.repeated = ez_mark_is_repeated(&append->mark);
     if (!reply.repeated) {
         tell_all(user, append);
         reply.ids = ez_arena_alloc(&call->arena, (append->row_count + 1) * sizeof *reply.ids);
@@ -49,18 +57,6 @@ static ez_status on_reported(void *user, ez_append *append) {
     return ez_call_reply(call, &reply.base);
 }
 
-static ez_alert_report report_of(const Ez__V1__AlertReport *from) {
-    return (ez_alert_report){.type = from->type,
-                             .severity = from->severity,
-                             .title = from->title,
-                             .message = from->message,
-                             .related_type = from->related_type,
-                             .related_id = from->related_id,
-                             .related_name = from->related_name,
-                             .metadata = from->metadata,
-                             .fingerprint = from->fingerprint};
-}
-
 ez_status ez_handle_alerts_report(ez_alerts *self, ez_call *call, ez_append *append,
                                   Ez__V1__ReportAlertsRequest *request) {
     ez_status status = ez_append_mark(append, request->epoch, request->sequence);
@@ -70,7 +66,7 @@ ez_status ez_handle_alerts_report(ez_alerts *self, ez_call *call, ez_append *app
     if (!append->alerts)
         return ez_no_memory(&call->error);
     for (size_t i = 0; status == EZ_OK && i < request->n_alerts; i++) {
-        ez_alert_report report = report_of(request->alerts[i]);
+        ez_alert_report report = REPORT_OF(request->alerts[i]);
         status = ez_alert_op_fill(self, &report, &call->arena, &append->alerts[i], &call->error);
     }
     append->row_count = request->n_alerts;
@@ -88,7 +84,7 @@ static ez_status on_created(void *user, ez_append *append) {
     if (!op->has_row)
         return ez_call_fail(call, EZ_FAILED_PRECONDITION, "ALERT_CLOSED",
                             "this call was answered before, and the alert it made is closed by now");
-    if (!is_repeated(append))
+    if (!ez_mark_is_repeated(&append->mark))
         tell_all(user, append);
     Ez__V1__Alert *reply = ez_alert_message(&op->after, &call->arena);
     return reply ? ez_call_reply(call, &reply->base) : ez_no_memory(&call->error);
@@ -96,16 +92,7 @@ static ez_status on_created(void *user, ez_append *append) {
 
 ez_status ez_handle_alerts_create(ez_alerts *self, ez_call *call, ez_append *append,
                                   Ez__V1__CreateAlertRequest *request) {
-    const Ez__V1__Alert *from = request->alert;
-    ez_alert_report report = {.type = from->type,
-                              .severity = from->severity,
-                              .title = from->title,
-                              .message = from->message,
-                              .related_type = from->related_type,
-                              .related_id = from->related_id,
-                              .related_name = from->related_name,
-                              .metadata = from->metadata,
-                              .fingerprint = from->fingerprint};
+    ez_alert_report report = REPORT_OF(request->alert);
     ez_status status = ez_append_mark(append, 0, 0);
     append->alerts = ez_arena_alloc(&call->arena, sizeof *append->alerts);
     if (status == EZ_OK && !append->alerts)

@@ -99,7 +99,7 @@ static ez_status on_stored(void *user, ez_append *append) {
     ez_logs *self = user;
     const note *n = append->note;
     Ez__V1__IngestLogsResponse reply = EZ__V1__INGEST_LOGS_RESPONSE__INIT;
-    reply.repeated = append->mark.epoch != 0 && append->mark.outcome == EZ_MARK_REPEATED;
+    reply.repeated = ez_mark_is_repeated(&append->mark);
     if (!reply.repeated) {
         reply.stored = (int32_t)append->row_count;
         reply.refused = n->refused;

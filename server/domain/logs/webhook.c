@@ -78,8 +78,10 @@ static ez_status check(const ez_logs *logs, const Ez__V1__Setting *setting, bool
         return ez_error_violation(error, "webhook.secret",
                                   "is required where the webhook is enabled: 16 bytes or more");
     // What is not allowed any more must not keep an admin from disabling it.
-    return webhook->url[0] && (webhook->enabled || names_url)
-               ? ez_outbound_check_url(logs->options.allow, webhook->url, error)
+    ez_error why = EZ_ERROR_INIT;
+    return webhook->url[0] && (webhook->enabled || names_url) &&
+                   ez_outbound_check_url(logs->options.allow, webhook->url, &why) != EZ_OK
+               ? ez_error_violation_of(error, "webhook.url", &why)
                : EZ_OK;
 }
 

@@ -218,7 +218,7 @@ static void tell_attempts(flush *f) {
 static ez_status committed(void *self, ez_append *append) {
     ez_usage *usage = self;
     flush *f = append->note;
-    f->reply.repeated = append->mark.epoch && append->mark.outcome == EZ_MARK_REPEATED;
+    f->reply.repeated = ez_mark_is_repeated(&append->mark);
     if (!f->reply.repeated) {
         count_rows(f);
         if (f->told.keys == 0 && f->request->n_masters == 0)

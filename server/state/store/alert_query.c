@@ -5,7 +5,6 @@
 // SQLite the index is named, and what it is not to use an index for has a + before it.
 #include "server/state/store/alert_query.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -51,56 +50,27 @@ ez_alert_row ez_alert_row_of(const int64_t numbers[EZ_SQL_ALERT_NUMBERS], const 
     };
 }
 
-static bool given(const char *text) {
-    return text && text[0];
-}
-
-static size_t within(size_t value, size_t most) {
-    return value < 1 ? 1 : value > most ? most : value;
-}
-
 // What it is about is named whole: half of it is not in the order of ids.
 static bool is_about_one(const ez_alert_filter *filter) {
-    return given(filter->related_type) && filter->related_id;
+    return ez_look_has(filter->related_type) && filter->related_id;
 }
 
 static void choose_index(ez_alert_page *page) {
     const ez_alert_filter *filter = page->filter;
+    ez_look *look = &page->look;
     bool by_related = is_about_one(filter);
-    page->index = by_related         ? "alerts_by_related"
+    look->index = by_related         ? "alerts_by_related"
                   : filter->status   ? "alerts_by_status"
                   : filter->type     ? "alerts_by_type"
                   : filter->severity ? "alerts_by_severity"
                                      : NULL;
     int others = (filter->status != 0) + (filter->type != 0) + (filter->severity != 0);
-    bool has_half = !by_related && (given(filter->related_type) || filter->related_id);
-    page->has_rest = others > (by_related || !page->index ? 0 : 1) || has_half || filter->since_ns || page->q[0];
-}
-
-ez_status ez_alert_page_init(ez_alert_page *page, const ez_alert_filter *filter, ez_alert_dialect dialect,
-                             ez_error *error) {
-    *page = (ez_alert_page){.filter = filter, .dialect = dialect};
-    page->limit = within(filter->limit, EZ_STORE_PAGE_MAX);
-    page->look_max = within(filter->look_max, EZ_ALERT_LOOK_MAX);
-    size_t len = given(filter->q) ? strlen(filter->q) : 0;
-    if (len >= sizeof page->q)
-        return ez_error_set(error, EZ_INVALID_ARGUMENT, "Q_TOO_LONG", "q has %zu bytes, %zu at most", len,
-                            sizeof page->q - 1);
-    for (size_t i = 0; i < len; i++)
-        page->q[i] = filter->q[i] >= 'A' && filter->q[i] <= 'Z' ? (char)(filter->q[i] + ('a' - 'A')) : filter->q[i];
-    choose_index(page);
-    return EZ_OK;
-}
-
-// A text's parameter: $1, $2 in the order in which they first appear.
-static int bind(ez_alert_page *page, const char *text) {
-    assert(page->text_count < 2);
-    page->texts[page->text_count++] = text;
-    return page->text_count;
+    bool has_half = !by_related && (ez_look_has(filter->related_type) || filter->related_id);
+    look->has_rest = others > (by_related || !look->index ? 0 : 1) || has_half || filter->since_ns || look->q[0];
 }
 
 static bool is_index(const ez_alert_page *page, const char *name) {
-    return page->index && strcmp(page->index, name) == 0;
+    return page->look.index && strcmp(page->look.index, name) == 0;
 }
 
 static void put_number(ez_buf *out, bool is_indexed, const char *column, int64_t value) {
@@ -129,49 +99,47 @@ static void put_numbers(const ez_alert_page *page, bool answered, ez_buf *out) {
 // Where the page begins, and what the index answers.
 static void put_range(ez_alert_page *page, ez_buf *out) {
     const ez_alert_filter *filter = page->filter;
-    ez_buf_puts(out, " FROM alerts");
-    if (page->dialect == EZ_ALERT_SQLITE && page->index)
-        ez_buf_printf(out, " INDEXED BY %s", page->index);
+    ez_look_put_from(&page->look, "alerts", out);
     ez_buf_puts(out, " WHERE true");
     if (filter->before_id)
         ez_buf_printf(out, " AND id < %" PRId64, filter->before_id);
     if (is_about_one(filter))
-        ez_buf_printf(out, " AND related_type = $%d", bind(page, filter->related_type));
+        ez_buf_printf(out, " AND related_type = $%d", ez_look_bind(&page->look, filter->related_type));
     put_numbers(page, true, out);
 }
 
-void ez_alert_page_end_text(ez_alert_page *page, ez_buf *out) {
-    page->text_count = 0;
-    ez_buf_puts(out, "SELECT id");
-    put_range(page, out);
-    ez_buf_printf(out, " ORDER BY id DESC LIMIT 2 OFFSET %zu", page->look_max - 1);
+static void put_end_text(ez_look *look, ez_buf *out) {
+    ez_buf_puts(out, "SELECT CAST(0 AS BIGINT), id");
+    put_range((ez_alert_page *)look, out);
+    ez_buf_printf(out, " ORDER BY id DESC LIMIT 2 OFFSET %zu", look->look_max - 1);
 }
 
-// Both find plain text, so nothing has to be escaped, and both know letters' case of ASCII only.
-static void put_q(ez_alert_page *page, ez_buf *out) {
-    static const char *const columns[] = {"title", "related_name", "message"};
-    int at = bind(page, page->q);
-    for (size_t i = 0; i < sizeof columns / sizeof columns[0]; i++)
-        ez_buf_printf(out,
-                      page->dialect == EZ_ALERT_SQLITE ? "%s instr(lower(%s), $%d) > 0"
-                                                       : "%s strpos(lower(%s COLLATE \"C\"), $%d) > 0",
-                      i ? " OR" : " AND (", columns[i], at);
-    ez_buf_puts(out, ")");
-}
-
-void ez_alert_page_text(ez_alert_page *page, ez_buf *out) {
+static void put_page_text(ez_look *look, ez_buf *out) {
+    static const char *const q_columns[] = {"title", "related_name", "message"};
+    ez_alert_page *page = (ez_alert_page *)look;
     const ez_alert_filter *filter = page->filter;
-    page->text_count = 0;
     ez_buf_puts(out, "SELECT " EZ_SQL_ALERT_COLUMNS);
     put_range(page, out);
-    if (page->end_id)
-        ez_buf_printf(out, " AND id >= %" PRId64, page->end_id);
+    if (look->has_end)
+        ez_buf_printf(out, " AND id >= %" PRId64, look->end.id);
     put_numbers(page, false, out);
-    if (given(filter->related_type) && !is_about_one(filter))
-        ez_buf_printf(out, " AND (related_type || '') = $%d", bind(page, filter->related_type));
+    if (ez_look_has(filter->related_type) && !is_about_one(filter))
+        ez_buf_printf(out, " AND (related_type || '') = $%d", ez_look_bind(look, filter->related_type));
     if (filter->since_ns)
         ez_buf_printf(out, " AND last_seen_ns >= %" PRId64, filter->since_ns);
-    if (page->q[0])
-        put_q(page, out);
-    ez_buf_printf(out, " ORDER BY id DESC LIMIT %zu", page->limit + 1);
+    ez_look_put_q(look, q_columns, sizeof q_columns / sizeof q_columns[0], out);
+    ez_buf_printf(out, " ORDER BY id DESC LIMIT %zu", look->limit + 1);
+}
+
+ez_status ez_alert_page_init(ez_alert_page *page, const ez_alert_filter *filter, ez_look_dialect dialect,
+                             ez_error *error) {
+    page->filter = filter;
+    ez_status status = ez_look_init(&page->look, dialect, filter->limit, filter->q, error);
+    if (status)
+        return status;
+    page->look.end_text = put_end_text;
+    page->look.page_text = put_page_text;
+    page->look.look_max = ez_look_within(filter->look_max, EZ_ALERT_LOOK_MAX);
+    choose_index(page);
+    return EZ_OK;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The SQL over alerts that both databases take, and that of a page of them: as log_query.h, bounded by what is looked
-// at. Pure.
+// The SQL over alerts that both databases take, and that of a page of them: bounded by what is looked at
+// (look.h). Pure.
 #pragma once
 
-#include "proto/runtime/buf.h"
 #include "server/state/store/alerts.h"
+#include "server/state/store/look.h"
 
 #define EZ_SQL_ALERT_COLUMNS                                                                                           \
     "id, type, severity, status, related_id, related_missing, count, first_seen_ns, last_seen_ns, acknowledged_ns, "   \
@@ -52,26 +52,12 @@ extern const char ez_sql_ended_alerts[];
 ez_alert_row ez_alert_row_of(const int64_t numbers[EZ_SQL_ALERT_NUMBERS], const char *const texts[EZ_SQL_ALERT_TEXTS]);
 
 #define EZ_ALERT_LOOK_MAX 10000 // most alerts that one page looks at
-#define EZ_ALERT_TEXT_MAX 4096
-
-typedef enum ez_alert_dialect { EZ_ALERT_SQLITE, EZ_ALERT_POSTGRES } ez_alert_dialect;
 
 typedef struct ez_alert_page {
+    ez_look look; // first: its statements get its address
     const ez_alert_filter *filter;
-    ez_alert_dialect dialect;
-    size_t limit, look_max;
-    const char *index;    // the index that finds them; NULL: by id
-    bool has_rest;        // some of the filter is not answered by it
-    int64_t end_id;       // set by the caller: the last one that may be looked at; 0: all
-    const char *texts[2]; // $1 … of the statement that was written last
-    int text_count;
-    char q[1024]; // in lower case
 } ez_alert_page;
 
-// INVALID_ARGUMENT (Q_TOO_LONG). The page points into the filter.
-ez_status ez_alert_page_init(ez_alert_page *page, const ez_alert_filter *filter, ez_alert_dialect dialect,
+// INVALID_ARGUMENT (Q_TOO_LONG). The page points into the filter. Its order is that of ids alone.
+ez_status ez_alert_page_init(ez_alert_page *page, const ez_alert_filter *filter, ez_look_dialect dialect,
                              ez_error *error) EZ_MUST_CHECK;
-// id: the last alert that may be looked at, and the one behind it. Only where there is a rest.
-void ez_alert_page_end_text(ez_alert_page *page, ez_buf *out);
-// The page's alerts, one more than its limit.
-void ez_alert_page_text(ez_alert_page *page, ez_buf *out);

@@ -357,7 +357,7 @@ ez_status ez_alert_work_run(ez_alert_work *work, const ez_alert_table *table, vo
         ez_marks_take(&work->marks, batch, 1, sizeof *batch);
         if (batch->mark.epoch && batch->mark.outcome == EZ_MARK_GAP)
             continue;
-        if (batch->mark.epoch && batch->mark.outcome == EZ_MARK_REPEATED) {
+        if (ez_mark_is_repeated(&batch->mark)) {
             status = flush(work, table, tx, error);
             if (status == EZ_OK)
                 status = recall(table, tx, batch, error);

@@ -7,7 +7,6 @@
 // Awkward: PostgreSQL does not leave partitions out for a comparison of two columns, so the time is compared alone too.
 #include "server/state/store/log_query.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
@@ -41,55 +40,27 @@ static int64_t id_of(const ez_log_filter *filter, const struct id *id) {
     return value;
 }
 
-static bool given(const char *text) {
-    return text && text[0];
-}
-
 static void choose_index(ez_log_page *page) {
     const ez_log_filter *filter = page->filter;
-    page->index = given(filter->request_id) ? "log_records_by_request" : NULL;
+    page->look.index = ez_look_has(filter->request_id) ? "log_records_by_request" : NULL;
     for (size_t i = 0; i < IDS; i++) {
         if (!id_of(filter, &ids[i]))
             continue;
-        if (page->index || !ids[i].index)
-            page->has_rest = true;
+        if (page->look.index || !ids[i].index)
+            page->look.has_rest = true;
         else
-            page->index = ids[i].index;
+            page->look.index = ids[i].index;
     }
-    if (given(filter->model) || given(filter->q) || filter->status_code || filter->status_class != EZ_CLASS_ANY)
-        page->has_rest = true;
-}
-
-static size_t within(size_t value, size_t most) {
-    return value < 1 ? 1 : value > most ? most : value;
-}
-
-ez_status ez_log_page_init(ez_log_page *page, const ez_log_filter *filter, ez_log_dialect dialect, ez_error *error) {
-    *page = (ez_log_page){.filter = filter, .dialect = dialect};
-    page->limit = within(filter->limit, EZ_STORE_PAGE_MAX);
-    size_t len = given(filter->q) ? strlen(filter->q) : 0;
-    if (len >= sizeof page->q)
-        return ez_error_set(error, EZ_INVALID_ARGUMENT, "Q_TOO_LONG", "q has %zu bytes, %zu at most", len,
-                            sizeof page->q - 1);
-    for (size_t i = 0; i < len; i++)
-        page->q[i] = filter->q[i] >= 'A' && filter->q[i] <= 'Z' ? (char)(filter->q[i] + ('a' - 'A')) : filter->q[i];
-    choose_index(page);
-    page->look_max = within(filter->look_max, page->index ? EZ_LOG_LOOK_APART : EZ_LOG_LOOK_MAX);
-    return EZ_OK;
-}
-
-// A text's parameter: $1, $2, … in the order in which they first appear, as SQLite counts.
-static int bind(ez_log_page *page, const char *text) {
-    assert(page->text_count < EZ_LOG_TEXTS);
-    page->texts[page->text_count++] = text;
-    return page->text_count;
+    if (ez_look_has(filter->model) || ez_look_has(filter->q) || filter->status_code ||
+        filter->status_class != EZ_CLASS_ANY)
+        page->look.has_rest = true;
 }
 
 // The ids that the page's index answers, or those that it does not.
 static void put_ids(const ez_log_page *page, bool answered, ez_buf *out) {
     for (size_t i = 0; i < IDS; i++) {
         int64_t value = id_of(page->filter, &ids[i]);
-        bool is_index = page->index && ids[i].index && strcmp(page->index, ids[i].index) == 0;
+        bool is_index = page->look.index && ids[i].index && strcmp(page->look.index, ids[i].index) == 0;
         if (value && is_index == answered)
             ez_buf_printf(out, " AND %s%s = %" PRId64, is_index ? "" : "+", ids[i].column, value);
     }
@@ -108,29 +79,22 @@ static void put_status(const ez_log_filter *filter, ez_buf *out) {
     ez_buf_puts(out, classes[filter->status_class]);
 }
 
-// Both find plain text, so nothing has to be escaped, and both know letters' case of ASCII only.
 static void put_q(ez_log_page *page, ez_buf *out) {
     static const char *const columns[] = {"model", "request_id", "error_message", "upstream_model"};
     size_t count = sizeof columns / sizeof columns[0] - (page->filter->hides_upstream ? 1 : 0);
-    int at = bind(page, page->q);
-    for (size_t i = 0; i < count; i++)
-        ez_buf_printf(out,
-                      page->dialect == EZ_LOG_SQLITE ? "%s instr(lower(%s), $%d) > 0"
-                                                     : "%s strpos(lower(%s COLLATE \"C\"), $%d) > 0",
-                      i ? " OR" : " AND (", columns[i], at);
-    ez_buf_puts(out, ")");
+    ez_look_put_q(&page->look, columns, count, out);
 }
 
 static bool is_apart(const ez_log_page *page) {
-    return page->dialect == EZ_LOG_POSTGRES && given(page->filter->request_id);
+    return page->look.dialect == EZ_LOOK_POSTGRES && ez_look_has(page->filter->request_id);
 }
 
 // Where the page begins, the range of time, and what the index answers.
 static void put_range(ez_log_page *page, ez_buf *out) {
     const ez_log_filter *filter = page->filter;
-    ez_buf_puts(out, is_apart(page) ? " FROM (SELECT * FROM log_records" : " FROM log_records");
-    if (page->dialect == EZ_LOG_SQLITE && page->index)
-        ez_buf_printf(out, " INDEXED BY %s", page->index);
+    if (is_apart(page))
+        ez_buf_puts(out, " FROM (SELECT *");
+    ez_look_put_from(&page->look, "log_records", out);
     ez_buf_puts(out, " WHERE true");
     if (filter->before_ns || filter->before_id)
         ez_buf_printf(out, " AND time_ns <= %" PRId64 " AND (time_ns, id) < (%" PRId64 ", %" PRId64 ")",
@@ -139,36 +103,36 @@ static void put_range(ez_log_page *page, ez_buf *out) {
         ez_buf_printf(out, " AND time_ns >= %" PRId64, filter->since_ns);
     if (filter->until_ns)
         ez_buf_printf(out, " AND time_ns < %" PRId64, filter->until_ns);
-    if (given(filter->request_id))
-        ez_buf_printf(out, " AND request_id = $%d", bind(page, filter->request_id));
+    if (ez_look_has(filter->request_id))
+        ez_buf_printf(out, " AND request_id = $%d", ez_look_bind(&page->look, filter->request_id));
     put_ids(page, true, out);
     if (is_apart(page))
         ez_buf_puts(out, " OFFSET 0) AS found WHERE true");
 }
 
-void ez_log_page_end_text(ez_log_page *page, ez_buf *out) {
-    page->text_count = 0;
-    ez_buf_puts(out, page->index ? "SELECT time_ns, CAST(0 AS BIGINT)" : "SELECT time_ns, id");
+static void put_end_text(ez_look *look, ez_buf *out) {
+    ez_log_page *page = (ez_log_page *)look;
+    ez_buf_puts(out, page->look.index ? "SELECT time_ns, CAST(0 AS BIGINT)" : "SELECT time_ns, id");
     put_range(page, out);
-    ez_buf_printf(out, " ORDER BY time_ns DESC%s LIMIT 2 OFFSET %zu", page->index ? "" : ", id DESC",
-                  page->look_max - 1);
+    ez_buf_printf(out, " ORDER BY time_ns DESC%s LIMIT 2 OFFSET %zu", page->look.index ? "" : ", id DESC",
+                  page->look.look_max - 1);
 }
 
 static void put_rest(ez_log_page *page, ez_buf *out) {
     const ez_log_filter *filter = page->filter;
-    if (page->has_end)
-        ez_buf_printf(out, " AND time_ns >= %" PRId64 " AND (time_ns, id) >= (%" PRId64 ", %" PRId64 ")", page->end_ns,
-                      page->end_ns, page->end_id);
+    const ez_look_place *end = &page->look.end;
+    if (page->look.has_end)
+        ez_buf_printf(out, " AND time_ns >= %" PRId64 " AND (time_ns, id) >= (%" PRId64 ", %" PRId64 ")", end->time_ns,
+                      end->time_ns, end->id);
     put_ids(page, false, out);
     put_status(filter, out);
-    if (given(filter->model))
-        ez_buf_printf(out, " AND model = $%d", bind(page, filter->model));
-    if (page->q[0])
-        put_q(page, out);
+    if (ez_look_has(filter->model))
+        ez_buf_printf(out, " AND model = $%d", ez_look_bind(&page->look, filter->model));
+    put_q(page, out);
 }
 
-void ez_log_page_text(ez_log_page *page, ez_buf *out) {
-    page->text_count = 0;
+static void put_page_text(ez_look *look, ez_buf *out) {
+    ez_log_page *page = (ez_log_page *)look;
     // A body is looked for once the page's records are known.
     if (page->filter->with_body)
         ez_buf_puts(out, "SELECT " COLUMNS ", CASE WHEN has_body <> 0 THEN (SELECT body FROM log_bodies WHERE "
@@ -176,7 +140,19 @@ void ez_log_page_text(ez_log_page *page, ez_buf *out) {
     ez_buf_puts(out, "SELECT " COLUMNS ", has_body");
     put_range(page, out);
     put_rest(page, out);
-    ez_buf_printf(out, " ORDER BY time_ns DESC, id DESC LIMIT %zu", page->limit + 1);
+    ez_buf_printf(out, " ORDER BY time_ns DESC, id DESC LIMIT %zu", look->limit + 1);
     if (page->filter->with_body)
         ez_buf_puts(out, ") AS page ORDER BY time_ns DESC, id DESC");
+}
+
+ez_status ez_log_page_init(ez_log_page *page, const ez_log_filter *filter, ez_look_dialect dialect, ez_error *error) {
+    page->filter = filter;
+    ez_status status = ez_look_init(&page->look, dialect, filter->limit, filter->q, error);
+    if (status)
+        return status;
+    page->look.end_text = put_end_text;
+    page->look.page_text = put_page_text;
+    choose_index(page);
+    page->look.look_max = ez_look_within(filter->look_max, page->look.index ? EZ_LOG_LOOK_APART : EZ_LOG_LOOK_MAX);
+    return EZ_OK;
 }

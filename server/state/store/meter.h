@@ -30,6 +30,10 @@ typedef struct ez_mark {
     uint64_t expected;       // result, of a gap
 } ez_mark;
 
+static inline bool ez_mark_is_repeated(const ez_mark *mark) {
+    return mark->epoch && mark->outcome == EZ_MARK_REPEATED;
+}
+
 // ---- Usage
 
 typedef enum ez_usage_table {

@@ -349,6 +349,8 @@ Test(notify, what_is_wrong_in_a_channel_is_said) {
         {"[{'name':'a','kind':'webhook','url':'https://a.example/','secret':'short'}]", "secret"},
         {"[{'name':'a','kind':'slack','url':'https://a.example/','secret':'" SECRET "'}]", "channels[0].secret"},
         {"[{'name':'a','kind':'alertmanager','url':'https://a.example/?x'}]", "channels[0].url"},
+        {"[{'name':'a','kind':'alertmanager','url':'https://a.example/api/v2/alerts'}]", "leave out /api/v2/alerts"},
+        {"[{'name':'a','kind':'alertmanager','url':'https://a.example/am/api/v2/alerts//'}]", "leave out"},
         {"[{'name':'a','kind':'slack','url':'https://a.example/'},"
          "{'name':'a','kind':'alertmanager','url':'https://a.example/'}]",
          "channels[1].name"},
@@ -357,6 +359,26 @@ Test(notify, what_is_wrong_in_a_channel_is_said) {
         cr_assert_eq(set_channels(&w, "%s", cases[i].channels), EZ_INVALID_ARGUMENT, "%s", cases[i].channels);
         cr_assert_not_null(strstr(last_message, cases[i].part), "%s: %s", cases[i].channels, last_message);
     }
+}
+
+// Its reason came without a field, so that a page of sixteen channels could not show where.
+Test(notify, a_url_that_is_not_allowed_is_named) {
+    const char *good = "{'name':'good','kind':'slack','url':'https://a.example/'}";
+    cr_assert_eq(set_channels(&w, "[%s,{'name':'a','kind':'slack','url':'https://10.0.0.1/'}]", good),
+                 EZ_INVALID_ARGUMENT);
+    cr_assert_str_eq(last_reason, "URL_NOT_ALLOWED");
+    cr_assert_str_eq(last_field, "notifications.channels[1].url");
+    cr_assert_not_null(strstr(last_message, "can let it through"), "%s", last_message);
+    cr_assert_eq(set_channels(&w, "[%s,{'name':'a','kind':'slack','url':'http://a.example/'}]", good),
+                 EZ_INVALID_ARGUMENT);
+    cr_assert_str_eq(last_reason, "URL_NOT_HTTPS");
+    cr_assert_str_eq(last_field, "notifications.channels[1].url");
+}
+
+// The path is only taken off where it ends the URL.
+Test(notify, an_alertmanager_may_be_below_a_path) {
+    given_channels(&w, "[{'name':'a','kind':'alertmanager','url':'https://a.example/api/v2/alerts/base'},"
+                       "{'name':'b','kind':'slack','url':'https://a.example/api/v2/alerts'}]");
 }
 
 Test(notify, secrets_stay_with_their_name_and_kind) {

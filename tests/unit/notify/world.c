@@ -11,7 +11,7 @@
 #include "proto/runtime/json.h"
 #include "proto/runtime/message.h"
 
-char last_reason[64], last_message[512];
+char last_reason[64], last_message[512], last_field[EZ_VIOLATION_FIELD_MAX];
 
 void given_notify_world(notify_world *w, const char *allow) {
     ez_error error = EZ_ERROR_INIT;
@@ -59,6 +59,7 @@ static ez_status run(notify_world *w, const char *json) {
     }
     snprintf(last_reason, sizeof last_reason, "%s", error.reason);
     snprintf(last_message, sizeof last_message, "%s", error.message);
+    snprintf(last_field, sizeof last_field, "%s", error.violation_count ? error.violations[0].field : "");
     ez_arena_fini(&arena);
     return status;
 }

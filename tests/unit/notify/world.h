@@ -25,11 +25,11 @@ typedef struct notify_world {
 void given_notify_world(notify_world *w, const char *allow);
 void end_notify_world(notify_world *w);
 
-// Sets "channels" as an admin would: a JSON list, with ' for ". The reply's code; its reason is kept in w's
-// last_reason.
+// Sets "channels" as an admin would: a JSON list, with ' for ". The reply's code; its reason, message and first
+// violation's field are kept.
 ez_status set_channels(notify_world *w, const char *format, ...) EZ_PRINTF(2, 3);
 void given_channels(notify_world *w, const char *format, ...) EZ_PRINTF(2, 3);
-extern char last_reason[64], last_message[512];
+extern char last_reason[64], last_message[512], last_field[EZ_VIOLATION_FIELD_MAX];
 
 // Passes so much time, in ticks of 250 ms.
 void pass_ms(notify_world *w, uint64_t ms);

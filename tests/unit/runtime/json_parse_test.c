@@ -143,6 +143,9 @@ Test(json_parse, faults_are_named_by_their_path) {
                  "must be one of active, disabled, expired, exhausted");
     expect_fault("ez.v1.Key", "{\"status\":\"activ\"}", "status", "must be one of active");
     expect_fault("ez.v1.Key", "{\"status\":\"actives\"}", "status", "must be one of active");
+    expect_fault("ez.v1.Alert", "{\"type\":\"odd\"}", "type",
+                 "must be one of rate_limit, error_spike, quota_exceeded, provider_down, key_disabled, key_expired, "
+                 "token_refresh_failed, config_rejected, sync_failed, data_plane_lost, custom");
     expect_fault("ez.v1.Key", "{\"status\":1}", "status", "string");
     expect_fault("ez.v1.Key", "{\"model_limits_enabled\":\"true\"}", "model_limits_enabled", "true or false");
     expect_fault("ez.v1.Key", "{\"expires_at\":\"tomorrow\"}", "expires_at", "time");

@@ -10,27 +10,15 @@
 
 #include "ez/v1/common.pb-c.h"
 #include "server/state/store/alerts.h"
-#include "tests/unit/store/support.h"
+#include "tests/unit/store/fixture.h"
 
 #define ALERTS  800
 #define COMMITS 400
 #define NOW     (INT64_C(1700000000) * 1000000000)
 
-static place at;
-static ez_store *store;
 static _Atomic bool are_done;
 
-static void setup(void) {
-    given_place(&at);
-    store = open_store(&at);
-}
-
-static void teardown(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-TestSuite(store_alerts_chain, .init = setup, .fini = teardown, .timeout = 100);
+TestSuite(store_alerts_chain, .init = given_store, .fini = drop_store, .timeout = 100);
 
 static void make_alert(int number) {
     char fingerprint[24];

@@ -9,7 +9,7 @@
 
 #include "server/state/store/alerts.h"
 #include "server/state/store/audit_hash.h"
-#include "tests/unit/store/support.h"
+#include "tests/unit/store/fixture.h"
 
 #define SECOND   INT64_C(1000000000)
 #define COOLDOWN (300 * SECOND)
@@ -17,15 +17,12 @@
 
 enum { RATE_LIMIT = 1, QUOTA = 3, CUSTOM = 11, INFO = 1, WARNING = 2, CRITICAL = 3 };
 
-static place at;
-static ez_store *store;
 static ez_arena arena;
 static ez_alert_rules rules;
 static int64_t now;
 
 static void setup(void) {
-    given_place(&at);
-    store = open_store(&at);
+    given_store();
     ez_arena_init(&arena, 64u << 20);
     rules = (ez_alert_rules){.cooldown_ns = COOLDOWN};
     now = START;
@@ -33,8 +30,7 @@ static void setup(void) {
 
 static void teardown(void) {
     ez_arena_fini(&arena);
-    ez_store_close(store);
-    drop_place(&at);
+    drop_store();
 }
 
 TestSuite(store_alerts, .init = setup, .fini = teardown);

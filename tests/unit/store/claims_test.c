@@ -7,26 +7,14 @@
 
 #include "proto/runtime/clock.h"
 #include "server/state/store/claims.h"
-#include "tests/unit/store/support.h"
+#include "tests/unit/store/fixture.h"
 
-static place at;
-static ez_store *store;
 static ez_error error;
 static ez_claim claim;
 static int64_t wait_ms;
 static const uint8_t one[EZ_SHA256_LEN] = {1}, two[EZ_SHA256_LEN] = {2};
 
-static void begin(void) {
-    given_place(&at);
-    store = open_store(&at);
-}
-
-static void finish(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-TestSuite(store_claims, .init = begin, .fini = finish);
+TestSuite(store_claims, .init = given_store, .fini = drop_store);
 
 static bool takes(const char *owner, uint32_t ttl_ms) {
     bool taken = false;
@@ -125,8 +113,7 @@ Test(store_claims, what_was_not_sent_after_all_does_not_count) {
 Test(store_claims, a_mark_is_there_after_the_store_was_opened_again) {
     cr_assert(takes("a", 60000));
     marks("a", one);
-    ez_store_close(store);
-    store = open_store(&at);
+    reopen();
     if (is_postgres())
         cr_assert_not(takes("b", 60000), "whoever marked it may still be at it");
     else

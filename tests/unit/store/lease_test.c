@@ -8,25 +8,12 @@
 
 #include "ez/v1/common.pb-c.h"
 #include "server/state/store/meter.h"
-#include "tests/unit/store/support.h"
+#include "tests/unit/store/fixture.h"
 
 #define TTL_MS     60000
 #define TIMEOUT_MS 10000
 
-static place at;
-static ez_store *store;
-
-static void setup(void) {
-    given_place(&at);
-    store = open_store(&at);
-}
-
-static void teardown(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-TestSuite(store_lease, .init = setup, .fini = teardown);
+TestSuite(store_lease, .init = given_store, .fini = drop_store);
 
 static ez_store_lease take(const char *holder) {
     ez_error error = EZ_ERROR_INIT;

@@ -6,10 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/store/fixture.h"
 #include "tests/unit/store/records.h"
 
-static place at;
-static ez_store *store;
 static records all;
 static const ez_log_row *newest[RECORDS_MAX]; // newest first
 
@@ -22,8 +21,7 @@ static int compare(const void *left, const void *right) {
 
 static void setup(void) {
     srand(11);
-    given_place(&at);
-    store = open_store(&at);
+    given_store();
     add_records(store, &all, 1200);
     add_records(store, &all, 800);
     for (size_t i = 0; i < all.count; i++)
@@ -31,12 +29,7 @@ static void setup(void) {
     qsort(newest, all.count, sizeof newest[0], compare);
 }
 
-static void teardown(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-TestSuite(log_read, .init = setup, .fini = teardown);
+TestSuite(log_read, .init = setup, .fini = drop_store);
 
 // ---- What is wanted
 

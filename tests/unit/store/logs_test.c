@@ -6,25 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/store/fixture.h"
 #include "tests/unit/store/log_model.h"
 
 #define NOW (INT64_C(20000) * DAY_NS + 23 * HOUR_NS)
 
-static place at;
-static ez_store *store;
 static log_model model;
 
-static void setup(void) {
-    given_place(&at);
-    store = open_store(&at);
-}
-
-static void teardown(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-TestSuite(store_logs, .init = setup, .fini = teardown, .timeout = 100);
+TestSuite(store_logs, .init = given_store, .fini = drop_store, .timeout = 100);
 
 static void expect_rows(const char *query, const char *want) {
     char *rows = rows_of(&at, query);
@@ -173,6 +162,23 @@ Test(store_logs, old_records_are_forgotten) {
     // What was dropped can come again.
     given_days();
     expect_left(60, 19995 * DAY_NS, 30);
+}
+
+// A step goes on where the one before ended; what comes behind it is found all the same.
+Test(store_logs, what_comes_late_to_a_day_that_is_being_forgotten_goes_too) {
+    given_days();
+    int64_t until_ns = 19995 * DAY_NS + 8 * HOUR_NS;
+    ez_log_limits limits = {.before_ns = until_ns};
+    ez_error error = EZ_ERROR_INIT;
+    bool more = false;
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(ez_store_trim_logs(store, EZ_NO_FENCE, &limits, NOW, 3, &more, &error), EZ_OK, "%s",
+                     error.message);
+    expect_left(54, 19995 * DAY_NS + 6 * HOUR_NS, 27);
+    ez_log_row late[] = {random_record(19995 * DAY_NS + HOUR_NS), random_record(19995 * DAY_NS + 2 * HOUR_NS)};
+    add_records(store, &model, late, 2, NOW);
+    trim_all(until_ns, 0, 3);
+    expect_left(52, until_ns, 26);
 }
 
 Test(store_logs, records_beyond_the_bound_are_forgotten) {

@@ -9,26 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/store/fixture.h"
 #include "tests/unit/store/log_model.h"
 #include "tests/unit/store/relay.h"
 
 #define NOW (INT64_C(20000) * DAY_NS)
 
-static place at;
-static ez_store *store;
-
 static void setup(void) {
     cr_assert(is_postgres(), "run this with EZ_TEST_STORE=postgres");
-    given_place(&at);
-    store = open_store(&at);
+    given_store();
 }
 
-static void teardown(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-TestSuite(store_postgres_meter, .init = setup, .fini = teardown, .timeout = 100);
+TestSuite(store_postgres_meter, .init = setup, .fini = drop_store, .timeout = 100);
 
 static const ez_usage_row one_request = {.table = EZ_USAGE_KEYS, .id = 1, .add = {.requests = 1}};
 

@@ -11,25 +11,17 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/store/fixture.h"
 #include "tests/unit/store/relay.h"
-#include "tests/unit/store/support.h"
 
-static place at;
-static ez_store *store;
 static char out[16384];
 
 static void setup(void) {
     cr_assert(is_postgres(), "run this with EZ_TEST_STORE=postgres");
-    given_place(&at);
-    store = open_store(&at);
+    given_store();
 }
 
-static void teardown(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-TestSuite(store_postgres, .init = setup, .fini = teardown);
+TestSuite(store_postgres, .init = setup, .fini = drop_store);
 
 // Ends every connection to the test's database, from another one; gives how many there were.
 static long long end_connections(void) {

@@ -8,30 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/store/fixture.h"
 #include "tests/unit/store/log_model.h"
 
 #define NOW (INT64_C(20000) * DAY_NS + 13 * HOUR_NS + 1800 * SECOND_NS)
 
-static place at;
-static ez_store *store;
 static log_model model;
 
-static void setup(void) {
-    given_place(&at);
-    store = open_store(&at);
-}
-
-static void teardown(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-TestSuite(store_rollups, .init = setup, .fini = teardown, .timeout = 200);
-
-static void reopen(void) {
-    ez_store_close(store);
-    store = open_store(&at);
-}
+TestSuite(store_rollups, .init = given_store, .fini = drop_store, .timeout = 200);
 
 // Mostly now, some late, some of the days before, some older than hours are kept.
 static int64_t random_time(int64_t now_ns) {

@@ -3,9 +3,11 @@
 // Usage and logs on SQLite where the disk is full and where the process is killed.
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -95,6 +97,49 @@ Test(store_sqlite_meter, full_disk_rolls_back_and_recovers) {
     ez_store_close(store);
     store = open_store(&at);
     expect_batches((long long)logs + 1, (long long)usage + 1);
+    ez_store_close(store);
+}
+
+static off_t log_size(void) {
+    char path[sizeof at.path + 8];
+    struct stat found;
+    snprintf(path, sizeof path, "%s-wal", at.path);
+    cr_assert_eq(stat(path, &found), 0);
+    return found.st_size;
+}
+
+// What is folded, and how far.
+static char *folding(void) {
+    return rows_of(&at, "SELECT step, level, sum(requests) FROM rollups GROUP BY step, level UNION ALL "
+                        "SELECT step, from_s, until_s + folded FROM rollup_open ORDER BY 1, 2");
+}
+
+Test(store_sqlite_meter, a_fold_that_finds_the_disk_full_moves_no_edge) {
+    ez_store *store = open_store(&at);
+    for (uint64_t i = 1; i <= 10; i++)
+        cr_assert_eq(add_logs(store, i, NULL), EZ_OK);
+    limit_files((rlim_t)log_size() + 60000); // some steps of it
+    ez_error error = EZ_ERROR_INIT;
+    ez_status status = EZ_OK;
+    char *before = NULL;
+    for (bool more = true; status == EZ_OK && more;) {
+        free(before);
+        before = folding();
+        status = ez_store_fold_rollups(store, EZ_NO_FENCE, NOW + 26 * HOUR_NS, &more, &error);
+    }
+    expect_error(status, &error, EZ_RESOURCE_EXHAUSTED, "DISK_FULL", at.path);
+    char *after = folding();
+    cr_assert_str_eq(after, before);
+    free(before);
+    free(after);
+    limit_files(RLIM_INFINITY);
+    fold_all(store, NOW + 26 * HOUR_NS);
+    for (int level = 1; level <= 8; level++) {
+        char text[128];
+        snprintf(text, sizeof text, "SELECT sum(requests) FROM rollups WHERE step = 86400 AND level = %d", level);
+        cr_assert_eq(number_of(&at, text), 300, "level %d", level);
+    }
+    expect_batches(10, 0);
     ez_store_close(store);
 }
 

@@ -7,29 +7,22 @@
 #include <string.h>
 
 #include "server/state/store/latency.h"
+#include "tests/unit/store/fixture.h"
 #include "tests/unit/store/records.h"
 
-static place at;
-static ez_store *store;
 static records all;
 static ez_rollup_edges edges;
 
 static void setup(void) {
     srand(23);
-    given_place(&at);
-    store = open_store(&at);
+    given_store();
     add_records(store, &all, 1200);
     edges = edges_of(&at);
     cr_assert_gt(edges.minutes_from_s, NOW_S - 60 * 3600);
     cr_assert_gt(edges.hours_from_s, NOW_S - 100 * INT64_C(86400));
 }
 
-static void teardown(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-TestSuite(stats_read, .init = setup, .fini = teardown);
+TestSuite(stats_read, .init = setup, .fini = drop_store);
 
 // ---- What is wanted
 

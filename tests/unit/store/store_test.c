@@ -8,28 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/unit/store/support.h"
+#include "tests/unit/store/fixture.h"
 
-static place at;
-static ez_store *store;
 static char out[16384];
 
-static void setup(void) {
-    given_place(&at);
-    store = open_store(&at);
-}
-
-static void teardown(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-static void reopen(void) {
-    ez_store_close(store);
-    store = open_store(&at);
-}
-
-TestSuite(store, .init = setup, .fini = teardown);
+TestSuite(store, .init = given_store, .fini = drop_store);
 
 Test(store, starts_empty_and_keeps_its_epoch) {
     static const uint8_t zeros[EZ_SHA256_LEN];

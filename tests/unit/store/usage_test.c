@@ -6,27 +6,9 @@
 #include <string.h>
 
 #include "server/state/store/meter.h"
-#include "tests/unit/store/support.h"
+#include "tests/unit/store/fixture.h"
 
-static place at;
-static ez_store *store;
-
-static void setup(void) {
-    given_place(&at);
-    store = open_store(&at);
-}
-
-static void teardown(void) {
-    ez_store_close(store);
-    drop_place(&at);
-}
-
-static void reopen(void) {
-    ez_store_close(store);
-    store = open_store(&at);
-}
-
-TestSuite(store_usage, .init = setup, .fini = teardown);
+TestSuite(store_usage, .init = given_store, .fini = drop_store);
 
 #define IDS 40
 typedef struct model {

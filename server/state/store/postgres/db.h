@@ -72,6 +72,7 @@ typedef struct ez_pg {
     struct ez_pg_partitions *partitions;
     ez_pg_known known; // rows of rollups
     bool is_unsettled; // a COMMIT was sent and its answer lost: the server may still be at it
+    int64_t forgot_ns; // time of the record that forgetting stopped before; 0: not known. For retention.c
 } ez_pg;
 
 // Parameters of one statement, in binary. What they point at must live until it was sent.

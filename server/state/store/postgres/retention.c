@@ -91,27 +91,53 @@ static ez_status drop_day(trim *work, ez_pg_attempt *try, int64_t day, ez_error 
     return ez_pg_exec(try->conn, text, NULL, try->deadline, error);
 }
 
+// The record that so many others of a range stand before.
+static ez_status find_bound(ez_pg_attempt *try, int64_t from_ns, int64_t until_ns, int64_t rows, PGresult **found,
+                            ez_error *error) {
+    ez_pg_params at = {0};
+    ez_pg_put_int(&at, from_ns);
+    ez_pg_put_int(&at, until_ns);
+    ez_pg_put_int(&at, rows);
+    return ez_pg_run(try->conn,
+                     "SELECT time_ns, id FROM log_records WHERE time_ns >= $1 AND time_ns < $2 ORDER BY time_ns, id "
+                     "LIMIT 1 OFFSET $3",
+                     &at, try->deadline, found, error);
+}
+
+// Where a step begins to look: where the last one of the day ended, since what that deleted stays in the indexes until
+// a vacuum, and would be passed over by each step again. Where too little is left behind it, at the day's begin: there
+// may be records that came late, or that a step which was rolled back left.
+static ez_status find_range(const trim *work, ez_pg_attempt *try, int64_t day, int64_t until_ns, int64_t rows,
+                            int64_t *from_ns, PGresult **found, ez_error *error) {
+    const ez_pg *store = work->store;
+    int64_t begin_ns = day * EZ_DAY_NS;
+    *from_ns = store->forgot_ns > begin_ns && store->forgot_ns < until_ns ? store->forgot_ns : begin_ns;
+    ez_status status = find_bound(try, *from_ns, until_ns, rows, found, error);
+    if (status || PQntuples(*found) || *from_ns == begin_ns)
+        return status;
+    PQclear(*found);
+    *found = NULL;
+    *from_ns = begin_ns;
+    return find_bound(try, *from_ns, until_ns, rows, found, error);
+}
+
 // Deletes the oldest records of the day before until_ns, at most so many.
-static ez_status forget(ez_pg_attempt *try, int64_t day, int64_t until_ns, int64_t rows, int64_t *gone,
-                        ez_error *error) {
-    static const char bound[] = "SELECT time_ns, id FROM log_records WHERE time_ns >= $1 AND time_ns < $2 "
-                                "ORDER BY time_ns, id LIMIT 1 OFFSET $3";
+static ez_status forget(const trim *work, ez_pg_attempt *try, int64_t day, int64_t until_ns, int64_t rows,
+                        int64_t *gone, ez_error *error) {
     static const char bodies[] =
         "DELETE FROM log_bodies WHERE time_ns >= $1 AND time_ns <= $2 AND (time_ns, id) < ($2, "
         "$3)";
     static const char records[] = "DELETE FROM log_records WHERE time_ns >= $1 AND time_ns <= $2 AND (time_ns, id) < "
                                   "($2, $3)";
-    int64_t begin_ns = day * EZ_DAY_NS, end_ns = begin_ns + EZ_DAY_NS;
+    int64_t end_ns = (day + 1) * EZ_DAY_NS, from_ns = 0;
     until_ns = until_ns < end_ns ? until_ns : end_ns;
-    ez_pg_params at = {0}, behind = {0}, days = {0};
+    ez_pg_params behind = {0}, days = {0};
     ez_pg_autoclear PGresult *found = NULL, *deleted = NULL;
-    ez_pg_put_int(&at, begin_ns);
-    ez_pg_put_int(&at, until_ns);
-    ez_pg_put_int(&at, rows);
-    ez_status status = ez_pg_run(try->conn, bound, &at, try->deadline, &found, error);
+    ez_status status = find_range(work, try, day, until_ns, rows, &from_ns, &found, error);
     if (status)
         return status;
-    ez_pg_put_int(&behind, begin_ns);
+    work->store->forgot_ns = PQntuples(found) ? ez_pg_int(found, 0, 0) : 0;
+    ez_pg_put_int(&behind, from_ns);
     ez_pg_put_int(&behind, PQntuples(found) ? ez_pg_int(found, 0, 0) : until_ns);
     ez_pg_put_int(&behind, PQntuples(found) ? ez_pg_int(found, 0, 1) : 0);
     status = ez_pg_exec(try->conn, bodies, &behind, try->deadline, error);
@@ -138,10 +164,10 @@ static ez_status trim_records(trim *work, ez_pg_attempt *try, ez_error *error) {
     if (step.is_whole)
         return drop_day(work, try, step.day, error);
     int64_t gone = 0, day_end = (step.day + 1) * EZ_DAY_NS;
-    status = forget(try, step.day, step.until_ns, work->max_rows, &gone, error);
+    status = forget(work, try, step.day, step.until_ns, work->max_rows, &gone, error);
     if (!status && gone == 0 && step.excess)
-        status =
-            forget(try, step.day, day_end, step.excess < work->max_rows ? step.excess : work->max_rows, &gone, error);
+        status = forget(work, try, step.day, day_end, step.excess < work->max_rows ? step.excess : work->max_rows,
+                        &gone, error);
     work->more = gone > 0;
     return status;
 }

@@ -22,12 +22,9 @@ static ez_status read_ended(ez_sqlite_conn *conn, int64_t before_ns, ez_alert_tr
 }
 
 static ez_status delete_taken(ez_sqlite_conn *conn, const ez_alert_trim *trim, ez_error *error) {
-    sqlite3_stmt *statement = NULL;
-    ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_DELETE_ALERT, &statement, error);
-    for (size_t i = 0; !status && i < trim->count; i++) {
-        sqlite3_bind_int64(statement, 1, trim->ids[i]);
-        status = ez_sqlite_run(conn, statement, error);
-    }
+    ez_status status = EZ_OK;
+    for (size_t i = 0; !status && i < trim->count; i++)
+        status = ez_sqlite_run_numbers(conn, EZ_SQLITE_DELETE_ALERT, &trim->ids[i], 1, error);
     return status;
 }
 
@@ -55,11 +52,8 @@ ez_status ez_sqlite_trim_alerts(void *db, uint64_t fence, const ez_alert_limits 
         status = ez_sqlite_check_fence(conn, fence, error);
     if (!status)
         status = trim_all(conn, limits, &trim, error);
+    status = ez_sqlite_end(conn, status, error);
     if (!status)
-        status = ez_sqlite_run_kept(conn, EZ_SQLITE_COMMIT, error);
-    if (status)
-        ez_sqlite_rollback(conn);
-    else
         *more = trim.has_more;
     return status;
 }

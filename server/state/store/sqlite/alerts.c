@@ -46,10 +46,10 @@ static ez_status upsert_one(ez_sqlite_conn *conn, ez_alert_work *work, const ez_
     if (status)
         return status;
     bind_report(statement, work, merged);
-    int code = sqlite3_step(statement);
     ez_alert_row row;
-    status = code == SQLITE_ROW ? ez_sqlite_alert_at(conn, statement, &row, error)
-                                : ez_sqlite_fail(conn, code == SQLITE_DONE ? SQLITE_CORRUPT : code, error);
+    status = ez_sqlite_step_row(conn, statement, error);
+    if (!status)
+        status = ez_sqlite_alert_at(conn, statement, &row, error);
     if (!status)
         status = done(work, merged, &row, sqlite3_column_int64(statement, EZ_SQL_ALERT_NUMBERS + EZ_SQL_ALERT_TEXTS),
                       sqlite3_column_int(statement, EZ_SQL_ALERT_NUMBERS + EZ_SQL_ALERT_TEXTS + 1), error);
@@ -106,29 +106,19 @@ static ez_status put(void *tx, const ez_alert_row *row, ez_alert_hold hold, ez_e
 }
 
 static ez_status remove_row(void *tx, int64_t id, ez_error *error) {
-    sqlite3_stmt *statement = NULL;
-    ez_status status = ez_sqlite_kept(tx, EZ_SQLITE_DELETE_ALERT, &statement, error);
-    if (status)
-        return status;
-    sqlite3_bind_int64(statement, 1, id);
-    return ez_sqlite_run(tx, statement, error);
+    return ez_sqlite_run_numbers(tx, EZ_SQLITE_DELETE_ALERT, &id, 1, error);
 }
 
 static const ez_alert_table table = {.upsert = upsert, .find = find, .put = put, .remove = remove_row};
 
 ez_status ez_sqlite_add_alert_counts(ez_sqlite_conn *conn, const ez_alert_counts *deltas, ez_error *error) {
-    sqlite3_stmt *statement = NULL;
-    ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_ADD_ALERT_COUNT, &statement, error);
+    ez_status status = EZ_OK;
     for (int i = 0; !status && i < EZ_ALERT_STATUSES * EZ_ALERT_SEVERITIES * EZ_ALERT_TYPES; i++) {
         int at = i / (EZ_ALERT_SEVERITIES * EZ_ALERT_TYPES), severity = i / EZ_ALERT_TYPES % EZ_ALERT_SEVERITIES;
-        int64_t n = deltas->n[at][severity][i % EZ_ALERT_TYPES];
-        if (!n)
-            continue;
-        sqlite3_bind_int(statement, 1, at);
-        sqlite3_bind_int(statement, 2, severity);
-        sqlite3_bind_int(statement, 3, i % EZ_ALERT_TYPES);
-        sqlite3_bind_int64(statement, 4, n);
-        status = ez_sqlite_run(conn, statement, error);
+        int type = i % EZ_ALERT_TYPES;
+        const int64_t numbers[] = {at, severity, type, deltas->n[at][severity][type]};
+        if (numbers[3])
+            status = ez_sqlite_run_numbers(conn, EZ_SQLITE_ADD_ALERT_COUNT, numbers, 4, error);
     }
     return status;
 }
@@ -138,9 +128,7 @@ ez_status ez_sqlite_read_alert_head(ez_sqlite_conn *conn, int64_t *next_id, int6
     ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_ALERT_HEAD, &statement, error);
     if (status)
         return status;
-    int code = sqlite3_step(statement);
-    if (code != SQLITE_ROW)
-        status = ez_sqlite_fail(conn, code == SQLITE_DONE ? SQLITE_CORRUPT : code, error);
+    status = ez_sqlite_step_row(conn, statement, error);
     *next_id = sqlite3_column_int64(statement, 0);
     *total = sqlite3_column_int64(statement, 1);
     sqlite3_reset(statement);
@@ -148,13 +136,8 @@ ez_status ez_sqlite_read_alert_head(ez_sqlite_conn *conn, int64_t *next_id, int6
 }
 
 ez_status ez_sqlite_write_alert_head(ez_sqlite_conn *conn, int64_t next_id, int64_t total, ez_error *error) {
-    sqlite3_stmt *statement = NULL;
-    ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_MOVE_ALERT_HEAD, &statement, error);
-    if (status)
-        return status;
-    sqlite3_bind_int64(statement, 1, next_id);
-    sqlite3_bind_int64(statement, 2, total);
-    return ez_sqlite_run(conn, statement, error);
+    const int64_t numbers[] = {next_id, total};
+    return ez_sqlite_run_numbers(conn, EZ_SQLITE_MOVE_ALERT_HEAD, numbers, 2, error);
 }
 
 // What the head says of the chain is moved with the entries; the revision stays.
@@ -192,10 +175,7 @@ ez_status ez_sqlite_change_alerts(void *db, ez_alert_batch *batches, size_t coun
     if (status)
         return status;
     status = change(conn, &work, error);
-    if (!status)
-        status = ez_sqlite_run_kept(conn, EZ_SQLITE_COMMIT, error);
-    if (status)
-        ez_sqlite_rollback(conn);
+    status = ez_sqlite_end(conn, status, error);
     ez_sqlite_forget_bindings(conn);
     return status;
 }

@@ -12,11 +12,9 @@ ez_status ez_sqlite_chain_audits(ez_sqlite_conn *conn, ez_store_audit *audits, s
     ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_READ_HEAD, &statement, error);
     if (status)
         return status;
-    int code = sqlite3_step(statement);
     uint8_t newest[EZ_SHA256_LEN];
-    if (code != SQLITE_ROW)
-        status = ez_sqlite_fail(conn, code == SQLITE_DONE ? SQLITE_CORRUPT : code, error);
-    else
+    status = ez_sqlite_step_row(conn, statement, error);
+    if (!status)
         status = ez_sqlite_hash(conn, statement, 3, newest, error);
     if (!status)
         ez_audit_chain(audits, count, sqlite3_column_int64(statement, 2), newest);

@@ -117,14 +117,11 @@ ez_status ez_sqlite_commit(void *db, const ez_store_commit_group *group, const u
         status = put_idempotents(conn, group, error);
     if (!status)
         status = put_counters(store, group, error);
-    if (!status)
-        status = ez_sqlite_run_kept(conn, EZ_SQLITE_COMMIT, error);
-    if (status) {
-        ez_sqlite_rollback(conn);
+    status = ez_sqlite_end(conn, status, error);
+    if (status)
         memset(store->next_id, 0, sizeof store->next_id);
-    } else if (group->next_id) {
+    else if (group->next_id)
         memcpy(store->next_id, group->next_id, sizeof store->next_id);
-    }
     ez_sqlite_forget_bindings(conn);
     return status;
 }
@@ -157,13 +154,8 @@ static ez_status trim_changes(ez_sqlite_conn *conn, uint64_t keep_from, int64_t 
 
 static ez_status trim_idempotent(ez_sqlite_conn *conn, int64_t before_ns, int64_t max_rows, bool *more,
                                  ez_error *error) {
-    sqlite3_stmt *trim = NULL;
-    ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_TRIM_IDEMPOTENT, &trim, error);
-    if (status)
-        return status;
-    sqlite3_bind_int64(trim, 1, before_ns);
-    sqlite3_bind_int64(trim, 2, max_rows);
-    status = ez_sqlite_run(conn, trim, error);
+    const int64_t numbers[] = {before_ns, max_rows};
+    ez_status status = ez_sqlite_run_numbers(conn, EZ_SQLITE_TRIM_IDEMPOTENT, numbers, 2, error);
     *more = *more || (!status && sqlite3_changes64(conn->db) == max_rows);
     return status;
 }
@@ -179,11 +171,8 @@ ez_status ez_sqlite_trim(void *db, uint64_t fence, uint64_t keep_from, int64_t b
         status = trim_changes(conn, keep_from, ez_sql_n(max_rows), &left, error);
     if (!status)
         status = trim_idempotent(conn, before_ns, ez_sql_n(max_rows), &left, error);
+    status = ez_sqlite_end(conn, status, error);
     if (!status)
-        status = ez_sqlite_run_kept(conn, EZ_SQLITE_COMMIT, error);
-    if (status)
-        ez_sqlite_rollback(conn);
-    else
         *more = left;
     return status;
 }

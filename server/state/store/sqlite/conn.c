@@ -265,6 +265,22 @@ ez_status ez_sqlite_run_kept(ez_sqlite_conn *conn, ez_sqlite_slot slot, ez_error
     return status ? status : ez_sqlite_run(conn, statement, error);
 }
 
+ez_status ez_sqlite_run_numbers(ez_sqlite_conn *conn, ez_sqlite_slot slot, const int64_t *numbers, int count,
+                                ez_error *error) {
+    sqlite3_stmt *statement = NULL;
+    ez_status status = ez_sqlite_kept(conn, slot, &statement, error);
+    if (status)
+        return status;
+    for (int i = 0; i < count; i++)
+        sqlite3_bind_int64(statement, i + 1, numbers[i]);
+    return ez_sqlite_run(conn, statement, error);
+}
+
+ez_status ez_sqlite_step_row(ez_sqlite_conn *conn, sqlite3_stmt *statement, ez_error *error) {
+    int code = sqlite3_step(statement);
+    return code == SQLITE_ROW ? EZ_OK : ez_sqlite_fail(conn, code == SQLITE_DONE ? SQLITE_CORRUPT : code, error);
+}
+
 ez_status ez_sqlite_exec(ez_sqlite_conn *conn, const char *text, ez_error *error) {
     sqlite3_stmt *statement = NULL;
     ez_status status = ez_sqlite_prepare(conn, text, &statement, error);
@@ -288,6 +304,14 @@ void ez_sqlite_rollback(ez_sqlite_conn *conn) {
     // A rollback can itself fail to read the file; the transaction is over all the same.
     if (ez_sqlite_run_kept(conn, EZ_SQLITE_ROLLBACK, NULL) != EZ_OK)
         sqlite3_db_release_memory(conn->db);
+}
+
+ez_status ez_sqlite_end(ez_sqlite_conn *conn, ez_status status, ez_error *error) {
+    if (!status)
+        status = ez_sqlite_run_kept(conn, EZ_SQLITE_COMMIT, error);
+    if (status)
+        ez_sqlite_rollback(conn);
+    return status;
 }
 
 int ez_sqlite_bind_bytes(sqlite3_stmt *statement, int at, const void *data, size_t len) {

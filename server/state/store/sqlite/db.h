@@ -108,6 +108,13 @@ void ez_sqlite_forget_bindings(ez_sqlite_conn *conn);
 ez_status ez_sqlite_exec(ez_sqlite_conn *conn, const char *text, ez_error *error) EZ_MUST_CHECK;
 ez_status ez_sqlite_run(ez_sqlite_conn *conn, sqlite3_stmt *statement, ez_error *error) EZ_MUST_CHECK;
 ez_status ez_sqlite_run_kept(ez_sqlite_conn *conn, ez_sqlite_slot slot, ez_error *error) EZ_MUST_CHECK;
+// A kept one whose parameters are integers.
+ez_status ez_sqlite_run_numbers(ez_sqlite_conn *conn, ez_sqlite_slot slot, const int64_t *numbers, int count,
+                                ez_error *error) EZ_MUST_CHECK;
+// Steps to a row that is always there. DATA_LOSS where it is not. The caller resets.
+ez_status ez_sqlite_step_row(ez_sqlite_conn *conn, sqlite3_stmt *statement, ez_error *error) EZ_MUST_CHECK;
+// The end of a transaction in which status came about: commits, or, where that or what was before it failed, leaves it.
+ez_status ez_sqlite_end(ez_sqlite_conn *conn, ez_status status, ez_error *error) EZ_MUST_CHECK;
 // Leaves any transaction; never fails: an error that SQLite rolled back by itself is fine.
 void ez_sqlite_rollback(ez_sqlite_conn *conn);
 // Fills error from the connection's last fault.

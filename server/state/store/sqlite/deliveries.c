@@ -5,10 +5,8 @@
 #include "server/state/store/sqlite/meter.h"
 
 static ez_status put(ez_sqlite_conn *conn, const ez_delivery *delivery, ez_error *error) {
-    sqlite3_stmt *statement = NULL, *trim = NULL;
+    sqlite3_stmt *statement = NULL;
     ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_PUT_DELIVERY, &statement, error);
-    if (!status)
-        status = ez_sqlite_kept(conn, EZ_SQLITE_TRIM_DELIVERIES, &trim, error);
     if (status)
         return status;
     sqlite3_bind_int64(statement, 1, delivery->id);
@@ -21,8 +19,9 @@ static ez_status put(ez_sqlite_conn *conn, const ez_delivery *delivery, ez_error
     ez_sqlite_bind_text(statement, 8, delivery->error);
     sqlite3_bind_int64(statement, 9, delivery->finished_ns);
     status = ez_sqlite_run(conn, statement, error);
-    sqlite3_bind_int(trim, 1, EZ_DELIVERIES_KEEP);
-    return status ? status : ez_sqlite_run(conn, trim, error);
+    return status ? status
+                  : ez_sqlite_run_numbers(conn, EZ_SQLITE_TRIM_DELIVERIES, (const int64_t[]){EZ_DELIVERIES_KEEP}, 1,
+                                          error);
 }
 
 ez_status ez_sqlite_put_delivery(void *db, const ez_delivery *delivery, ez_error *error) {
@@ -30,10 +29,7 @@ ez_status ez_sqlite_put_delivery(void *db, const ez_delivery *delivery, ez_error
     ez_status status = ez_sqlite_run_kept(conn, EZ_SQLITE_BEGIN, error);
     if (!status)
         status = put(conn, delivery, error);
-    if (!status)
-        status = ez_sqlite_run_kept(conn, EZ_SQLITE_COMMIT, error);
-    if (status)
-        ez_sqlite_rollback(conn);
+    status = ez_sqlite_end(conn, status, error);
     ez_sqlite_forget_bindings(conn);
     return status;
 }

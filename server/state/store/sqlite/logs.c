@@ -142,10 +142,7 @@ ez_status ez_sqlite_add_logs(void *db, ez_log_batch *batches, size_t count, int6
     }
     if (!status)
         status = ez_sqlite_write_marks(work.conn, EZ_STREAM_LOGS, &marks, now_ns, error);
-    if (!status)
-        status = ez_sqlite_run_kept(work.conn, EZ_SQLITE_COMMIT, error);
-    if (status)
-        ez_sqlite_rollback(work.conn);
+    status = ez_sqlite_end(work.conn, status, error);
     ez_sqlite_forget_bindings(work.conn);
     return status;
 }

@@ -25,16 +25,8 @@ ez_status ez_sqlite_read_open(ez_sqlite_conn *conn, ez_open_steps *steps, ez_err
 }
 
 static ez_status put(ez_sqlite_conn *conn, const ez_open_step *open, ez_error *error) {
-    sqlite3_stmt *statement = NULL;
-    ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_PUT_OPEN, &statement, error);
-    if (status)
-        return status;
-    sqlite3_bind_int(statement, 1, open->step);
-    sqlite3_bind_int64(statement, 2, open->time_s);
-    sqlite3_bind_int64(statement, 3, open->from_s);
-    sqlite3_bind_int64(statement, 4, open->until_s);
-    sqlite3_bind_int(statement, 5, open->folded);
-    return ez_sqlite_run(conn, statement, error);
+    const int64_t numbers[] = {open->step, open->time_s, open->from_s, open->until_s, open->folded};
+    return ez_sqlite_run_numbers(conn, EZ_SQLITE_PUT_OPEN, numbers, 5, error);
 }
 
 ez_status ez_sqlite_write_open(ez_sqlite_conn *conn, const ez_open_steps *steps, ez_error *error) {
@@ -49,11 +41,6 @@ ez_status ez_sqlite_write_open(ez_sqlite_conn *conn, const ez_open_steps *steps,
 ez_status ez_sqlite_move_open(ez_sqlite_conn *conn, const ez_open_step *open, ez_error *error) {
     if (!ez_open_step_is_closed(open))
         return put(conn, open, error);
-    sqlite3_stmt *statement = NULL;
-    ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_DELETE_OPEN, &statement, error);
-    if (status)
-        return status;
-    sqlite3_bind_int(statement, 1, open->step);
-    sqlite3_bind_int64(statement, 2, open->time_s);
-    return ez_sqlite_run(conn, statement, error);
+    const int64_t numbers[] = {open->step, open->time_s};
+    return ez_sqlite_run_numbers(conn, EZ_SQLITE_DELETE_OPEN, numbers, 2, error);
 }

@@ -31,13 +31,7 @@ typedef struct trim {
 
 static ez_status run_numbers(trim *work, ez_sqlite_slot slot, const int64_t *numbers, int count, int64_t *changed,
                              ez_error *error) {
-    sqlite3_stmt *statement = NULL;
-    ez_status status = ez_sqlite_kept(work->conn, slot, &statement, error);
-    if (status)
-        return status;
-    for (int i = 0; i < count; i++)
-        sqlite3_bind_int64(statement, i + 1, numbers[i]);
-    status = ez_sqlite_run(work->conn, statement, error);
+    ez_status status = ez_sqlite_run_numbers(work->conn, slot, numbers, count, error);
     if (!status && changed)
         *changed = sqlite3_changes64(work->conn->db);
     return status;
@@ -167,11 +161,8 @@ ez_status ez_sqlite_trim_logs(void *db, uint64_t fence, const ez_log_limits *lim
         status = trim_rollups(&work, error);
     if (!status && !work.more)
         status = trim_marks(&work, error);
+    status = ez_sqlite_end(conn, status, error);
     if (!status)
-        status = ez_sqlite_run_kept(conn, EZ_SQLITE_COMMIT, error);
-    if (status)
-        ez_sqlite_rollback(conn);
-    else
         *more = work.more;
     return status;
 }

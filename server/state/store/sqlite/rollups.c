@@ -46,15 +46,12 @@ static ez_status add_rows(ez_sqlite_conn *conn, ez_rollup *rollup, ez_error *err
 }
 
 static ez_status add_days(ez_sqlite_conn *conn, const ez_rollup *rollup, ez_error *error) {
-    sqlite3_stmt *statement = NULL;
     size_t count = 0;
     const ez_log_day *days = ez_rollup_days(rollup, &count);
-    ez_status status = ez_sqlite_kept(conn, EZ_SQLITE_ADD_LOG_DAY, &statement, error);
-    for (size_t i = 0; !status && i < count; i++) {
-        sqlite3_bind_int64(statement, 1, days[i].day);
-        sqlite3_bind_int64(statement, 2, days[i].records);
-        status = ez_sqlite_run(conn, statement, error);
-    }
+    ez_status status = EZ_OK;
+    for (size_t i = 0; !status && i < count; i++)
+        status = ez_sqlite_run_numbers(conn, EZ_SQLITE_ADD_LOG_DAY, (const int64_t[]){days[i].day, days[i].records}, 2,
+                                       error);
     return status;
 }
 
@@ -95,14 +92,8 @@ static ez_status has_any(fold *work, bool *out, ez_error *error) {
 }
 
 static ez_status delete_coarse(fold *work, int level, ez_error *error) {
-    sqlite3_stmt *statement = NULL;
-    ez_status status = ez_sqlite_kept(work->conn, EZ_SQLITE_DELETE_ROLLUPS, &statement, error);
-    if (status)
-        return status;
-    sqlite3_bind_int(statement, 1, work->what.open.step);
-    sqlite3_bind_int(statement, 2, level);
-    sqlite3_bind_int64(statement, 3, work->what.open.time_s);
-    return ez_sqlite_run(work->conn, statement, error);
+    const int64_t numbers[] = {work->what.open.step, level, work->what.open.time_s};
+    return ez_sqlite_run_numbers(work->conn, EZ_SQLITE_DELETE_ROLLUPS, numbers, 3, error);
 }
 
 static ez_rollup_row coarse_row(const fold *work, sqlite3_stmt *fine) {
@@ -180,11 +171,8 @@ ez_status ez_sqlite_fold_rollups(void *db, uint64_t fence, int64_t now_ns, bool 
     status = ez_sqlite_check_fence(&store->conn, fence, error);
     if (!status)
         status = fold_next(&work, now_ns, &found, error);
+    status = ez_sqlite_end(&store->conn, status, error);
     if (!status)
-        status = ez_sqlite_run_kept(&store->conn, EZ_SQLITE_COMMIT, error);
-    if (status)
-        ez_sqlite_rollback(&store->conn);
-    else
         *more = found;
     ez_sqlite_forget_bindings(&store->conn);
     return status;

@@ -116,9 +116,5 @@ ez_status ez_sqlite_migrate(ez_sqlite_conn *conn, const ez_store_options *option
         status = upgrade(conn, error);
     if (!status)
         status = check_head(conn, options, error);
-    if (!status)
-        status = ez_sqlite_run_kept(conn, EZ_SQLITE_COMMIT, error);
-    if (status)
-        ez_sqlite_rollback(conn);
-    return status;
+    return ez_sqlite_end(conn, status, error);
 }

@@ -32,11 +32,9 @@ static ez_status read(void *db, ez_sync_state *out, ez_error *error) {
     ez_status status = ez_sqlite_prepare(conn, ez_sql_read_sync, &statement, error);
     if (status)
         return status;
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
+    status = ez_sqlite_step_row(conn, statement, error);
+    if (!status)
         take_state(statement, out);
-    else
-        status = ez_sqlite_fail(conn, code == SQLITE_DONE ? SQLITE_CORRUPT : code, error);
     sqlite3_finalize(statement);
     return status;
 }
@@ -133,11 +131,7 @@ static ez_status write(void *db, const ez_sync_write *write, ez_error *error) {
         status = delete_due(conn, write, error);
     if (!status)
         status = put_due(conn, write, error);
-    if (!status)
-        status = ez_sqlite_run_kept(conn, EZ_SQLITE_COMMIT, error);
-    if (status)
-        ez_sqlite_rollback(conn);
-    return status;
+    return ez_sqlite_end(conn, status, error);
 }
 
 const ez_sync_ops ez_sync_sqlite = {.read = read, .each_due = each_due, .write = write};

@@ -80,10 +80,7 @@ ez_status ez_sqlite_add_usage(void *db, ez_usage_batch *batches, size_t count, i
     if (status)
         return status;
     status = add_all(conn, &marks, batches, count, now_ns, &merge, error);
-    if (!status)
-        status = ez_sqlite_run_kept(conn, EZ_SQLITE_COMMIT, error);
-    if (status)
-        ez_sqlite_rollback(conn);
+    status = ez_sqlite_end(conn, status, error);
     for (size_t i = 0; !status && total && i < merge.count; i++)
         total(user, merge.rows[i].table, merge.rows[i].id, &merge.rows[i].add);
     return status;
