@@ -31,7 +31,7 @@ struct ez_test_receiver {
     pthread_mutex_t lock; // guards what follows
     pthread_cond_t gone;
     bool stopping;
-    size_t serving, connections, count;
+    size_t serving, connections, count, http2;
     char *requests[EZ_TEST_RECEIVED_MAX];
 };
 
@@ -200,12 +200,29 @@ ez_test_receiver *given_receiver(const ez_test_answer *answers, size_t count) {
     return start(answers, count, NULL);
 }
 
+// Only counts: none is chosen, and so it is HTTP/1.1.
+static int look_at_protocols(SSL *tls, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                             unsigned in_len, void *user) {
+    (void)tls, (void)out, (void)out_len;
+    ez_test_receiver *receiver = user;
+    for (unsigned i = 0; i + 2 < in_len; i += in[i] + 1u) {
+        if (in[i] == 2 && memcmp(in + i + 1, "h2", 2) == 0) {
+            pthread_mutex_lock(&receiver->lock);
+            receiver->http2++;
+            pthread_mutex_unlock(&receiver->lock);
+        }
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
 ez_test_receiver *given_tls_receiver(const ez_test_answer *answers, size_t count, const char *certificate,
                                      const char *key) {
     SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
     cr_assert_eq(SSL_CTX_use_certificate_chain_file(tls, certificate), 1);
     cr_assert_eq(SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM), 1);
-    return start(answers, count, tls);
+    ez_test_receiver *receiver = start(answers, count, tls);
+    SSL_CTX_set_alpn_select_cb(tls, look_at_protocols, receiver);
+    return receiver;
 }
 
 void end_receiver(ez_test_receiver *receiver) {
@@ -275,4 +292,11 @@ const char *receiver_header(ez_test_receiver *receiver, size_t i, const char *na
 
 const char *receiver_body(ez_test_receiver *receiver, size_t i) {
     return strstr(receiver_request(receiver, i), "\r\n\r\n") + 4;
+}
+
+size_t receiver_http2(ez_test_receiver *receiver) {
+    pthread_mutex_lock(&receiver->lock);
+    size_t count = receiver->http2;
+    pthread_mutex_unlock(&receiver->lock);
+    return count;
 }

@@ -33,6 +33,8 @@ const char *receiver_url(ez_test_receiver *receiver, const char *path);
 // Connections so far, and whole requests.
 size_t receiver_connections(ez_test_receiver *receiver);
 size_t receiver_count(ez_test_receiver *receiver);
+// Connections over TLS that would have spoken HTTP/2.
+size_t receiver_http2(ez_test_receiver *receiver);
 // The i-th request as it came, NUL-terminated. Fails the test where there is none.
 const char *receiver_request(ez_test_receiver *receiver, size_t i);
 // A header's value in that request, or NULL: valid until the next call. Its body.

@@ -69,7 +69,7 @@ typedef struct ez_outbound_request {
     uint32_t timeout_ms; // from submit to done; 0: EZ_OUTBOUND_TIMEOUT_MS
     size_t max_reply;    // bytes of the reply's body; 0: EZ_OUTBOUND_REPLY
     // Never sent twice: on a connection of its own, since libcurl repeats by itself what it sent on an old one that
-    // turns out to be closed.
+    // turns out to be closed; and over HTTP/1.1, since it repeats a stream that was refused, too.
     bool once;
     const char *proxy; // an HTTP proxy's URL; NULL or "": none
     ez_outbound_done_fn *done;

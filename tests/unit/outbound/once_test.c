@@ -84,6 +84,27 @@ Test(once, a_certificate_that_is_refused_is_shown_nothing, .timeout = 60) {
     remove_folder(folder);
 }
 
+// A peer that refuses a stream of HTTP/2 is sent it again, by the library itself.
+Test(once, what_must_not_be_sent_twice_goes_over_http_1, .timeout = 60) {
+    char folder[EZ_TEST_PATH_MAX], certificate[EZ_TEST_PATH_MAX + 8], key[EZ_TEST_PATH_MAX + 8], url[64];
+    given_folder(folder);
+    snprintf(certificate, sizeof certificate, "%s/c", folder);
+    snprintf(key, sizeof key, "%s/k", folder);
+    given_certificate("IP:127.0.0.1", certificate, key);
+    ez_test_receiver *receiver = given_tls_receiver(silent, 1, certificate, key);
+    snprintf(url, sizeof url, "https://127.0.0.1:%u/", receiver_port(receiver));
+    expect_unsent(url, "CERTIFICATE_REFUSED");
+    cr_expect_eq(receiver_http2(receiver), 0);
+    ez_outbound *outbound = given_outbound("127.0.0.1");
+    kept reply;
+    post(outbound, url, NULL, false, &reply);
+    cr_expect_eq(receiver_http2(receiver), 1, "which others are offered");
+    forget(&reply);
+    ez_outbound_destroy(outbound);
+    end_receiver(receiver);
+    remove_folder(folder);
+}
+
 // ---- Proxies
 
 Test(proxy, is_asked_to_connect_to_the_target, .timeout = 60) {
