@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who refreshes an API key's tokens now, and which refresh token was last presented without its outcome being known. A
-// row is claimed for a while, under a fencing token that grows; it is marked before anything is sent, so that whoever
-// finds it after a crash knows that the refresh token may be used up.
+// Who refreshes an API key's tokens now, and which refresh token was last presented. A row is claimed for a while,
+// under a fencing token that grows; it is marked before anything is sent, so that whoever finds it after a crash knows
+// that the refresh token may be used up. The mark of one that is used up stays: two API keys that were given the same
+// refresh token can't both present it.
 //
 // Threads: any, on a connection of its own; a lock lets one at a time through. Blocks on the database, 5 s at most. On
 // SQLite the process that has the file is the only server, so it takes over what another one left at once.
@@ -13,9 +14,10 @@
 typedef struct ez_claim {
     int64_t api_key_id;
     uint64_t token; // fencing
-    // A refresh token that was presented and whose outcome nobody learned; sends 0: none.
+    // The refresh token that was presented last, and how often without its outcome being known; 0: it is used up.
+    bool has_hash;
     uint8_t sent_hash[EZ_SHA256_LEN];
-    uint32_t sends;      // how often
+    uint32_t sends;
     int64_t sent_ago_ms; // since the last time, by the database's clock
 } ez_claim;
 
@@ -24,12 +26,14 @@ typedef struct ez_claim {
 ez_status ez_store_claim(ez_store *store, int64_t api_key_id, const char *owner, uint32_t ttl_ms, ez_claim *out,
                          bool *taken, int64_t *wait_ms, ez_error *error) EZ_MUST_CHECK;
 // Says, durably, that the refresh token of this hash is about to be presented, and has the claim for ttl_ms from now.
-// ABORTED (CLAIM_LOST): another owner has it; nothing may be sent.
+// ABORTED (CLAIM_LOST): another owner has it; ALREADY_EXISTS (REFRESH_TOKEN_SHARED): it was presented for another API
+// key, which the message names. Nothing may be sent then.
 ez_status ez_store_mark_sent(ez_store *store, const ez_claim *claim, const char *owner,
                              const uint8_t hash[EZ_SHA256_LEN], uint32_t ttl_ms, ez_error *error) EZ_MUST_CHECK;
 
 typedef enum ez_claim_end {
-    EZ_CLAIM_SETTLED, // what was sent, if anything, has come to a known end: the row goes
+    EZ_CLAIM_SETTLED, // what was sent, if anything, was refused and is not used up: nothing is open
+    EZ_CLAIM_SPENT,   // what was marked is used up: its hash stays
     EZ_CLAIM_UNSENT,  // marked, but not sent after all: as it was before the mark
     EZ_CLAIM_OPEN,    // outcome not known: the mark stays
 } ez_claim_end;

@@ -51,6 +51,11 @@ ez_status ez_sql_claim_lost(ez_error *error) {
     return ez_error_set(error, EZ_ABORTED, "CLAIM_LOST", "another server refreshes this API key now");
 }
 
+ez_status ez_sql_token_shared(int64_t api_key_id, ez_error *error) {
+    return ez_error_set(error, EZ_ALREADY_EXISTS, "REFRESH_TOKEN_SHARED",
+                        "its refresh token was presented for API key %lld", (long long)api_key_id);
+}
+
 ez_status ez_sql_fenced(ez_error *error) {
     return ez_error_set(error, EZ_ABORTED, "FENCED", "another server has taken over: nothing was written");
 }

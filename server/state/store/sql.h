@@ -36,10 +36,11 @@ extern const char ez_sql_each_sync_due[];     // a due row's columns
 extern const char ez_sql_put_sync_due[];      // likewise
 extern const char ez_sql_delete_sync_due[];   // kind, id
 ez_status ez_sql_claim_lost(ez_error *error); // ABORTED (CLAIM_LOST)
-ez_status ez_sql_fenced(ez_error *error);     // ABORTED (FENCED)
-extern const char ez_sql_open_steps[];        // step, time_s, from_s, until_s, folded, ascending
-extern const char ez_sql_each_log_day[];      // day, records, ascending
-extern const char ez_sql_count_logs[];        // records, time_ns of the oldest or 0
+ez_status ez_sql_token_shared(int64_t api_key_id, ez_error *error); // ALREADY_EXISTS (REFRESH_TOKEN_SHARED)
+ez_status ez_sql_fenced(ez_error *error);                           // ABORTED (FENCED)
+extern const char ez_sql_open_steps[];                              // step, time_s, from_s, until_s, folded, ascending
+extern const char ez_sql_each_log_day[];                            // day, records, ascending
+extern const char ez_sql_count_logs[];                              // records, time_ns of the oldest or 0
 
 // The audit query for a filter: id < $1, time_ns >= $2, time_ns < $3, then the texts that are given, in order, then
 // the limit. Columns: id, time_ns, revision, actor, method, resource, request, request_id, remote, previous_hash, hash.

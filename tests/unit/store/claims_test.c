@@ -119,3 +119,42 @@ Test(store_claims, a_mark_is_there_after_the_store_was_opened_again) {
     else
         cr_assert(takes("b", 60000));
 }
+
+static bool marks_for(int64_t api_key_id, const uint8_t *hash) {
+    ez_claim of_other;
+    bool taken = false;
+    cr_assert_eq(ez_store_claim(store, api_key_id, "a", 60000, &of_other, &taken, &wait_ms, &error), EZ_OK);
+    cr_assert(taken);
+    ez_status status = ez_store_mark_sent(store, &of_other, "a", hash, 60000, &error);
+    if (status == EZ_OK)
+        return true;
+    cr_expect_eq(status, EZ_ALREADY_EXISTS);
+    cr_expect_str_eq(error.reason, "REFRESH_TOKEN_SHARED");
+    cr_expect(strstr(error.message, "API key 7"), "%s", error.message);
+    return false;
+}
+
+Test(store_claims, a_token_is_presented_for_one_key_only) {
+    cr_assert(takes("a", 60000));
+    marks("a", one);
+    cr_expect_not(marks_for(8, one), "while it is in flight");
+    ends("a", EZ_CLAIM_OPEN);
+    cr_expect_not(marks_for(8, one), "while nobody knows");
+    cr_assert(takes("a", 60000));
+    marks("a", one);
+    ends("a", EZ_CLAIM_SPENT);
+    cr_expect_not(marks_for(8, one), "once it is used up");
+    cr_expect(marks_for(8, two));
+    cr_assert(takes("a", 60000));
+    cr_expect_eq(claim.sends, 0);
+    marks("a", one); // a provider that leaves the new one out
+    ends("a", EZ_CLAIM_UNSENT);
+    cr_expect_not(marks_for(9, one), "as it was before");
+}
+
+Test(store_claims, a_token_that_was_refused_for_now_is_nobodys) {
+    cr_assert(takes("a", 60000));
+    marks("a", one);
+    ends("a", EZ_CLAIM_SETTLED);
+    cr_expect(marks_for(8, one));
+}

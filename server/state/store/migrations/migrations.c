@@ -11,9 +11,9 @@
 #include "server/state/store/migrations/steps.h"
 
 const ez_migration ez_migrations[] = {
-    {1, ez_migration_0001}, {2, ez_migration_0002}, {3, ez_migration_0003},
-    {4, ez_migration_0004}, {5, ez_migration_0005}, {6, ez_migration_0006},
-    {7, ez_migration_0007}, {8, ez_migration_0008}, {9, ez_migration_0009},
+    {1, ez_migration_0001}, {2, ez_migration_0002},  {3, ez_migration_0003}, {4, ez_migration_0004},
+    {5, ez_migration_0005}, {6, ez_migration_0006},  {7, ez_migration_0007}, {8, ez_migration_0008},
+    {9, ez_migration_0009}, {10, ez_migration_0010},
 };
 const size_t ez_migration_count = sizeof ez_migrations / sizeof ez_migrations[0];
 

@@ -12,3 +12,4 @@ extern const char *const ez_migration_0006[];
 extern const char *const ez_migration_0007[];
 extern const char *const ez_migration_0008[];
 extern const char *const ez_migration_0009[];
+extern const char *const ez_migration_0010[];

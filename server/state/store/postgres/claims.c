@@ -9,6 +9,7 @@
 #include "server/state/store/postgres/attempt.h"
 
 #define LIMIT_MS 5000
+#define LOCK     "1869640056" // our number among the database's advisory locks of two numbers
 #define NOW_MS   "(extract(epoch FROM clock_timestamp()) * 1000)::int8"
 
 static const char take_text[] =
@@ -20,7 +21,15 @@ static const char look_text[] = "SELECT greatest(0, until_ms - " NOW_MS ") FROM 
 static const char mark_text[] =
     "UPDATE oauth_claims SET sends = CASE WHEN sent_token = $3 THEN sends WHEN sent_hash = $4 THEN sends + 1 ELSE 1 "
     "END, sent_hash = $4, sent_ms = " NOW_MS ", sent_token = $3, until_ms = " NOW_MS " + $5 WHERE api_key_id = $1 AND "
-    "owner = $2 AND token = $3 AND until_ms > " NOW_MS;
+    "owner = $2 AND token = $3 AND until_ms > " NOW_MS
+    " AND NOT EXISTS (SELECT 1 FROM oauth_claims o WHERE o.sent_hash "
+    "= $4 AND o.api_key_id <> $1)";
+// Two keys that share a token must not mark it at once: a statement does not see what the other has not committed. It
+// sees what was committed before it began, whatever the database's own isolation level is.
+static const char lock_text[] = "SELECT pg_advisory_xact_lock(" LOCK ", $1::int4)";
+static const char shared_text[] = "SELECT api_key_id FROM oauth_claims WHERE sent_hash = $1 AND api_key_id <> $2";
+static const char spent_text[] =
+    "UPDATE oauth_claims SET until_ms = 0, sends = 0 WHERE api_key_id = $1 AND owner = $2 AND token = $3";
 static const char settle_text[] = "DELETE FROM oauth_claims WHERE api_key_id = $1 AND owner = $2 AND token = $3";
 static const char open_text[] =
     "UPDATE oauth_claims SET until_ms = 0 WHERE api_key_id = $1 AND owner = $2 AND token = $3";
@@ -57,6 +66,7 @@ static ez_status read_taken(void *user, unsigned at, const PGresult *result, ez_
         bool has_hash = hash.len == EZ_SHA256_LEN;
         it->got = (ez_claim){.api_key_id = it->api_key_id,
                              .token = (uint64_t)ez_pg_int(result, 0, 0),
+                             .has_hash = has_hash,
                              .sends = has_hash ? (uint32_t)ez_pg_int(result, 0, 2) : 0,
                              .sent_ago_ms = ez_pg_int(result, 0, 3)};
         if (has_hash)
@@ -97,53 +107,86 @@ static ez_status take(void *db, int64_t api_key_id, const char *owner, uint32_t 
 
 // ---- Marking
 
-typedef struct changing {
-    const char *text;
-    ez_pg_params params;
-    bool must_hit;
-} changing;
+typedef struct marking {
+    ez_pg_params lock, mark, shared;
+    bool is_missed;
+} marking;
 
-static ez_status read_count(void *user, unsigned at, const PGresult *result, ez_error *error) {
-    const changing *it = user;
-    bool is_missed = at == FIRST && it->must_hit && strtoll(PQcmdTuples((PGresult *)(uintptr_t)result), NULL, 10) == 0;
-    return is_missed ? ez_sql_claim_lost(error) : EZ_OK;
+static ez_status read_marked(void *user, unsigned at, const PGresult *result, ez_error *error) {
+    marking *it = user;
+    if (at == FIRST + 1)
+        it->is_missed = strtoll(PQcmdTuples((PGresult *)(uintptr_t)result), NULL, 10) == 0;
+    if (at != FIRST + 2 || !it->is_missed)
+        return EZ_OK;
+    return PQntuples(result) ? ez_sql_token_shared(ez_pg_int(result, 0, 0), error) : ez_sql_claim_lost(error);
 }
 
-static ez_status push_change(void *user, ez_pg_attempt *try, ez_error *error) {
-    changing *it = user;
-    ez_status status = ez_pg_begin(try, error);
+static ez_status push_mark(void *user, ez_pg_attempt *try, ez_error *error) {
+    marking *it = user;
+    ez_pg_params none = {0};
+    it->is_missed = false;
+    ez_status status = ez_pg_resume(try, error);
     if (!status)
-        status = ez_pg_push(try, it->text, &it->params, error);
-    return status ? status : ez_pg_collect(try, read_count, it, error);
+        status = ez_pg_push(try, "BEGIN ISOLATION LEVEL READ COMMITTED", &none, error);
+    if (!status)
+        status = ez_pg_push(try, ez_pg_settings, &none, error);
+    if (!status)
+        status = ez_pg_push(try, lock_text, &it->lock, error);
+    if (!status)
+        status = ez_pg_push(try, mark_text, &it->mark, error);
+    if (!status)
+        status = ez_pg_push(try, shared_text, &it->shared, error);
+    return status ? status : ez_pg_collect(try, read_marked, it, error);
 }
 
-static void name_claim(changing *it, const ez_claim *claim, const char *owner) {
-    ez_pg_put_int(&it->params, claim->api_key_id);
-    ez_pg_put_text(&it->params, owner);
-    ez_pg_put_int(&it->params, (int64_t)claim->token);
+static void name_claim(ez_pg_params *params, const ez_claim *claim, const char *owner) {
+    ez_pg_put_int(params, claim->api_key_id);
+    ez_pg_put_text(params, owner);
+    ez_pg_put_int(params, (int64_t)claim->token);
 }
 
 static ez_status mark(void *db, const ez_claim *claim, const char *owner, const uint8_t hash[EZ_SHA256_LEN],
                       uint32_t ttl_ms, ez_error *error) {
-    changing it = {.text = mark_text, .must_hit = true};
-    name_claim(&it, claim, owner);
-    ez_pg_put_bytes(&it.params, hash, EZ_SHA256_LEN);
-    ez_pg_put_int(&it.params, ttl_ms);
-    return run(db, push_change, &it, error);
+    marking it = {.is_missed = false};
+    int32_t number;
+    memcpy(&number, hash, sizeof number);
+    ez_pg_put_int(&it.lock, number);
+    name_claim(&it.mark, claim, owner);
+    ez_pg_put_bytes(&it.mark, hash, EZ_SHA256_LEN);
+    ez_pg_put_int(&it.mark, ttl_ms);
+    ez_pg_put_bytes(&it.shared, hash, EZ_SHA256_LEN);
+    ez_pg_put_int(&it.shared, claim->api_key_id);
+    return run(db, push_mark, &it, error);
 }
 
 // ---- Ending
 
+typedef struct ending {
+    const char *text;
+    ez_pg_params params;
+} ending;
+
+static ez_status push_end(void *user, ez_pg_attempt *try, ez_error *error) {
+    ending *it = user;
+    ez_status status = ez_pg_begin(try, error);
+    if (!status)
+        status = ez_pg_push(try, it->text, &it->params, error);
+    return status ? status : ez_pg_collect(try, NULL, NULL, error);
+}
+
 static ez_status end(void *db, const ez_claim *claim, const char *owner, ez_claim_end end, ez_error *error) {
-    bool restores = end == EZ_CLAIM_UNSENT && claim->sends > 0;
-    changing it = {.text = end == EZ_CLAIM_OPEN ? open_text : restores ? unsend_text : settle_text};
-    name_claim(&it, claim, owner);
+    bool restores = (end == EZ_CLAIM_UNSENT || end == EZ_CLAIM_SETTLED) && claim->has_hash;
+    ending it = {.text = end == EZ_CLAIM_OPEN    ? open_text
+                         : end == EZ_CLAIM_SPENT ? spent_text
+                         : restores              ? unsend_text
+                                                 : settle_text};
+    name_claim(&it.params, claim, owner);
     if (restores) {
         ez_pg_put_bytes(&it.params, claim->sent_hash, EZ_SHA256_LEN);
-        ez_pg_put_int(&it.params, claim->sends);
+        ez_pg_put_int(&it.params, end == EZ_CLAIM_UNSENT ? claim->sends : 0);
         ez_pg_put_int(&it.params, claim->sent_ago_ms);
     }
-    return run(db, push_change, &it, error);
+    return run(db, push_end, &it, error);
 }
 
 const ez_claim_ops ez_claims_postgres = {.take = take, .mark = mark, .end = end};

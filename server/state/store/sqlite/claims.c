@@ -15,7 +15,11 @@ static const char take_text[] =
 static const char mark_text[] =
     "UPDATE oauth_claims SET sends = CASE WHEN sent_token = ?3 THEN sends WHEN sent_hash = ?4 THEN sends + 1 ELSE 1 "
     "END, sent_hash = ?4, sent_ms = ?5, sent_token = ?3, until_ms = ?5 + ?6 WHERE api_key_id = ?1 AND owner = ?2 AND "
-    "token = ?3 AND until_ms > ?5";
+    "token = ?3 AND until_ms > ?5 AND NOT EXISTS (SELECT 1 FROM oauth_claims o WHERE o.sent_hash = ?4 AND "
+    "o.api_key_id <> ?1)";
+static const char shared_text[] = "SELECT api_key_id FROM oauth_claims WHERE sent_hash = ?1 AND api_key_id <> ?2";
+static const char spent_text[] =
+    "UPDATE oauth_claims SET until_ms = 0, sends = 0 WHERE api_key_id = ?1 AND owner = ?2 AND token = ?3";
 static const char settle_text[] = "DELETE FROM oauth_claims WHERE api_key_id = ?1 AND owner = ?2 AND token = ?3";
 static const char open_text[] =
     "UPDATE oauth_claims SET until_ms = 0 WHERE api_key_id = ?1 AND owner = ?2 AND token = ?3";
@@ -42,7 +46,8 @@ static void read_claim(sqlite3_stmt *row, int64_t api_key_id, ez_claim *out) {
                       .sends = (uint32_t)sqlite3_column_int64(row, 2),
                       .sent_ago_ms = sqlite3_column_int64(row, 3)};
     ez_slice hash = ez_sqlite_bytes(row, 1);
-    if (hash.len == EZ_SHA256_LEN)
+    out->has_hash = hash.len == EZ_SHA256_LEN;
+    if (out->has_hash)
         memcpy(out->sent_hash, hash.data, hash.len);
     else
         out->sends = 0;
@@ -75,6 +80,24 @@ static ez_status take(void *db, int64_t api_key_id, const char *owner, uint32_t 
     return status;
 }
 
+// Why the mark hit no row.
+static ez_status explain_miss(ez_sqlite_conn *conn, const ez_claim *claim, const uint8_t hash[EZ_SHA256_LEN],
+                              ez_error *error) {
+    sqlite3_stmt *statement = NULL;
+    ez_status status = ez_sqlite_prepare(conn, shared_text, &statement, error);
+    if (status)
+        return status;
+    ez_sqlite_bind_bytes(statement, 1, hash, EZ_SHA256_LEN);
+    sqlite3_bind_int64(statement, 2, claim->api_key_id);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        status = ez_sql_token_shared(sqlite3_column_int64(statement, 0), error);
+    else
+        status = code == SQLITE_DONE ? ez_sql_claim_lost(error) : ez_sqlite_fail(conn, code, error);
+    sqlite3_finalize(statement);
+    return status;
+}
+
 static ez_status mark(void *db, const ez_claim *claim, const char *owner, const uint8_t hash[EZ_SHA256_LEN],
                       uint32_t ttl_ms, ez_error *error) {
     ez_sqlite_conn *conn = &((ez_sqlite *)db)->conn;
@@ -88,21 +111,24 @@ static ez_status mark(void *db, const ez_claim *claim, const char *owner, const 
     sqlite3_bind_int64(statement, 6, ttl_ms);
     status = ez_sqlite_run(conn, statement, error);
     sqlite3_finalize(statement);
-    return !status && sqlite3_changes(conn->db) == 0 ? ez_sql_claim_lost(error) : status;
+    return !status && sqlite3_changes(conn->db) == 0 ? explain_miss(conn, claim, hash, error) : status;
 }
 
 static ez_status end(void *db, const ez_claim *claim, const char *owner, ez_claim_end end, ez_error *error) {
     ez_sqlite_conn *conn = &((ez_sqlite *)db)->conn;
     sqlite3_stmt *statement = NULL;
-    bool restores = end == EZ_CLAIM_UNSENT && claim->sends > 0;
-    const char *text = end == EZ_CLAIM_OPEN ? open_text : restores ? unsend_text : settle_text;
+    bool restores = (end == EZ_CLAIM_UNSENT || end == EZ_CLAIM_SETTLED) && claim->has_hash;
+    const char *text = end == EZ_CLAIM_OPEN    ? open_text
+                       : end == EZ_CLAIM_SPENT ? spent_text
+                       : restores              ? unsend_text
+                                               : settle_text;
     ez_status status = prepare(conn, text, claim->api_key_id, owner, &statement, error);
     if (status)
         return status;
     sqlite3_bind_int64(statement, 3, (int64_t)claim->token);
     if (restores) {
         ez_sqlite_bind_bytes(statement, 4, claim->sent_hash, EZ_SHA256_LEN);
-        sqlite3_bind_int64(statement, 5, claim->sends);
+        sqlite3_bind_int64(statement, 5, end == EZ_CLAIM_UNSENT ? claim->sends : 0);
         sqlite3_bind_int64(statement, 6, now_ms() - claim->sent_ago_ms);
     }
     status = ez_sqlite_run(conn, statement, error);
