@@ -40,12 +40,11 @@ static void end(void) {
 TestSuite(oauth, .init = begin, .fini = end, .timeout = 180);
 
 static bool is_fresh(int64_t id) {
-    Ez__V1__ApiKey *key = read_oauth_key(&w.admin, id);
-    return key->last_refresh_at && key->expires_at && key->expires_at->seconds > ez_clock_wall_ns() / 1000000000 + 60;
+    return is_fresh_key(&w.admin, id);
 }
 
 static bool has_error(int64_t id, const char *part) {
-    return strstr(read_oauth_key(&w.admin, id)->last_refresh_error, part) != NULL;
+    return has_oauth_error(&w.admin, id, part);
 }
 
 static const Ez__V1__TokenRefreshProvider *look(const char *type) {
@@ -68,21 +67,8 @@ static int64_t failing(const char *type, const char *class) {
     return failing_of(look(type), class);
 }
 
-static void hash_of(const char *token, char out[65]) {
-    uint8_t hash[EZ_SHA256_LEN];
-    ez_sha256(token, strlen(token), hash);
-    ez_hex(hash, sizeof hash, out);
-}
-
 static ez_status request(int64_t id, const char *seen, Ez__V1__RequestRefreshResponse **reply) {
-    char hash[65];
-    void *got = NULL;
-    hash_of(seen, hash);
-    ez_status status =
-        try_call(&plane, &got, "Tokens/RequestRefresh",
-                 "{'api_key_id':%" PRId64 ",'observed_access_token_sha256':'%s','reason':'401'}", id, hash);
-    *reply = got;
-    return status;
+    return request_refresh(&plane, id, seen, reply);
 }
 
 // ---- What is due
@@ -234,7 +220,7 @@ TestSuite(oauth_redis, .init = begin_with_redis, .fini = end_with_redis, .timeou
 Test(oauth_redis, the_queue_is_served_and_the_new_token_is_in_redis) {
     char hash[65];
     int64_t id = given_oauth_key(&w.admin, codex, "ok1", 20 * 24 * 3600);
-    hash_of("at-ok1-0", hash);
+    hash_of_token("at-ok1-0", hash);
     int64_t down = given_oauth_key(&w.admin, codex, "down1", 20 * 24 * 3600);
     for (int i = 0; i < 3; i++) // one that fails holds up nobody
         redis_says(&redis, "RPUSH token:refresh:queue {\"api_key_id\":%lld}", (long long)down);
@@ -305,12 +291,7 @@ Test(oauth, an_end_that_is_not_told_is_not_an_end) {
 }
 
 static int64_t alert_about(int64_t id) {
-    Ez__V1__ListAlertsResponse *list = ask(&w.admin, "Alerts/List", "{}");
-    for (size_t i = 0; i < list->n_items; i++)
-        if (list->items[i]->related_id == id &&
-            list->items[i]->severity == EZ__V1__ALERT_SEVERITY__ALERT_SEVERITY_CRITICAL)
-            return list->items[i]->id;
-    return 0;
+    return open_alert_about(&w.admin, id);
 }
 
 // Between the commit and the alert a server may die; nobody was told then.
@@ -325,21 +306,23 @@ Test(oauth, a_server_that_starts_tells_of_the_logins_that_ended) {
     cr_expect_eq(presented(&endpoint, "grant1 "), 1);
 }
 
-Test(oauth, a_client_that_is_refused_costs_no_key) {
-    int64_t id = given_oauth_key(&w.admin, codex, "client1", 30);
+static void expect_client_refused(int64_t id) {
     const Ez__V1__TokenRefreshProvider *provider;
-    expect_soon((provider = look("codex"))->paused_until != NULL);
-    cr_expect(strstr(provider->last_error, "EZ_OAUTH_CODEX_CLIENT_ID"), "%s", provider->last_error);
+    expect_soon((provider = look("gemini-cli"))->paused_until != NULL);
+    cr_expect(strstr(provider->last_error, "EZ_OAUTH_GEMINI_CLI_CLIENT_ID"), "%s", provider->last_error);
     cr_expect_eq(failing_of(provider, "setting"), 1);
     cr_expect_eq(read_oauth_key(&w.admin, id)->status, EZ__V1__API_KEY_STATUS__API_KEY_STATUS_ACTIVE);
     expect_soon(is_fresh(id));
-    cr_expect_null(look("codex")->paused_until);
+    cr_expect_null(look("gemini-cli")->paused_until);
 }
 
+// What has to be waited for is waited for together; a client that is refused costs no key.
 Test(oauth, trouble_passes) {
     int64_t html = given_oauth_key(&w.admin, codex, "html1", 30);
     int64_t flaky = given_oauth_key(&w.admin, codex, "flaky1", 30);
     int64_t limited = given_oauth_key(&w.admin, codex, "limit1", 30);
+    int64_t refused = given_oauth_key(&w.admin, given_oauth_group(&w.admin, "gemini-cli")->id, "client1", 30);
+    expect_client_refused(refused);
     expect_soon(is_fresh(html));
     expect_soon(is_fresh(flaky));
     expect_soon(is_fresh(limited));
@@ -350,12 +333,10 @@ Test(oauth, trouble_passes) {
 Test(oauth, who_asks_again_too_soon_is_told_so) {
     int64_t id = given_oauth_key(&w.admin, codex, "down1", 20 * 24 * 3600);
     Ez__V1__RequestRefreshResponse *reply;
-    plane.next.max_retries = -1;
-    cr_expect_eq(request(id, "at-down1-0", &reply), EZ_UNAVAILABLE);
-    for (int i = 0; i < 20; i++) {
-        plane.next.max_retries = -1;
-        cr_expect_eq(request(id, "at-down1-0", &reply), EZ_UNAVAILABLE);
-    }
+    cr_expect_eq(request(id, "at-down1-0", &reply), EZ_ABORTED);
+    cr_expect_str_eq(plane.error.reason, "REFRESH_FAILED");
+    for (int i = 0; i < 20; i++)
+        cr_expect_eq(request(id, "at-down1-0", &reply), EZ_ABORTED);
     cr_expect_leq(presented(&endpoint, "down1 "), 6);
 }
 
@@ -373,41 +354,12 @@ Test(oauth, an_answer_that_was_lost_is_asked_for_once_more) {
     expect_refused(&w.admin, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED", "TokenRefresh/Refresh",
                    "{'id':%" PRId64 "}", never);
     cr_expect_eq(presented(&endpoint, "never1 0"), 2, "and no more by itself");
-    Ez__V1__ListAuditResponse *audit = ask(&w.admin, "Audit/List", "{'actor':'system:oauth','page_size':100}");
-    cr_expect_gt(audit->n_items, 3);
-}
-
-// A forced call was answered with UNAVAILABLE, which the client repeats by itself: one maybe-used token went out up to
-// nine times.
-static void begin_with_interval(void) {
-    static const char *const slow[] = {"EZ_TOKEN_REFRESH_RATE=200", "EZ_TOKEN_REFRESH_INTERVAL=3600", NULL};
-    given_token_endpoint(&endpoint, 0, slow);
-    given_world(&w, endpoint.env);
-    codex = given_oauth_group(&w.admin, "codex")->id;
-}
-
-TestSuite(oauth_force, .init = begin_with_interval, .fini = end, .timeout = 180);
-
-static ez_status force(int64_t id) {
-    void *reply;
-    return try_call(&w.admin, &reply, "TokenRefresh/Refresh", "{'id':%" PRId64 ",'force':true}", id);
-}
-
-Test(oauth_force, what_may_be_used_up_is_not_presented_again_within_the_interval) {
-    int64_t id = given_oauth_key(&w.admin, codex, "never1", 20 * 24 * 3600);
-    for (int i = 0; i < 3; i++) {
-        cr_expect_eq(force(id), EZ_FAILED_PRECONDITION);
-        cr_expect_str_eq(w.admin.error.reason, "REFRESH_OUTCOME_UNKNOWN");
-    }
-    cr_expect_eq(presented(&endpoint, "never1 "), 1);
-}
-
-Test(oauth, force_presents_once_more_what_was_given_up) {
-    int64_t id = given_oauth_key(&w.admin, codex, "never1", 3600);
-    expect_soon(has_error(id, "sent twice"));
-    cr_expect_eq(presented(&endpoint, "never1 "), 2);
-    expect_soon(((void)force(id), presented(&endpoint, "never1 ") > 2));
-    cr_expect_eq(presented(&endpoint, "never1 "), 3);
+    Ez__V1__ListAuditResponse *audit =
+        ask(&w.admin, "Audit/List", "{'actor':'system:oauth','resource':'api_key:%" PRId64 "'}", never);
+    size_t once_more = 0;
+    for (size_t i = 0; i < audit->n_items; i++)
+        once_more += strstr(audit->items[i]->request, "presented once more") != NULL;
+    cr_expect_eq(once_more, 1, "and the audit says so");
 }
 
 Test(oauth, an_endless_body_is_no_answer) {
@@ -432,9 +384,8 @@ Test(oauth, secrets_are_nowhere_to_be_read) {
     expect_soon(is_fresh(good));
     expect_soon(is_fresh(google));
     expect_soon(failing("codex", "transient") == 1);
-    plane.next.max_retries = -1;
     Ez__V1__RequestRefreshResponse *reply;
-    cr_expect_eq(request(bad, "at-canary1-0", &reply), EZ_UNAVAILABLE);
+    cr_expect_eq(request(bad, "at-canary1-0", &reply), EZ_ABORTED);
     char *log = read_file(w.server.process.log);
     Ez__V1__ListAuditResponse *audit = ask(&w.admin, "Audit/List", "{'page_size':100}");
     Ez__V1__Metrics *metrics = ask(&w.admin, "System/GetMetrics", "{}");

@@ -22,6 +22,7 @@ LOCK = threading.Lock()
 CURRENT = {}  # account -> N of its good refresh token
 SEEN = {}     # account -> presentations
 DELAY_S = float(sys.argv[4]) / 1000 if len(sys.argv) > 4 else 0
+SLOW_S = 1    # accounts whose name begins with "slow": the answer, long after the token was rotated
 LOG = open(sys.argv[3], "a", encoding="ascii", buffering=1)
 
 
@@ -77,6 +78,7 @@ BEHAVIOURS = {
     "zip": lambda a, n: (200, gzip.compress(rotate(a)[1].encode()), {"Content-Encoding": "gzip"}),
     "endless": lambda a, n: (200, None, {}),
     "canary": canary,
+    "busy": lambda a, n: error(429, "rate_limit_exceeded", {"Retry-After": "300"}),
 }
 
 
@@ -128,6 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(DELAY_S)
         try:
             status, text, headers = judge(form.get("refresh_token", ""))
+            time.sleep(SLOW_S if form.get("refresh_token", "").startswith("rt-slow") else 0)
             if text is None:
                 self.flood()
             else:

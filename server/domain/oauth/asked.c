@@ -2,8 +2,9 @@
 //
 // Those who ask for a refresh and wait for it. All that ask for one key share one flight.
 //
-// Awkward: a key whose refresh has just failed. Who asks then is told so at once, or each data plane that meets a 401
-// would be one more try and the pauses between tries would be none.
+// Awkward: a key whose refresh has just failed, or whose new token is refused as the old one was. Who asks then is told
+// so at once, or each data plane that meets a 401 would be one more try and the pauses between tries would be none. The
+// answer is ABORTED: clients take UNAVAILABLE to another server, which knows nothing of these pauses.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,14 +63,24 @@ static uint64_t left_alone_ms(ez_oauth *oauth, int64_t id, int provider, const c
     return wait_ms;
 }
 
-static bool refuse_for_now(ez_oauth *oauth, ez_oauth_waiter *waiter, int provider) {
-    const char *of;
+// A token that is refused as soon as it was given: another one would be, too. As the store shows it, on each server.
+static uint64_t new_for_ms(const ez_oauth *oauth, const ez_oauth_waiter *waiter, const ez_oauth_key *key) {
+    int64_t age_ms = (ez_clock_wall_ns() - key->facts.last_refresh_ns) / 1000000;
+    bool is_new = key->facts.last_refresh_ns && age_ms >= 0 && age_ms < (int64_t)oauth->options.interval_ms;
+    return waiter->has_observed && is_new ? (uint64_t)(oauth->options.interval_ms - age_ms) : 0;
+}
+
+static bool refuse_for_now(ez_oauth *oauth, ez_oauth_waiter *waiter, const ez_oauth_key *key) {
+    const char *of = "";
     ez_error error = EZ_ERROR_INIT;
-    uint64_t wait_ms = waiter->force ? 0 : left_alone_ms(oauth, waiter->api_key_id, provider, &of);
+    uint64_t wait_ms = waiter->force ? 0 : left_alone_ms(oauth, waiter->api_key_id, key->provider, &of);
+    if (wait_ms == 0 && (wait_ms = new_for_ms(oauth, waiter, key)) != 0)
+        of = "its token is new and was refused";
     if (wait_ms == 0)
         return false;
-    (void)ez_error_set(&error, EZ_UNAVAILABLE, "REFRESH_LATER",
-                       "the last refresh failed (%s): the next try is in %llu ms", of, (unsigned long long)wait_ms);
+    (void)ez_error_set(&error, EZ_ABORTED, "REFRESH_LATER",
+                       "the last refresh did not help (%s): the next try is in %llu ms", of,
+                       (unsigned long long)wait_ms);
     answer_one(oauth, waiter, error.code, 0, &error);
     return true;
 }
@@ -86,7 +97,11 @@ static void begin_for(ez_oauth *oauth, ez_oauth_waiter *waiter, int provider) {
     }
     flight->is_asked = true;
     flight->force = flight->force || waiter->force;
-    flight->is_dead = flight->is_dead || waiter->has_observed;
+    if (waiter->has_observed) {
+        flight->has_refused = true;
+        memcpy(flight->refused, waiter->observed, sizeof flight->refused);
+        ez_oauth_judge_life(flight);
+    }
     waiter->next = flight->waiters;
     flight->waiters = waiter;
 }
@@ -99,7 +114,7 @@ static void take_one(ez_oauth *oauth, ez_oauth_waiter *waiter) {
         answer_one(oauth, waiter, status, 0, &error);
     else if (ez_oauth_is_newer(&key, waiter))
         answer_one(oauth, waiter, EZ_OK, OUTCOME_ALREADY, NULL);
-    else if (!refuse_for_now(oauth, waiter, key.provider))
+    else if (!refuse_for_now(oauth, waiter, &key))
         begin_for(oauth, waiter, key.provider);
     ez_oauth_key_fini(&key);
 }

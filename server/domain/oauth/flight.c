@@ -26,7 +26,7 @@ ez_oauth_flight *ez_oauth_flight_make(ez_oauth *oauth, int64_t id, int provider,
     flight->is_asked = is_asked;
     flight->key.provider = -1;
     flight->was_due_ns = EZ_OAUTH_NEVER;
-    ez__v1__empty__init(&flight->request);
+    ez__v1__request_refresh_request__init(&flight->request);
     flight->next = oauth->flights;
     oauth->flights = flight;
     pthread_mutex_lock(&oauth->lock);
@@ -56,12 +56,21 @@ void ez_oauth_answer_all(ez_oauth_flight *flight, ez_status status, int outcome,
     pthread_mutex_unlock(&oauth->lock);
 }
 
+// Whether the refresh token that was sent is good for nothing any more, for this key or any other.
+static bool is_spent(const ez_oauth_flight *flight) {
+    ez_oauth_class class = flight->verdict.class;
+    return flight->is_marked && flight->was_sent && ez_oauth_providers[flight->provider]->rotates &&
+           (class == EZ_OAUTH_REFRESHED || class == EZ_OAUTH_TERMINAL);
+}
+
 static void end_claim(ez_oauth_flight *flight, ez_claim_end end) {
     ez_error error = EZ_ERROR_INIT;
     if (!flight->has_claim)
         return;
     if (end == EZ_CLAIM_SETTLED && !flight->is_marked && flight->claim.sends > 0)
         end = EZ_CLAIM_OPEN; // what was left open before is so still
+    if (end == EZ_CLAIM_SETTLED && is_spent(flight))
+        end = EZ_CLAIM_SPENT;
     flight->has_claim = false;
     if (ez_store_end_claim(flight->oauth->options.store, &flight->claim, flight->oauth->options.server_id, end,
                            &error) != EZ_OK)
@@ -109,6 +118,15 @@ unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class) {
         oauth->failed[flight->provider][class]++;
     pthread_mutex_unlock(&oauth->lock);
     return fails;
+}
+
+bool ez_oauth_take_place(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    pthread_mutex_lock(&oauth->lock);
+    if (!flight->has_place)
+        flight->has_place = ez_oauth_pace_take(&oauth->paces[flight->provider], flight->is_asked, ez_clock_mono_ms());
+    pthread_mutex_unlock(&oauth->lock);
+    return flight->has_place;
 }
 
 void ez_oauth_leave_place(ez_oauth_flight *flight) {

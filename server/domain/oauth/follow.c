@@ -19,6 +19,9 @@ static int provider_of(const ez_oauth *oauth, int64_t group_id) {
     return (int)(intptr_t)ez_idmap_get(&oauth->groups, group_id) - 1;
 }
 
+// What a change of a key means for its alert.
+typedef enum news { NO_NEWS, HAS_ENDED, IS_MENDED } news;
+
 static void plan_slot(ez_oauth *oauth, ez_oauth_slot *slot, const ez_oauth_facts *facts, uint64_t version) {
     if (slot->secret_version != version) {
         slot->secret_version = version;
@@ -27,6 +30,7 @@ static void plan_slot(ez_oauth *oauth, ez_oauth_slot *slot, const ez_oauth_facts
             ez_oauth_schedule_note(&oauth->schedule, slot, EZ_OAUTH_REFRESHED);
     }
     slot->is_ended = facts->ended_ns != 0;
+    slot->is_quiet = slot->is_ended || !facts->has_refresh;
     if (slot->is_flying || slot->is_told)
         return;
     int64_t due_ns = ez_oauth_due_ns(facts, slot->id, oauth->sources[slot->provider].before_s);
@@ -36,7 +40,15 @@ static void plan_slot(ez_oauth *oauth, ez_oauth_slot *slot, const ez_oauth_facts
         ez_oauth_schedule_move(&oauth->schedule, slot, due_ns);
 }
 
-static void plan_entry(ez_oauth *oauth, int64_t id, const ez_entry *entry) {
+// A login that ended is told of by whoever scans, since the server that ended it may have died before it told; that it
+// is mended, or gone, by all, since nobody knows who told.
+static news compare(const ez_oauth *oauth, const ez_oauth_slot *slot, bool was_ended) {
+    if (!slot || !slot->is_ended)
+        return was_ended ? IS_MENDED : NO_NEWS;
+    return oauth->scans && !slot->is_raised && !slot->is_flying ? HAS_ENDED : NO_NEWS;
+}
+
+static ez_oauth_slot *plan_entry(ez_oauth *oauth, int64_t id, const ez_entry *entry) {
     ez_oauth_facts facts = {.group_id = 0};
     int provider = -1;
     if (entry) {
@@ -45,19 +57,29 @@ static void plan_entry(ez_oauth *oauth, int64_t id, const ez_entry *entry) {
     }
     if (provider < 0) {
         ez_oauth_schedule_remove(&oauth->schedule, id);
-        return;
+        return NULL;
     }
     ez_oauth_slot *slot = ez_oauth_schedule_put(&oauth->schedule, id, provider);
     if (slot)
         plan_slot(oauth, slot, &facts, ez_entry_secret_version(entry));
+    return slot;
 }
 
 void ez_oauth_plan(ez_oauth *oauth, int64_t id) {
     ez_directory_enter();
     pthread_mutex_lock(&oauth->lock);
-    plan_entry(oauth, id, ez_directory_get(oauth->options.directory, KIND_API_KEY, id));
+    const ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
+    bool was_ended = slot && slot->is_ended;
+    int provider = slot ? slot->provider : 0;
+    slot = plan_entry(oauth, id, ez_directory_get(oauth->options.directory, KIND_API_KEY, id));
+    provider = slot ? slot->provider : provider;
+    news what = compare(oauth, slot, was_ended);
     pthread_mutex_unlock(&oauth->lock);
     ez_directory_leave();
+    if (what == HAS_ENDED)
+        ez_oauth_raise_ended(oauth, id, provider);
+    else if (what == IS_MENDED)
+        ez_oauth_clear_key(oauth, id, provider, true);
 }
 
 // ---- Groups
@@ -79,7 +101,7 @@ static bool plan_members(ez_oauth *oauth, int64_t group_id, int64_t *after) {
                                                       ez_index_id(group_id), *after, false));
          count++) {
         *after = ez_entry_id(entry);
-        plan_entry(oauth, *after, entry);
+        (void)plan_entry(oauth, *after, entry);
     }
     pthread_mutex_unlock(&oauth->lock);
     ez_directory_leave();
@@ -169,6 +191,7 @@ static void load_anew(ez_oauth *oauth) {
         ez_oauth_plan(oauth, id);
     }
     oauth->is_loaded = true;
+    oauth->scans = false; // begins to scan anew, and tells of those that have ended meanwhile
 }
 
 void ez_oauth_follow(ez_oauth *oauth) {

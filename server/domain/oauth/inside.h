@@ -80,10 +80,12 @@ struct ez_oauth_flight {
     int64_t id;
     int provider;
     ez_oauth_stage stage;
-    bool is_asked, force;  // somebody asked; also where it was given up
-    bool has_place;        // in its provider's pace
-    int64_t was_due_ns;    // when it began; EZ_OAUTH_NEVER: not by itself
-    bool is_dead;          // the access token does not serve any more
+    bool is_asked, force; // somebody asked; also where it was given up
+    bool has_place;       // in its provider's pace
+    int64_t was_due_ns;   // when it began; EZ_OAUTH_NEVER: not by itself
+    bool is_dead;         // the access token does not serve any more
+    bool has_refused;     // a data plane was refused with an access token: this one
+    uint8_t refused[EZ_SHA256_LEN];
     uint64_t again_ms;     // ELSEWHERE, RESTS: when to look, monotonic
     uint64_t elsewhere_ms; // ELSEWHERE: when the other's claim ends
     ez_oauth_key key;
@@ -106,8 +108,10 @@ struct ez_oauth_flight {
     // The writer's while it has it.
     ez_write write;
     ez_call *call;
-    Ez__V1__Empty request;
+    Ez__V1__RequestRefreshRequest request; // for the audit
+    char audit[EZ_OAUTH_WHY_MAX + 64];
     ez_oauth_put put;
+    bool was_dead; // is_dead when it was handed over
     char note[EZ_OAUTH_WHY_MAX + 64];
     bool is_overtaken; // the refresh token was another one by then
     unsigned write_tries;
@@ -133,6 +137,7 @@ struct ez_oauth {
     int64_t clock_offset_ns;  // wall less monotonic, to see a clock that jumps
     uint64_t random;
     bool is_told[EZ_OAUTH_PROVIDERS];  // that its setting is wrong
+    bool is_clear[EZ_OAUTH_PROVIDERS]; // no alert says so, for certain
     unsigned lost[EZ_OAUTH_PROVIDERS]; // unknown outcomes in a row
 
     atomic_bool is_stopping; // any thread reads it; set under the lock
@@ -176,7 +181,8 @@ void ez_oauth_answer_all(ez_oauth_flight *flight, ez_status status, int outcome,
 void ez_oauth_flight_end(ez_oauth_flight *flight, ez_claim_end end, uint64_t due_ms);
 // What came of it, in its slot and the numbers; REFRESHED: it succeeded. Returns how often it has failed in a row.
 unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class);
-// Gives its place in the pace back, where it has one.
+// Takes a place in the pace, where it has none; false: not now. And gives it back.
+bool ez_oauth_take_place(ez_oauth_flight *flight);
 void ez_oauth_leave_place(ez_oauth_flight *flight);
 // Hands it back to the thread. Any thread.
 void ez_oauth_hand_back(ez_oauth_flight *flight);
@@ -185,6 +191,8 @@ void ez_oauth_hand_back(ez_oauth_flight *flight);
 
 // From its turn to the call out, or to its end.
 void ez_oauth_begin(ez_oauth_flight *flight);
+// Whether the access token, as it was read, serves still.
+void ez_oauth_judge_life(ez_oauth_flight *flight);
 // Goes on after the note of a second presentation was written, with the key as it is then.
 void ez_oauth_go_on(ez_oauth_flight *flight);
 // Marks and asks.
@@ -211,7 +219,8 @@ void ez_oauth_write(ez_oauth_flight *flight, ez_oauth_put put, ez_oauth_stage st
 void ez_oauth_raise_key(const ez_oauth_flight *flight, bool is_critical, const char *title, const char *message);
 // That its login has ended, where only the key says so.
 void ez_oauth_raise_ended(ez_oauth *oauth, int64_t id, int provider);
-void ez_oauth_clear_key(const ez_oauth_flight *flight);
+// It is over. is_certain: there is one, else there may be.
+void ez_oauth_clear_key(ez_oauth *oauth, int64_t id, int provider, bool is_certain);
 void ez_oauth_raise_provider(ez_oauth *oauth, int provider, const char *message);
 void ez_oauth_clear_provider(ez_oauth *oauth, int provider);
 

@@ -37,24 +37,29 @@ static void end_with_note(ez_oauth_flight *flight, ez_claim_end end, uint64_t du
 
 // ---- Classes
 
-static ez_claim_end known_end(const ez_oauth_flight *flight) {
+// How the claim ends where the refresh token was surely not used up. A mark that was open before is so still, and the
+// presentation counts where the endpoint may have looked at the token again and again.
+static ez_claim_end known_end(const ez_oauth_flight *flight, bool counts) {
     bool was_open =
         flight->claim.sends > 0 && memcmp(flight->claim.sent_hash, flight->key.refresh_hash, EZ_SHA256_LEN) == 0;
-    return was_open || !flight->was_sent ? EZ_CLAIM_UNSENT : EZ_CLAIM_SETTLED;
+    if (!flight->was_sent)
+        return EZ_CLAIM_UNSENT;
+    return !was_open ? EZ_CLAIM_SETTLED : counts ? EZ_CLAIM_OPEN : EZ_CLAIM_UNSENT;
 }
 
 static void land_transient(ez_oauth_flight *flight) {
     unsigned fails = ez_oauth_note(flight, EZ_OAUTH_TRANSIENT);
     uint64_t due_ms = ez_oauth_backoff_ms(fails, ez_oauth_random(flight->oauth) >> 1);
-    answer(flight, EZ_UNAVAILABLE, "REFRESH_FAILED");
+    ez_claim_end end = known_end(flight, fails >= EZ_OAUTH_TRIES);
+    answer(flight, EZ_ABORTED, "REFRESH_FAILED"); // UNAVAILABLE is taken to another server
     if (fails % EZ_OAUTH_TRIES != 0) {
-        ez_oauth_flight_end(flight, known_end(flight), due_ms);
+        ez_oauth_flight_end(flight, end, due_ms);
         return;
     }
     log_failure(flight, fails);
     if (flight->is_dead)
         ez_oauth_raise_key(flight, false, "Token refresh fails", flight->verdict.why);
-    end_with_note(flight, known_end(flight), due_ms);
+    end_with_note(flight, end, due_ms);
 }
 
 static void land_limited(ez_oauth_flight *flight) {
@@ -65,12 +70,12 @@ static void land_limited(ez_oauth_flight *flight) {
     ez_oauth_pace_pause(&oauth->paces[flight->provider], EZ_OAUTH_RETRY_MIN_MS, ez_clock_mono_ms());
     memcpy(oauth->why[flight->provider], flight->verdict.why, sizeof flight->verdict.why);
     pthread_mutex_unlock(&oauth->lock);
-    answer(flight, EZ_UNAVAILABLE, "REFRESH_RATE_LIMITED");
+    answer(flight, EZ_ABORTED, "REFRESH_RATE_LIMITED");
     wait_ms += ez_oauth_random(oauth) % (wait_ms / 10 + 1);
     if (fails % EZ_OAUTH_TRIES == 0)
-        end_with_note(flight, known_end(flight), wait_ms);
+        end_with_note(flight, known_end(flight, false), wait_ms);
     else
-        ez_oauth_flight_end(flight, known_end(flight), wait_ms);
+        ez_oauth_flight_end(flight, known_end(flight, false), wait_ms);
 }
 
 static void pause_provider(ez_oauth_flight *flight) {
@@ -97,9 +102,9 @@ static void land_setting(ez_oauth_flight *flight) {
         log_failure(flight, fails);
     answer(flight, EZ_FAILED_PRECONDITION, is_own_scope ? "REFRESH_SCOPE_REFUSED" : "OAUTH_CLIENT_REFUSED");
     if (is_own_scope)
-        end_with_note(flight, known_end(flight), EZ_OAUTH_BACKOFF_MAX_MS);
+        end_with_note(flight, known_end(flight, false), EZ_OAUTH_BACKOFF_MAX_MS);
     else
-        ez_oauth_flight_end(flight, known_end(flight), EZ_OAUTH_BACKOFF_MIN_MS);
+        ez_oauth_flight_end(flight, known_end(flight, false), EZ_OAUTH_BACKOFF_MIN_MS);
 }
 
 static void land_unknown(ez_oauth_flight *flight) {
@@ -130,9 +135,11 @@ void ez_oauth_land(ez_oauth_flight *flight) {
     provider_answered(flight);
     switch (flight->verdict.class) {
     case EZ_OAUTH_REFRESHED:
+        ez_oauth_extend(flight); // the answer may have taken half of it
         ez_oauth_write(flight, EZ_OAUTH_PUT_TOKENS, EZ_OAUTH_WRITES);
         break;
     case EZ_OAUTH_TERMINAL:
+        ez_oauth_extend(flight);
         snprintf(flight->note, sizeof flight->note, "%s", flight->verdict.why);
         ez_oauth_write(flight, EZ_OAUTH_PUT_END, EZ_OAUTH_WRITES);
         break;
@@ -191,7 +198,7 @@ static void settle_failed(ez_oauth_flight *flight) {
 
 static void settle_tokens(ez_oauth_flight *flight) {
     (void)ez_oauth_note(flight, EZ_OAUTH_REFRESHED);
-    ez_oauth_clear_key(flight);
+    ez_oauth_clear_key(flight->oauth, flight->id, flight->provider, flight->key.facts.has_error);
     ez_oauth_answer_all(flight, EZ_OK, flight->is_overtaken ? OUTCOME_ALREADY : OUTCOME_REFRESHED, NULL);
     if (!flight->is_overtaken)
         ez_log_info("a token was refreshed", "api_key", EZ_LOG_INT(flight->id), "type",
@@ -220,6 +227,11 @@ static void settle_end(ez_oauth_flight *flight) {
 
 static void settle_expired(ez_oauth_flight *flight) {
     ez_error error = EZ_ERROR_INIT;
+    if (flight->is_overtaken) { // it has new tokens
+        ez_oauth_answer_all(flight, EZ_OK, OUTCOME_ALREADY, NULL);
+        ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
+        return;
+    }
     (void)ez_error_set(&error, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED",
                        "the tokens of API key %lld have ended: log in again and give it the new ones",
                        (long long)flight->id);

@@ -16,9 +16,10 @@
 #include "proto/runtime/log.h"
 #include "server/domain/oauth/inside.h"
 
-#define IDLE_MS  250  // between looks at the feed
-#define TIMER_MS 20   // while a flight waits for a point in time
-#define END_MS   4000 // after the end was called a write that fails is tried again for so long
+#define IDLE_MS       250  // between looks at the feed
+#define TIMER_MS      20   // while a flight waits for a point in time
+#define QUIET_AT_ONCE 4    // keys that are due and need no call, each TIMER_MS
+#define END_MS        4000 // after the end was called a write that fails is tried again for so long
 
 uint64_t ez_oauth_random(ez_oauth *oauth) { // xorshift: jitter needs no more
     oauth->random ^= oauth->random << 13;
@@ -58,12 +59,13 @@ static void take_ready(ez_oauth *oauth) {
     }
 }
 
-static bool take_place(ez_oauth_flight *flight) {
-    ez_oauth *oauth = flight->oauth;
-    pthread_mutex_lock(&oauth->lock);
-    flight->has_place = ez_oauth_pace_take(&oauth->paces[flight->provider], flight->is_asked, ez_clock_mono_ms());
-    pthread_mutex_unlock(&oauth->lock);
-    return flight->has_place;
+// Whether it ends without a call, for which no turn is needed.
+static bool is_quiet(const ez_oauth_flight *flight) {
+    pthread_mutex_lock(&flight->oauth->lock);
+    const ez_oauth_slot *slot = ez_oauth_schedule_get(&flight->oauth->schedule, flight->id);
+    bool is = slot && slot->is_quiet && !flight->force;
+    pthread_mutex_unlock(&flight->oauth->lock);
+    return is;
 }
 
 static void write_again(ez_oauth_flight *flight, bool is_ending) {
@@ -85,7 +87,7 @@ static void step(ez_oauth_flight *flight, uint64_t now_ms, bool is_ending) {
     case EZ_OAUTH_BEGINS:
         if (is_stopping || !flight->waiters) // nobody waits for it any more
             ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
-        else if (take_place(flight))
+        else if (is_quiet(flight) || ez_oauth_take_place(flight))
             ez_oauth_begin(flight);
         break;
     case EZ_OAUTH_ELSEWHERE:
@@ -132,28 +134,36 @@ static void step_all(ez_oauth *oauth, bool is_ending) {
 
 // ---- What is due
 
-// The id of one that is due and has got a place; 0: none now.
-static int64_t take_due(ez_oauth *oauth, int provider) {
-    int64_t id = 0;
+typedef struct turn {
+    int64_t id;
+    bool has_place; // else it needs none
+} turn;
+
+// One that is due, and has got a place where it needs one. False: none now.
+static bool take_due(ez_oauth *oauth, int provider, turn *out) {
+    *out = (turn){.id = 0};
     pthread_mutex_lock(&oauth->lock);
     const ez_oauth_slot *first = ez_oauth_schedule_first(&oauth->schedule, provider);
-    if (first && first->due_ns <= ez_clock_wall_ns() &&
-        ez_oauth_pace_take(&oauth->paces[provider], false, ez_clock_mono_ms()))
-        id = first->id;
+    if (first && first->due_ns <= ez_clock_wall_ns()) {
+        out->has_place = !first->is_quiet && ez_oauth_pace_take(&oauth->paces[provider], false, ez_clock_mono_ms());
+        out->id = first->is_quiet || out->has_place ? first->id : 0;
+    }
     pthread_mutex_unlock(&oauth->lock);
-    return id;
+    return out->id != 0;
 }
 
-static void begin_due(ez_oauth *oauth, int64_t id, int provider) {
+static void begin_due(ez_oauth *oauth, const turn *it, int provider) {
+    int64_t id = it->id;
     bool is_flying = ez_oauth_flight_find(oauth, id) != NULL; // its slot was made anew meanwhile
     ez_oauth_flight *flight = is_flying ? NULL : ez_oauth_flight_make(oauth, id, provider, false);
     if (flight) {
-        flight->has_place = true;
+        flight->has_place = it->has_place;
         ez_oauth_begin(flight);
         return;
     }
     pthread_mutex_lock(&oauth->lock);
-    ez_oauth_pace_leave(&oauth->paces[provider]);
+    if (it->has_place)
+        ez_oauth_pace_leave(&oauth->paces[provider]);
     ez_oauth_slot *slot = is_flying ? ez_oauth_schedule_get(&oauth->schedule, id) : NULL;
     if (slot) {
         slot->is_flying = true;
@@ -180,6 +190,14 @@ static void tell_ended(ez_oauth *oauth) {
     }
 }
 
+static void scan_provider(ez_oauth *oauth, int provider) {
+    turn it;
+    for (unsigned quiet = 0; quiet < QUIET_AT_ONCE && !oauth->is_stopping && take_due(oauth, provider, &it);) {
+        quiet += !it.has_place;
+        begin_due(oauth, &it, provider);
+    }
+}
+
 static void scan(ez_oauth *oauth) {
     uint64_t fence;
     bool did_scan = oauth->scans;
@@ -187,8 +205,7 @@ static void scan(ez_oauth *oauth) {
     if (oauth->scans && !did_scan)
         tell_ended(oauth);
     for (int i = 0; oauth->scans && i < EZ_OAUTH_PROVIDERS; i++)
-        for (int64_t id; !oauth->is_stopping && (id = take_due(oauth, i)) != 0;)
-            begin_due(oauth, id, i);
+        scan_provider(oauth, i);
 }
 
 static void follow(ez_oauth *oauth) {
@@ -217,9 +234,9 @@ static uint64_t pause_ms(const ez_oauth *oauth) {
         if (!oauth->scans || !first || first->due_ns > now_ns + (int64_t)pause * 1000000)
             continue;
         uint64_t due = first->due_ns > now_ns ? (uint64_t)(first->due_ns - now_ns) / 1000000 + 1 : 0;
-        uint64_t turn = ez_oauth_pace_wait_ms(&oauth->paces[i], false, now_ms);
-        uint64_t wait = (due > turn ? due : turn) + 1;
-        bool is_full = oauth->paces[i].running + 1 >= oauth->paces[i].concurrency;
+        uint64_t place = first->is_quiet ? TIMER_MS : ez_oauth_pace_wait_ms(&oauth->paces[i], false, now_ms);
+        uint64_t wait = (due > place ? due : place) + 1;
+        bool is_full = !first->is_quiet && oauth->paces[i].running + 1 >= oauth->paces[i].concurrency;
         pause = !is_full && wait < pause ? wait : pause;
     }
     return pause;

@@ -17,8 +17,10 @@ typedef struct ez_oauth_slot {
     uint8_t class; // of the last failure; 0: none since it last succeeded
     bool is_flying;
     bool is_ended;  // its refresh token: what is due is the end of its access token
+    bool is_quiet;  // no call is made for it: there is no refresh token, or it has ended
     bool is_told;   // that it has no refresh token
     bool is_raised; // an alert about it
+    bool is_clear;  // there is none, for certain
 } ez_oauth_slot;
 
 typedef struct ez_oauth_heap {

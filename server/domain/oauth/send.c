@@ -96,6 +96,13 @@ static bool check_key(ez_oauth_flight *flight) {
     return false;
 }
 
+void ez_oauth_judge_life(ez_oauth_flight *flight) {
+    const ez_oauth_facts *facts = &flight->key.facts;
+    bool has_passed = facts->expires_ns && facts->expires_ns <= ez_clock_wall_ns(); // an end that is not known is none
+    bool is_refused = flight->has_refused && memcmp(flight->refused, flight->key.access_hash, EZ_SHA256_LEN) == 0;
+    flight->is_dead = !facts->has_access || has_passed || is_refused;
+}
+
 static bool read_key(ez_oauth_flight *flight) {
     ez_error error = EZ_ERROR_INIT;
     ez_oauth_key_fini(&flight->key);
@@ -105,9 +112,7 @@ static bool read_key(ez_oauth_flight *flight) {
         refuse(flight, EZ_CLAIM_SETTLED, is_gone ? UINT64_MAX : EZ_OAUTH_BACKOFF_MAX_MS, &error);
         return false;
     }
-    const ez_oauth_facts *facts = &flight->key.facts;
-    bool has_passed = facts->expires_ns && facts->expires_ns <= ez_clock_wall_ns();
-    flight->is_dead = flight->is_dead || !facts->has_access || has_passed; // an end that is not known is none
+    ez_oauth_judge_life(flight);
     return check_key(flight);
 }
 
@@ -202,7 +207,9 @@ void ez_oauth_go_on(ez_oauth_flight *flight) {
 
 void ez_oauth_begin(ez_oauth_flight *flight) {
     flight->stage = EZ_OAUTH_BEGINS;
-    if (read_key(flight) && take_claim(flight) && look_again(flight) && judge_mark(flight))
+    if (!read_key(flight) || !ez_oauth_take_place(flight)) // it was taken for one that needs none
+        return;
+    if (take_claim(flight) && look_again(flight) && judge_mark(flight))
         ez_oauth_send(flight);
 }
 
@@ -274,11 +281,23 @@ static bool lift(ez_oauth_flight *flight) {
     return flight->is_aloft;
 }
 
+// What the mark says. A token that is good for many uses is each key's own: several may present it.
+static void mark_of(const ez_oauth_flight *flight, uint8_t out[EZ_SHA256_LEN]) {
+    uint8_t text[EZ_SHA256_LEN + sizeof flight->id];
+    memcpy(out, flight->key.refresh_hash, EZ_SHA256_LEN);
+    if (ez_oauth_providers[flight->provider]->rotates)
+        return;
+    memcpy(text, out, EZ_SHA256_LEN);
+    memcpy(text + EZ_SHA256_LEN, &flight->id, sizeof flight->id);
+    ez_sha256(text, sizeof text, out);
+}
+
 static bool mark(ez_oauth_flight *flight, ez_error *error) {
     const ez_oauth_options *options = &flight->oauth->options;
+    uint8_t hash[EZ_SHA256_LEN];
+    mark_of(flight, hash);
     flight->marked_ms = ez_clock_mono_ms();
-    if (ez_store_mark_sent(options->store, &flight->claim, options->server_id, flight->key.refresh_hash,
-                           options->claim_ms, error) != EZ_OK)
+    if (ez_store_mark_sent(options->store, &flight->claim, options->server_id, hash, options->claim_ms, error) != EZ_OK)
         return false;
     flight->is_marked = true;
     return true;
@@ -301,6 +320,16 @@ static bool is_late(const ez_oauth_flight *flight) {
     return ez_clock_mono_ms() - flight->marked_ms > flight->oauth->options.claim_ms / 4;
 }
 
+// Two API keys have one refresh token, and the other one's was presented: this one's would end the account.
+static void end_shared(ez_oauth_flight *flight, const ez_error *why) {
+    flight->verdict = (ez_oauth_verdict){.class = EZ_OAUTH_TERMINAL};
+    snprintf(flight->verdict.why, sizeof flight->verdict.why,
+             "%.120s: two API keys can't share one; log in again and give this API key tokens of its own",
+             why->message);
+    snprintf(flight->note, sizeof flight->note, "%s", flight->verdict.why);
+    ez_oauth_write(flight, EZ_OAUTH_PUT_END, EZ_OAUTH_WRITES);
+}
+
 void ez_oauth_send(ez_oauth_flight *flight) {
     ez_error error = EZ_ERROR_INIT;
     if (!flight->tokens && !(flight->tokens = calloc(1, sizeof *flight->tokens))) {
@@ -313,8 +342,11 @@ void ez_oauth_send(ez_oauth_flight *flight) {
         refuse(flight, EZ_CLAIM_SETTLED, STORE_MS, &error);
         return;
     }
-    if (!mark(flight, &error)) { // whether the mark stands is not known: it may stay, nothing was sent
-        refuse(flight, EZ_CLAIM_OPEN, STORE_MS, &error);
+    if (!mark(flight, &error)) {
+        if (error.code == EZ_ALREADY_EXISTS)
+            end_shared(flight, &error);
+        else // whether the mark stands is not known, but nothing was sent
+            refuse(flight, EZ_CLAIM_UNSENT, STORE_MS, &error);
         return;
     }
     pthread_mutex_lock(&flight->oauth->lock);

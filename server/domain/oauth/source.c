@@ -107,6 +107,7 @@ void ez_oauth_source_fini(ez_oauth_source *source) {
         ez_wipe(source->client_secret, strlen(source->client_secret));
     for (size_t i = 0; i < source->header_count; i++) {
         free((char *)(uintptr_t)source->headers[i].name);
+        ez_wipe((char *)(uintptr_t)source->headers[i].value, strlen(source->headers[i].value));
         free((char *)(uintptr_t)source->headers[i].value);
     }
     free(source->token_url);

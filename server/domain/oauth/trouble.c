@@ -16,15 +16,17 @@ static void name_provider(int provider, char out[FINGERPRINT_MAX]) {
     snprintf(out, FINGERPRINT_MAX, "token_refresh_failed|provider|%s", ez_oauth_providers[provider]->type);
 }
 
-// Whether there was one about this key, as far as this server knows.
+// Whether there may be one about this key: what servers raised before this one started, nobody told.
 static bool swap_raised(ez_oauth *oauth, int64_t id, bool is_raised) {
     pthread_mutex_lock(&oauth->lock);
     ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
-    bool was_raised = slot && slot->is_raised;
-    if (slot)
+    bool may_stand = !slot || !slot->is_clear;
+    if (slot) {
         slot->is_raised = is_raised;
+        slot->is_clear = !is_raised;
+    }
     pthread_mutex_unlock(&oauth->lock);
-    return was_raised;
+    return may_stand;
 }
 
 static void tell(ez_oauth *oauth, int64_t id, int provider, bool is_critical, const char *title, const char *message) {
@@ -52,17 +54,17 @@ void ez_oauth_raise_ended(ez_oauth *oauth, int64_t id, int provider) {
          "new tokens");
 }
 
-void ez_oauth_clear_key(const ez_oauth_flight *flight) {
-    const ez_oauth_options *options = &flight->oauth->options;
+void ez_oauth_clear_key(ez_oauth *oauth, int64_t id, int provider, bool is_certain) {
+    const ez_oauth_options *options = &oauth->options;
     char fingerprint[FINGERPRINT_MAX];
-    name_key(flight->id, fingerprint);
-    ez_oauth_trouble trouble = {.api_key_id = flight->id,
-                                .type = ez_oauth_providers[flight->provider]->type,
+    name_key(id, fingerprint);
+    ez_oauth_trouble trouble = {.api_key_id = id,
+                                .type = ez_oauth_providers[provider]->type,
                                 .title = "",
                                 .message = "",
                                 .fingerprint = fingerprint};
-    bool was_raised = swap_raised(flight->oauth, flight->id, false);
-    if (options->clear && (was_raised || flight->key.facts.has_error))
+    bool may_stand = swap_raised(oauth, id, false);
+    if (options->clear && (may_stand || is_certain))
         options->clear(options->alerts_user, &trouble);
 }
 
@@ -77,6 +79,7 @@ void ez_oauth_raise_provider(ez_oauth *oauth, int provider, const char *message)
     if (!oauth->is_told[provider] && oauth->options.raise)
         oauth->options.raise(oauth->options.alerts_user, &trouble);
     oauth->is_told[provider] = true;
+    oauth->is_clear[provider] = false;
 }
 
 void ez_oauth_clear_provider(ez_oauth *oauth, int provider) {
@@ -84,7 +87,8 @@ void ez_oauth_clear_provider(ez_oauth *oauth, int provider) {
     name_provider(provider, fingerprint);
     ez_oauth_trouble trouble = {
         .type = ez_oauth_providers[provider]->type, .title = "", .message = "", .fingerprint = fingerprint};
-    if (oauth->is_told[provider] && oauth->options.clear)
+    if (!oauth->is_clear[provider] && oauth->options.clear)
         oauth->options.clear(oauth->options.alerts_user, &trouble);
     oauth->is_told[provider] = false;
+    oauth->is_clear[provider] = true; // until then a server before this one may have raised it
 }

@@ -25,6 +25,7 @@ typedef struct writing {
     ez_error *error;
     Ez__V1__ApiKey *key;
     Ez__V1__ApiKeySecret secret;
+    bool is_same_access; // the access token is the one that was read
 } writing;
 
 static char empty[] = "";
@@ -43,6 +44,8 @@ static ez_status load(writing *w, bool *is_same) {
     w->secret = held ? *held : (Ez__V1__ApiKeySecret)EZ__V1__API_KEY_SECRET__INIT;
     ez_sha256(w->secret.refresh_token, strlen(w->secret.refresh_token), hash);
     *is_same = memcmp(hash, w->flight->key.refresh_hash, sizeof hash) == 0;
+    ez_sha256(w->secret.access_token, strlen(w->secret.access_token), hash);
+    w->is_same_access = memcmp(hash, w->flight->key.access_hash, sizeof hash) == 0;
     return EZ_OK;
 }
 
@@ -119,10 +122,10 @@ static ez_status put_end(writing *w) {
     int64_t now_ns = ez_txn_now_ns(w->txn);
     Ez__V1__ApiKeyStatus before = w->key->status;
     int64_t told_ns = w->flight->key.facts.expires_ns; // by the token itself, where the key does not say
-    if (!w->key->expires_at && told_ns)
+    if (!w->key->expires_at && told_ns && w->is_same_access)
         w->key->expires_at = ez_stamp_make(told_ns, ez_txn_arena(w->txn));
     bool has_passed = w->key->expires_at && ez_stamp_has_passed(w->key->expires_at, now_ns);
-    bool is_live = !w->flight->is_dead && !has_passed;
+    bool is_live = !(w->flight->was_dead && w->is_same_access) && !has_passed;
     w->key->refresh_ended_at = ez_stamp_make(now_ns, ez_txn_arena(w->txn));
     w->key->last_refresh_error = copy(w, w->flight->note);
     if (!w->key->refresh_ended_at || !w->key->last_refresh_error)
@@ -134,6 +137,10 @@ static ez_status put_end(writing *w) {
 
 static ez_status put_expired(writing *w) {
     Ez__V1__ApiKeyStatus before = w->key->status;
+    if (!w->is_same_access) { // it has another one by now
+        w->flight->is_overtaken = true;
+        return EZ_OK;
+    }
     if (before == API_KEY_ACTIVE)
         w->key->status = API_KEY_EXPIRED;
     return put_changed(w, before);
@@ -193,10 +200,26 @@ static uint64_t patience_ns(const ez_oauth_flight *flight) {
     return flight->is_marked && half < WRITE_NS ? half : WRITE_NS;
 }
 
+// What the audit says of it, beside which key it was.
+static void describe(ez_oauth_flight *flight) {
+    static const char *const words[] = {
+        [EZ_OAUTH_PUT_TOKENS] = "refreshed",
+        [EZ_OAUTH_PUT_EXPIRED] = "the login has ended, and so has the access token",
+        [EZ_OAUTH_PUT_PROJECT] = "its project was looked up",
+        [EZ_OAUTH_PUT_NOTE] = NULL,
+    };
+    const char *word = words[flight->put];
+    snprintf(flight->audit, sizeof flight->audit, "%s", word ? word : flight->note);
+    flight->request.api_key_id = flight->id;
+    flight->request.reason = flight->audit;
+}
+
 void ez_oauth_write(ez_oauth_flight *flight, ez_oauth_put put, ez_oauth_stage stage) {
     flight->put = put;
     flight->stage = stage;
     flight->is_overtaken = false;
+    flight->was_dead = flight->is_dead;
+    describe(flight);
     ez_call_destroy_system(flight->call);
     flight->call = NULL;
     ez_status status = ez_call_create_system("oauth", &flight->call);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ez/v1/alert.pb-c.h"
+#include "proto/crypto/hash.h"
 #include "proto/runtime/clock.h"
 #include "tests/support/certificate.h"
 
@@ -94,4 +96,47 @@ int64_t given_oauth_key(ez_caller *admin, int64_t group_id, const char *account,
 
 Ez__V1__ApiKey *read_oauth_key(ez_caller *admin, int64_t id) {
     return ask(admin, "ApiKeys/Get", "{'id':%" PRId64 "}", id);
+}
+
+bool is_fresh_key(ez_caller *admin, int64_t id) {
+    Ez__V1__ApiKey *key = read_oauth_key(admin, id);
+    return key->last_refresh_at && key->expires_at && key->expires_at->seconds > ez_clock_wall_ns() / 1000000000 + 60;
+}
+
+bool has_oauth_error(ez_caller *admin, int64_t id, const char *part) {
+    return strstr(read_oauth_key(admin, id)->last_refresh_error, part) != NULL;
+}
+
+void hash_of_token(const char *token, char out[65]) {
+    uint8_t hash[EZ_SHA256_LEN];
+    ez_sha256(token, strlen(token), hash);
+    ez_hex(hash, sizeof hash, out);
+}
+
+ez_status request_refresh(ez_caller *plane, int64_t id, const char *seen, Ez__V1__RequestRefreshResponse **reply) {
+    char hash[65];
+    void *got = NULL;
+    hash_of_token(seen, hash);
+    ez_status status =
+        try_call(plane, &got, "Tokens/RequestRefresh",
+                 "{'api_key_id':%" PRId64 ",'observed_access_token_sha256':'%s','reason':'401'}", id, hash);
+    *reply = got;
+    return status;
+}
+
+int64_t open_alert_about(ez_caller *admin, int64_t id) {
+    Ez__V1__ListAlertsResponse *list = ask(admin, "Alerts/List", "{}");
+    for (size_t i = 0; i < list->n_items; i++)
+        if (list->items[i]->related_id == id && list->items[i]->status == EZ__V1__ALERT_STATUS__ALERT_STATUS_ACTIVE)
+            return list->items[i]->id;
+    return 0;
+}
+
+int64_t running_refreshes(ez_caller *admin, const char *type) {
+    Ez__V1__TokenRefreshStatus *status = ask(admin, "TokenRefresh/Get", "{}");
+    for (size_t i = 0; i < status->n_providers; i++)
+        if (strcmp(status->providers[i]->type, type) == 0)
+            return status->providers[i]->running;
+    cr_assert_fail("there is no provider %s", type);
+    return 0;
 }

@@ -4,6 +4,7 @@
 // certificate made on the spot. Every function fails the test where it can't do what it says.
 #pragma once
 
+#include "ez/v1/oauth.pb-c.h"
 #include "tests/integration/support/world.h"
 
 #define EZ_TEST_ENDPOINT_ENV 24
@@ -28,3 +29,16 @@ unsigned presented(const ez_token_endpoint *endpoint, const char *prefix);
 Ez__V1__ProviderGroup *given_oauth_group(ez_caller *admin, const char *type);
 int64_t given_oauth_key(ez_caller *admin, int64_t group_id, const char *account, int64_t ends_in_s);
 Ez__V1__ApiKey *read_oauth_key(ez_caller *admin, int64_t id);
+
+// Whether it was refreshed, and its access token is good for a minute at least; what its last_refresh_error holds.
+bool is_fresh_key(ez_caller *admin, int64_t id);
+bool has_oauth_error(ez_caller *admin, int64_t id, const char *part);
+
+// A data plane asks, having seen this access token.
+ez_status request_refresh(ez_caller *plane, int64_t id, const char *seen, Ez__V1__RequestRefreshResponse **reply);
+void hash_of_token(const char *token, char out[65]);
+
+// The open alert about an API key; 0: there is none.
+int64_t open_alert_about(ez_caller *admin, int64_t id);
+// How many refreshes of a provider type are under way at that server.
+int64_t running_refreshes(ez_caller *admin, const char *type);

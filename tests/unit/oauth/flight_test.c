@@ -175,3 +175,76 @@ Test(oauth_flight, nothing_is_sent_by_a_server_that_stops) {
     cr_expect_eq(oauth->aloft, 0);
     cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims WHERE sends > 0"), 0);
 }
+
+// ---- The access token
+
+// What a data plane was refused with counted against the token that another server had put since.
+Test(oauth_flight, a_refusal_is_of_the_token_that_was_refused) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    flight->key.facts.has_access = true;
+    flight->has_refused = true;
+    memset(flight->refused, 1, sizeof flight->refused);
+    memset(flight->key.access_hash, 1, sizeof flight->key.access_hash);
+    ez_oauth_judge_life(flight);
+    cr_expect(flight->is_dead);
+    memset(flight->key.access_hash, 2, sizeof flight->key.access_hash);
+    ez_oauth_judge_life(flight);
+    cr_expect_not(flight->is_dead, "it has another one by now");
+    flight->key.facts.expires_ns = 1;
+    ez_oauth_judge_life(flight);
+    cr_expect(flight->is_dead);
+}
+
+// ---- How often
+
+// Sent under a mark that was open, answered with 503: the mark stayed as it was, and the token went out without end.
+static long long sends_after_503(unsigned fails) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    ez_oauth_slot *slot = ez_oauth_schedule_put(&oauth->schedule, KEY, 0);
+    claim(flight);
+    cr_assert_eq(ez_store_mark_sent(oauth->options.store, &flight->claim, "a", flight->key.refresh_hash, 1000, &error),
+                 EZ_OK);
+    cr_assert_eq(ez_store_end_claim(oauth->options.store, &flight->claim, "a", EZ_CLAIM_OPEN, &error), EZ_OK);
+    claim(flight);
+    cr_assert_eq(flight->claim.sends, 1);
+    cr_assert_eq(ez_store_mark_sent(oauth->options.store, &flight->claim, "a", flight->key.refresh_hash, 1000, &error),
+                 EZ_OK);
+    flight->is_marked = flight->was_sent = true;
+    flight->verdict.class = EZ_OAUTH_TRANSIENT;
+    slot->fails = fails;
+    ez_oauth_land(flight);
+    cr_assert_eq(flight->stage, EZ_OAUTH_ENDED);
+    return number_of(&at, "SELECT sends FROM oauth_claims");
+}
+
+Test(oauth_flight, a_503_after_a_lost_answer_is_no_second_one) {
+    cr_expect_eq(sends_after_503(0), 1);
+}
+
+Test(oauth_flight, but_not_without_end) {
+    cr_expect_eq(sends_after_503(EZ_OAUTH_TRIES), 2);
+}
+
+// ---- Alerts
+
+static unsigned cleared;
+
+static void on_clear(void *user, const ez_oauth_trouble *trouble) {
+    (void)user;
+    cr_expect_eq(trouble->api_key_id, KEY);
+    cleared++;
+}
+
+// A server that starts does not know what the one before it raised: once, a success says that it is over.
+Test(oauth_flight, an_alert_of_before_the_start_is_cleared) {
+    oauth->options.clear = on_clear;
+    cr_assert_not_null(ez_oauth_schedule_put(&oauth->schedule, KEY, 0));
+    cleared = 0;
+    ez_oauth_clear_key(oauth, KEY, 0, false);
+    cr_expect_eq(cleared, 1);
+    ez_oauth_clear_key(oauth, KEY, 0, false);
+    cr_expect_eq(cleared, 1, "and each later one costs nothing");
+    ez_oauth_raise_ended(oauth, KEY, 0);
+    ez_oauth_clear_key(oauth, KEY, 0, false);
+    cr_expect_eq(cleared, 2);
+}
