@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What keeps a refresh token from being presented twice, or for nothing: two keys with one token, a server that stops, a
-// key that is replaced meanwhile, force, answers that send nobody to another server, and turns that are left to those
+// What keeps a refresh token from being presented twice, or for nothing: two keys with one token, a server that stops,
+// a key that is replaced meanwhile, force, answers that send nobody to another server, and turns that are left to those
 // who need them.
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +24,8 @@ static void begin_with(const char *const *settings) {
 }
 
 static void begin(void) {
-    static const char *const quick[] = {"EZ_TOKEN_REFRESH_RATE=200", "EZ_TOKEN_REFRESH_INTERVAL=1", "EZ_LEASE_SECONDS=2",
-                                        NULL};
+    static const char *const quick[] = {"EZ_TOKEN_REFRESH_RATE=200", "EZ_TOKEN_REFRESH_INTERVAL=1",
+                                        "EZ_LEASE_SECONDS=2", NULL};
     begin_with(quick);
 }
 
@@ -80,8 +80,7 @@ Test(oauth_guards, a_token_that_two_keys_share_is_presented_for_one) {
     cr_expect_eq(presented(&endpoint, "ok1 "), 1);
     expect_soon(open_alert_about(&w.admin, other) != 0);
     void *reply;
-    ez_status status =
-        try_call(&w.admin, &reply, "TokenRefresh/Refresh", "{'id':%" PRId64 ",'force':true}", other);
+    ez_status status = try_call(&w.admin, &reply, "TokenRefresh/Refresh", "{'id':%" PRId64 ",'force':true}", other);
     cr_expect_eq(status, EZ_FAILED_PRECONDITION);
     cr_expect_eq(presented(&endpoint, "ok1 "), 1, "not by force either");
     replace_tokens(other, "ok2", 30);
@@ -189,8 +188,9 @@ Test(oauth_turns, who_needs_no_call_takes_no_turn) {
     cr_assert_not_null(json);
     int len = sprintf(json, "{'items':[");
     for (int i = 0; i < QUIET; i++)
-        len += sprintf(json + len, "%s{'create':{'group_id':%" PRId64 ",'name':'q%d','access_token':'at-q%d-0','expires_at':"
-                                   "'2001-01-01T00:00:00Z'}}",
+        len += sprintf(json + len,
+                       "%s{'create':{'group_id':%" PRId64 ",'name':'q%d','access_token':'at-q%d-0','expires_at':"
+                       "'2001-01-01T00:00:00Z'}}",
                        i ? "," : "", codex, i, i);
     sprintf(json + len, "]}");
     Ez__V1__BatchApiKeysResponse *made = ask(&w.admin, "ApiKeys/Batch", "%s", json);

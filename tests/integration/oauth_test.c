@@ -316,13 +316,52 @@ static void expect_client_refused(int64_t id) {
     cr_expect_null(look("gemini-cli")->paused_until);
 }
 
+// An answer that was lost is asked for once more.
+typedef struct lost {
+    int64_t unused; // and the token is good still
+    int64_t used;   // and the token is used up
+    int64_t never;  // each time
+} lost;
+
+static lost given_lost(void) {
+    return (lost){.unused = given_oauth_key(&w.admin, codex, "unused1", 30),
+                  .used = given_oauth_key(&w.admin, codex, "lost1", -1),
+                  .never = given_oauth_key(&w.admin, codex, "never1", 3600)};
+}
+
+static void expect_given_up(int64_t never) {
+    expect_soon(presented(&endpoint, "never1 0") == 2);
+    expect_soon(has_error(never, "sent twice"));
+    expect_soon(read_oauth_key(&w.admin, never)->next_refresh_at == NULL && look("codex")->running == 0);
+    expect_refused(&w.admin, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED", "TokenRefresh/Refresh",
+                   "{'id':%" PRId64 "}", never);
+    cr_expect_eq(presented(&endpoint, "never1 0"), 2, "and no more by itself");
+    Ez__V1__ListAuditResponse *audit =
+        ask(&w.admin, "Audit/List", "{'actor':'system:oauth','resource':'api_key:%" PRId64 "'}", never);
+    size_t once_more = 0;
+    for (size_t i = 0; i < audit->n_items; i++)
+        once_more += strstr(audit->items[i]->request, "presented once more") != NULL;
+    cr_expect_eq(once_more, 1, "and the audit says so");
+}
+
+static void expect_lost(const lost *keys) {
+    expect_soon(is_fresh(keys->unused));
+    cr_expect_eq(presented(&endpoint, "unused1 0"), 2);
+    expect_soon(read_oauth_key(&w.admin, keys->used)->status == EZ__V1__API_KEY_STATUS__API_KEY_STATUS_EXPIRED);
+    cr_expect_eq(presented(&endpoint, "lost1 0"), 2);
+    expect_given_up(keys->never);
+}
+
 // What has to be waited for is waited for together; a client that is refused costs no key.
 Test(oauth, trouble_passes) {
-    int64_t html = given_oauth_key(&w.admin, codex, "html1", 30);
-    int64_t flaky = given_oauth_key(&w.admin, codex, "flaky1", 30);
-    int64_t limited = given_oauth_key(&w.admin, codex, "limit1", 30);
+    lost keys = given_lost();
+    int64_t group = given_oauth_group(&w.admin, "claude-code")->id;
+    int64_t html = given_oauth_key(&w.admin, group, "html1", 30);
+    int64_t flaky = given_oauth_key(&w.admin, group, "flaky1", 30);
+    int64_t limited = given_oauth_key(&w.admin, group, "limit1", 30);
     int64_t refused = given_oauth_key(&w.admin, given_oauth_group(&w.admin, "gemini-cli")->id, "client1", 30);
     expect_client_refused(refused);
+    expect_lost(&keys);
     expect_soon(is_fresh(html));
     expect_soon(is_fresh(flaky));
     expect_soon(is_fresh(limited));
@@ -338,28 +377,6 @@ Test(oauth, who_asks_again_too_soon_is_told_so) {
     for (int i = 0; i < 20; i++)
         cr_expect_eq(request(id, "at-down1-0", &reply), EZ_ABORTED);
     cr_expect_leq(presented(&endpoint, "down1 "), 6);
-}
-
-Test(oauth, an_answer_that_was_lost_is_asked_for_once_more) {
-    int64_t unused = given_oauth_key(&w.admin, codex, "unused1", 30); // lost, and the token is good still
-    int64_t used = given_oauth_key(&w.admin, codex, "lost1", -1);     // lost, and the token is used up
-    int64_t never = given_oauth_key(&w.admin, codex, "never1", 3600); // lost each time
-    expect_soon(is_fresh(unused));
-    cr_expect_eq(presented(&endpoint, "unused1 0"), 2);
-    expect_soon(read_oauth_key(&w.admin, used)->status == EZ__V1__API_KEY_STATUS__API_KEY_STATUS_EXPIRED);
-    cr_expect_eq(presented(&endpoint, "lost1 0"), 2);
-    expect_soon(presented(&endpoint, "never1 0") == 2);
-    expect_soon(has_error(never, "sent twice"));
-    expect_soon(read_oauth_key(&w.admin, never)->next_refresh_at == NULL && look("codex")->running == 0);
-    expect_refused(&w.admin, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED", "TokenRefresh/Refresh",
-                   "{'id':%" PRId64 "}", never);
-    cr_expect_eq(presented(&endpoint, "never1 0"), 2, "and no more by itself");
-    Ez__V1__ListAuditResponse *audit =
-        ask(&w.admin, "Audit/List", "{'actor':'system:oauth','resource':'api_key:%" PRId64 "'}", never);
-    size_t once_more = 0;
-    for (size_t i = 0; i < audit->n_items; i++)
-        once_more += strstr(audit->items[i]->request, "presented once more") != NULL;
-    cr_expect_eq(once_more, 1, "and the audit says so");
 }
 
 Test(oauth, an_endless_body_is_no_answer) {
