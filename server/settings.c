@@ -13,7 +13,10 @@
 #define SCOPE(env, type)                                                                                               \
     TEXT(env, NULL, "Scope that refreshes of " type " API keys ask for. Default: none is named.", "SCOPE")
 #define HEADERS(env, type)                                                                                             \
-    TEXT(env, NULL, "Further headers of calls about tokens of " type " API keys, a JSON object of strings.", "JSON")
+    {                                                                                                                  \
+        env, EZ_SETTING_SECRET, NULL, 0, 0,                                                                            \
+            "Further headers of calls about tokens of " type " API keys, a JSON object of strings.", "JSON"            \
+    }
 #define PROJECT_URL(env, type)                                                                                         \
     TEXT(env, "https://cloudcode-pa.googleapis.com/v1internal:loadCodeAssist",                                         \
          "Where the project of " type " API keys that have none is looked up.", "URL")
@@ -109,15 +112,17 @@ const ez_setting ez_server_settings[] = {
     {"EZ_SYNC_OUTBOX_BATCH", EZ_SETTING_INT, "100", 1, 4096, "Changes that go to Redis in one batch.", "N"},
     {"EZ_SYNC_OUTBOX_MAX_RETRIES", EZ_SETTING_INT, "10", 1, 1000,
      "Tries after which a resource is parked, until ezctl sync retry.", "N"},
-    {"EZ_TOKEN_REFRESH", EZ_SETTING_BOOL, "false", 0, 0,
-     "Refresh the OAuth tokens of API keys. Off until it has been tried for longer; it makes no call then.", NULL},
+    {"EZ_TOKEN_REFRESH", EZ_SETTING_BOOL, "true", 0, 0,
+     "Refresh the OAuth tokens of API keys; switched off it makes no call.", NULL},
     {"EZ_TOKEN_REFRESH_BEFORE", EZ_SETTING_TEXT, NULL, 0, 0,
      "How long before its end an access token is refreshed: a number with s, m or h for all, or for each type "
      "(codex=24h,claude-code=30m). Default: 24h for codex, 30m for claude-code, 10m for gemini-cli and antigravity; at "
      "least a tenth of its life.",
      "TIME"},
     {"EZ_TOKEN_REFRESH_INTERVAL", EZ_SETTING_INT, "60", 1, 3600,
-     "Seconds that a refresh whose answer was lost is left alone before it is tried once more.", "N"},
+     "Seconds that a refresh whose answer was lost is left alone before it is tried once more, and a token that is "
+     "refused as soon as it was given.",
+     "N"},
     {"EZ_TOKEN_REFRESH_CLAIM", EZ_SETTING_INT, "60", 2, 600,
      "Seconds that one of several servers has to refresh a token before another one may; a call out gets half of them.",
      "N"},
