@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 import ezplane
@@ -102,6 +103,28 @@ class OauthTest(unittest.TestCase):
         self.given_token_file("grant1", refresh_token="rt-ok9-0", expired="2001-01-01T00:00:00Z")
         self.assertIn("updated 1", self.import_tokens().stdout)
         wait_until(lambda: self.keys()["grant1@example.org"]["status"] == "active")
+
+
+    def test_what_is_streamed_names_no_token(self):
+        stop = threading.Event()
+
+        def end_logins():  # whoever has just begun to watch may miss the first ones
+            for i in range(10000):
+                self.plane.post("/admin/api-keys", {"group_id": self.group, "name": f"g{i}", "access_token": f"at-grant{i}-0",
+                                                    "refresh_token": f"rt-grant{i}-0", "expires_at": "2001-01-01T00:00:00Z"})
+                if stop.wait(0.1):
+                    return
+
+        thread = threading.Thread(target=end_logins)
+        thread.start()
+        try:
+            event = next(e for e in self.plane.events("/admin/events?topics=alerts") if e.get("event") == "alerts")
+        finally:
+            stop.set()
+            thread.join()
+        self.assertIn("Login ended", event["data"])
+        self.assertNotIn("rt-grant", event["data"])
+        self.assertNotIn("at-grant", event["data"])
 
 
 if __name__ == "__main__":

@@ -391,16 +391,20 @@ static void expect_absent(const char *where, const char *text, const char *secre
 }
 
 Test(oauth, secrets_are_nowhere_to_be_read) {
-    static const char *const secrets[] = {"rt-canary1", "at-canary1", "rt-ok", "at-ok", "client-secret-canary"};
+    static const char *const secrets[] = {"rt-canary1", "at-canary1",          "rt-ok", "at-ok", "rt-grant",
+                                          "at-grant",   "client-secret-canary"};
     ez_listener config, events;
     given_listener(&config, w.server.config_url);
     given_silent_listener(&events, w.server.events_url);
     int64_t bad = given_oauth_key(&w.admin, codex, "canary1", -1);
     int64_t good = given_oauth_key(&w.admin, codex, "ok1", -1);
     int64_t google = given_oauth_key(&w.admin, given_oauth_group(&w.admin, "gemini-cli")->id, "ok2", -1);
+    int64_t gone = given_oauth_key(&w.admin, codex, "grant1", -1);
     expect_soon(is_fresh(good));
     expect_soon(is_fresh(google));
     expect_soon(failing("codex", "transient") == 1);
+    expect_soon(has_error(gone, "invalid_grant"));
+    expect_soon(listener_has(&config, "grant1", 6) && listener_has(&events, "Login ended", 11));
     Ez__V1__RequestRefreshResponse *reply;
     cr_expect_eq(request(bad, "at-canary1-0", &reply), EZ_ABORTED);
     char *log = read_file(w.server.process.log);
