@@ -7,10 +7,11 @@
 #include <inttypes.h>
 
 #include "proto/runtime/clock.h"
+#include "server/domain/alerts/detector_rules.h"
 #include "server/domain/alerts/open.h"
 
 #define OPEN_PAGE 1000  // alerts that a detector which begins reads at once
-#define OPEN_MAX  10000 // and in all, the newest
+#define OPEN_MAX  10000 // and in all, the newest of each type
 
 static bool raise_alerts(void *user, const ez_alert_report *reports, size_t count, const char *by) {
     return ez_alerts_raise(user, reports, count, by);
@@ -51,14 +52,28 @@ static ez_status read_all(ez_reader *reader, page_fn *page, ez_open_place place,
     return status;
 }
 
-// All open ones; of those that are closed, the expiries of the last time: they are not to be told twice.
+// The first rule of a type stands for all of them.
+static bool is_first_of_type(int rule) {
+    for (int before = 0; before < rule; before++)
+        if (ez_rule_words_of[before].type == ez_rule_words_of[rule].type)
+            return false;
+    return true;
+}
+
+// Open ones of the rules' types; of those that are closed, the expiries of the last time: they are not to be told
+// twice.
 static ez_status each_told(void *user, ez_reader *reader, int64_t since_ns, ez_detector_told_fn *each, void *each_user,
                            ez_error *error) {
     (void)user;
-    told_run open = {.each = each, .user = each_user};
     told_run expired = {.each = each, .user = each_user, .since_ns = since_ns};
     ez_open_place among = {.type = EZ__V1__ALERT_TYPE__ALERT_TYPE_KEY_EXPIRED, .since_ns = since_ns};
-    ez_status status = read_all(reader, ez_alerts_open_page, (ez_open_place){0}, &open, error);
+    ez_status status = EZ_OK;
+    for (int rule = 0; status == EZ_OK && rule < EZ_RULES; rule++) {
+        told_run open = {.each = each, .user = each_user};
+        ez_open_place place = {.type = ez_rule_words_of[rule].type};
+        if (is_first_of_type(rule))
+            status = read_all(reader, ez_alerts_open_page, place, &open, error);
+    }
     return status == EZ_OK ? read_all(reader, ez_alerts_closed_page, among, &expired, error) : status;
 }
 

@@ -438,6 +438,9 @@ static void close_server(server *s, int exit_status) {
         ez_log_warn("some calls were not answered in time and are dropped");
     }
     ez_timer_destroy(s->timer);
+    if (s->fleet != NULL) {
+        ez_fleet_tick_last(s->fleet);
+    }
     ez_appender_stop(s->usage_appender);
     ez_appender_stop(s->logs_appender);
     ez_redis_stop(s->redis);

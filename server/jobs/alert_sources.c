@@ -54,6 +54,10 @@ void ez_alert_sources_destroy(ez_alert_sources *sources) {
     if (sources == NULL) {
         return;
     }
+    if (sources->count > 0) {
+        ez_log_warn("what was noticed last did not become alerts: they could not be taken before the end", "notices",
+                    EZ_LOG_INT((long long)sources->count));
+    }
     pthread_mutex_destroy(&sources->lock);
     free(sources->items);
     free(sources);

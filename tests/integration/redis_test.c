@@ -106,7 +106,10 @@ Test(redis, parked_and_tried_again_when_asked) {
     ask(&w.admin, "Sync/Rebuild", "{}");
     expect_soon(strcmp(says("HGET t:auth:master:1 group"), "vip") == 0);
     ez_trail trail = given_trail(&w, 0, 0);
-    cr_assert_str_eq(trail.entries[0]->method, "ez.v1.Sync/Rebuild");
+    size_t at = 0; // the detector may have told of the parked row by now
+    while (at < trail.count && strcmp(trail.entries[at]->method, "ez.v1.Sync/Rebuild") != 0)
+        at++;
+    cr_assert_lt(at, trail.count, "the rebuild is in the audit");
     expect_not_in_trail(&trail, PASSWORD);
     end_trail(&trail);
 }

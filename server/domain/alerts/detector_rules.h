@@ -24,8 +24,8 @@ typedef enum ez_rule {
 typedef struct ez_rule_words {
     Ez__V1__AlertType type;
     const char *related_type;
-    int kind; // of the resource: an Ez__V1__Kind
-    const char *title;
+    int kind;          // of the resource: an Ez__V1__Kind
+    const char *title; // of a quota: one that is not used up yet
 } ez_rule_words;
 extern const ez_rule_words ez_rule_words_of[EZ_RULES];
 

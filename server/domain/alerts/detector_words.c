@@ -117,13 +117,18 @@ static void (*const say[EZ_RULES])(const ez_finding *, const thresholds *, ez_fi
     [EZ_RULE_KEY_DISABLED] = say_key_disabled,
 };
 
+static const char *title_of(const ez_finding *f) {
+    bool is_used_up = f->rule == EZ_RULE_QUOTA_EXCEEDED && f->part >= f->whole;
+    return is_used_up ? "A key's quota is used up" : ez_rule_words_of[f->rule].title;
+}
+
 void ez_finding_report(const ez_finding *finding, const Ez__V1__AlertThresholds *of, ez_finding_text *text,
                        ez_alert_report *out) {
     const ez_rule_words *words = &ez_rule_words_of[finding->rule];
     say[finding->rule](finding, of, text);
     *out = (ez_alert_report){.type = words->type,
                              .severity = finding->severity,
-                             .title = words->title,
+                             .title = title_of(finding),
                              .message = text->message,
                              .related_type = words->related_type,
                              .related_id = finding->id,

@@ -211,8 +211,9 @@ static void look_at(ez_fleet *fleet, ez_session_state **place, uint64_t now, uin
                     ez_outcome *outcome) {
     ez_session_state *session = *place;
     bool is_gone = check && !is_enrolled(fleet, session->id);
+    bool is_silent = !fleet->is_stopping && now - session->heard_ns > EZ_LOST_AFTER_NS; // a server that stops is deaf
     session->is_removed = is_gone;
-    if (session->is_live && (is_gone || now - session->heard_ns > EZ_LOST_AFTER_NS)) {
+    if (session->is_live && (is_gone || is_silent)) {
         ez_session_set(fleet, session, false, session->applied, outcome);
     }
     note_lag(fleet, session, now, head, outcome);
@@ -236,7 +237,7 @@ static void look_at_sessions(ez_fleet *fleet, uint64_t now, uint64_t head, bool 
     }
 }
 
-void ez_fleet_tick(ez_fleet *fleet) {
+static void tick(ez_fleet *fleet, bool is_last) {
     uint64_t head = ez_feed_head(fleet->options.feed).n;
     ez_outcome outcome;
     ez_outcome_init(&outcome);
@@ -249,7 +250,7 @@ void ez_fleet_tick(ez_fleet *fleet) {
             complete(fleet, waiter, &outcome);
         }
     }
-    if (now - fleet->checked_ns >= CHECK_ENROLLED_NS) {
+    if (is_last || now - fleet->checked_ns >= CHECK_ENROLLED_NS) {
         fleet->checked_ns = now;
         look_at_sessions(fleet, now, head, true, &outcome);
         ez_remote_tick(fleet, now);
@@ -257,6 +258,14 @@ void ez_fleet_tick(ez_fleet *fleet) {
     pthread_mutex_unlock(&fleet->lock);
     ez_directory_leave();
     ez_outcome_finish(&outcome, fleet);
+}
+
+void ez_fleet_tick(ez_fleet *fleet) {
+    tick(fleet, false);
+}
+
+void ez_fleet_tick_last(ez_fleet *fleet) {
+    tick(fleet, true);
 }
 
 void ez_fleet_counts(ez_fleet *fleet, uint32_t *enrolled, uint32_t *live) {

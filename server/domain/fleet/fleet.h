@@ -56,6 +56,7 @@ typedef struct ez_fleet_options {
 
 ez_status ez_fleet_create(const ez_fleet_options *options, ez_fleet **out, ez_error *error) EZ_MUST_CHECK;
 // Completes every waiter, now and from now on at once, with what has been reached: a server that stops holds nobody.
+// From now on silence is no loss: it hears nobody either.
 void ez_fleet_stop(ez_fleet *fleet);
 void ez_fleet_destroy(ez_fleet *fleet);
 
@@ -77,6 +78,8 @@ ez_status ez_fleet_wait(ez_fleet *fleet, ez_waiter *waiter, ez_error *error) EZ_
 
 // Looks for lost data planes and passed deadlines. From the timer, every 20 ms or so.
 void ez_fleet_tick(ez_fleet *fleet);
+// Once the timer has ended: notices what was removed since it looked.
+void ez_fleet_tick_last(ez_fleet *fleet);
 
 void ez_fleet_counts(ez_fleet *fleet, uint32_t *enrolled, uint32_t *live);
 // How far a waiter would find them now: live data planes that have the revision, of all live ones.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which index a page goes by: what an alert is about has few of them, then its status, type and severity; each has the
-// id behind it, so alerts come in order. The rest of the filter is looked for among a bounded number of those. In
-// SQLite the index is named, and what it is not to use an index for has a + before it.
+// Which index a page goes by: what an alert is about has few of them, then its status and type, its status, type and
+// severity; each has the id behind it, so alerts come in order. The rest of the filter is looked for among a bounded
+// number of those. In SQLite the index is named, and what it is not to use an index for has a + before it.
 #include "server/state/store/alert_query.h"
 
 #include <inttypes.h>
@@ -55,22 +55,30 @@ static bool is_about_one(const ez_alert_filter *filter) {
     return ez_look_has(filter->related_type) && filter->related_id;
 }
 
+enum { BY_STATUS = 1, BY_TYPE = 2, BY_SEVERITY = 4, BY_RELATED = 8 };
+
+// The best first.
+static const struct {
+    const char *name;
+    unsigned columns;
+} indexes[] = {
+    {"alerts_by_related", BY_RELATED},   {"alerts_by_status_type", BY_STATUS | BY_TYPE},
+    {"alerts_by_status", BY_STATUS},     {"alerts_by_type", BY_TYPE},
+    {"alerts_by_severity", BY_SEVERITY},
+};
+
 static void choose_index(ez_alert_page *page) {
     const ez_alert_filter *filter = page->filter;
-    ez_look *look = &page->look;
-    bool by_related = is_about_one(filter);
-    look->index = by_related         ? "alerts_by_related"
-                  : filter->status   ? "alerts_by_status"
-                  : filter->type     ? "alerts_by_type"
-                  : filter->severity ? "alerts_by_severity"
-                                     : NULL;
-    int others = (filter->status != 0) + (filter->type != 0) + (filter->severity != 0);
-    bool has_half = !by_related && (ez_look_has(filter->related_type) || filter->related_id);
-    look->has_rest = others > (by_related || !look->index ? 0 : 1) || has_half || filter->since_ns || look->q[0];
-}
-
-static bool is_index(const ez_alert_page *page, const char *name) {
-    return page->look.index && strcmp(page->look.index, name) == 0;
+    unsigned given = (filter->status ? BY_STATUS : 0) | (filter->type ? BY_TYPE : 0) |
+                     (filter->severity ? BY_SEVERITY : 0) | (is_about_one(filter) ? BY_RELATED : 0);
+    for (size_t i = 0; i < sizeof indexes / sizeof indexes[0] && !page->look.index; i++) {
+        if ((given & indexes[i].columns) == indexes[i].columns) {
+            page->look.index = indexes[i].name;
+            page->answered = indexes[i].columns;
+        }
+    }
+    bool has_half = !(given & BY_RELATED) && (ez_look_has(filter->related_type) || filter->related_id);
+    page->look.has_rest = given != page->answered || has_half || filter->since_ns || page->look.q[0];
 }
 
 static void put_number(ez_buf *out, bool is_indexed, const char *column, int64_t value) {
@@ -82,17 +90,18 @@ static void put_number(ez_buf *out, bool is_indexed, const char *column, int64_t
 static void put_numbers(const ez_alert_page *page, bool answered, ez_buf *out) {
     const ez_alert_filter *filter = page->filter;
     const struct {
-        const char *column, *index;
+        const char *name;
+        unsigned column;
         int64_t value;
     } numbers[] = {
-        {"status", "alerts_by_status", filter->status},
-        {"type", "alerts_by_type", filter->type},
-        {"severity", "alerts_by_severity", filter->severity},
-        {"related_id", "alerts_by_related", filter->related_id},
+        {"status", BY_STATUS, filter->status},
+        {"type", BY_TYPE, filter->type},
+        {"severity", BY_SEVERITY, filter->severity},
+        {"related_id", BY_RELATED, filter->related_id},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
-        if (is_index(page, numbers[i].index) == answered)
-            put_number(out, answered, numbers[i].column, numbers[i].value);
+        if (((page->answered & numbers[i].column) != 0) == answered)
+            put_number(out, answered, numbers[i].name, numbers[i].value);
     }
 }
 
@@ -133,7 +142,7 @@ static void put_page_text(ez_look *look, ez_buf *out) {
 
 ez_status ez_alert_page_init(ez_alert_page *page, const ez_alert_filter *filter, ez_look_dialect dialect,
                              ez_error *error) {
-    page->filter = filter;
+    *page = (ez_alert_page){.filter = filter};
     ez_status status = ez_look_init(&page->look, dialect, filter->limit, filter->q, error);
     if (status)
         return status;

@@ -56,6 +56,7 @@ ez_alert_row ez_alert_row_of(const int64_t numbers[EZ_SQL_ALERT_NUMBERS], const 
 typedef struct ez_alert_page {
     ez_look look; // first: its statements get its address
     const ez_alert_filter *filter;
+    unsigned answered; // columns of it that the index answers
 } ez_alert_page;
 
 // INVALID_ARGUMENT (Q_TOO_LONG). The page points into the filter. Its order is that of ids alone.

@@ -127,6 +127,18 @@ static void expect_said(const ez_finding *finding, const char *part, const char 
     cr_assert(report.title[0] && report.related_type[0]);
 }
 
+Test(detector_rules, the_title_says_whether_a_quota_is_used_up) {
+    Ez__V1__AlertThresholds t = defaults();
+    ez_finding_text text;
+    ez_alert_report report;
+    ez_finding finding = {.rule = EZ_RULE_QUOTA_EXCEEDED, .id = 7, .part = 95, .whole = 100};
+    ez_finding_report(&finding, &t, &text, &report);
+    cr_assert_str_eq(report.title, "A key's quota is running out");
+    finding.part = 100;
+    ez_finding_report(&finding, &t, &text, &report);
+    cr_assert_str_eq(report.title, "A key's quota is used up");
+}
+
 Test(detector_rules, alerts_say_numbers_and_what_to_do) {
     int64_t id = INT64_MAX - 1;
     expect_said(&(ez_finding){.rule = EZ_RULE_ERROR_SPIKE, .id = id, .part = 7, .whole = 20}, "35.0 % of 20 requests",

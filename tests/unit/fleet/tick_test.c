@@ -145,6 +145,26 @@ Test(fleet_tick, one_that_is_enrolled_no_more_is_not_lost) {
     expect_told((ez_fleet_notice_type[]){EZ_FLEET_REMOVED}, 1);
 }
 
+// A server that stops turned calls away, and told of every data plane as lost.
+Test(fleet_tick, at_the_end_silence_is_no_loss) {
+    fleet->options.told = note_told;
+    ez_fleet_stop(fleet);
+    session->heard_ns -= EZ_LOST_AFTER_NS + 1;
+    look_again();
+    ez_fleet_tick_last(fleet);
+    expect_told(NULL, 0);
+}
+
+// A data plane that was removed between the last look and the end of the timer was noticed by nobody.
+Test(fleet_tick, at_the_end_it_is_looked_once_more) {
+    fleet->options.told = note_told;
+    look_again();
+    ez_directory_remove(directory, EZ__V1__KIND__KIND_DATA_PLANE, 1);
+    ez_fleet_stop(fleet);
+    ez_fleet_tick_last(fleet);
+    expect_told((ez_fleet_notice_type[]){EZ_FLEET_REMOVED}, 1);
+}
+
 Test(fleet_tick, what_was_missed_is_told_again_where_it_is_well) {
     fleet->options.told = note_told;
     ez_fleet_tell_again(fleet, 1);

@@ -461,8 +461,9 @@ Test(store_alerts, closed_ones_are_forgotten_by_age_and_by_number) {
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM alerts"), 6);
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM alerts WHERE status = 1"), 5, "open ones stay");
     expect_true_counts();
-    limits = (ez_alert_limits){.before_ns = START};
+    limits = (ez_alert_limits){.before_ns = START + 100 * SECOND};
     expect_error(ez_store_trim_alerts(store, 77, &limits, 100, &more, &error), &error, EZ_ABORTED, "LEASE_LOST", "");
+    cr_assert_eq(number_of(&at, "SELECT count(*) FROM alerts"), 6);
 }
 
 // ---- Pages
@@ -547,6 +548,8 @@ Test(store_alerts, pages_hold_what_the_filter_says_newest_first) {
             expect_pages(one, "status = 4");
             one.type = 3;
             expect_pages(one, "status = 4 AND type = 3");
+            one.severity = 2;
+            expect_pages(one, "status = 4 AND type = 3 AND severity = 2");
             one = (ez_alert_filter){.limit = limits[m], .look_max = looks[l], .severity = 2, .related_id = 3};
             expect_pages(one, "severity = 2 AND related_id = 3");
             one = (ez_alert_filter){.limit = limits[m], .look_max = looks[l], .related_type = "key", .related_id = 3};

@@ -28,13 +28,19 @@ static ez_status delete_taken(ez_sqlite_conn *conn, const ez_alert_trim *trim, e
     return status;
 }
 
-static ez_status trim_all(ez_sqlite_conn *conn, const ez_alert_limits *limits, ez_alert_trim *trim, ez_error *error) {
-    int64_t next_id = 0, total = 0;
-    ez_status status = ez_sqlite_read_alert_head(conn, &next_id, &total, error);
+// What is to be forgotten, and the head that goes with it.
+static ez_status look(ez_sqlite_conn *conn, const ez_alert_limits *limits, ez_alert_trim *trim, int64_t *next_id,
+                      int64_t *total, ez_error *error) {
+    ez_status status = ez_sqlite_read_alert_head(conn, next_id, total, error);
     if (status)
         return status;
-    ez_alert_trim_begin(trim, limits, total);
-    status = read_ended(conn, ez_alert_trim_before(trim, limits), trim, error);
+    ez_alert_trim_begin(trim, limits, *total);
+    return read_ended(conn, ez_alert_trim_before(trim, limits), trim, error);
+}
+
+static ez_status trim_all(ez_sqlite_conn *conn, const ez_alert_limits *limits, ez_alert_trim *trim, ez_error *error) {
+    int64_t next_id = 0, total = 0;
+    ez_status status = look(conn, limits, trim, &next_id, &total, error);
     if (!status)
         status = delete_taken(conn, trim, error);
     if (!status)
@@ -43,11 +49,20 @@ static ez_status trim_all(ez_sqlite_conn *conn, const ez_alert_limits *limits, e
                                       : ez_sqlite_write_alert_head(conn, next_id, total - (int64_t)trim->count, error);
 }
 
+// Mostly there is nothing: that is seen without a transaction that writes.
 ez_status ez_sqlite_trim_alerts(void *db, uint64_t fence, const ez_alert_limits *limits, size_t max_rows, bool *more,
                                 ez_error *error) {
     ez_sqlite_conn *conn = &((ez_sqlite *)db)->conn;
-    ez_alert_trim trim = {.max_rows = max_rows < EZ_ALERT_TRIM_ROWS ? max_rows : EZ_ALERT_TRIM_ROWS};
-    ez_status status = ez_sqlite_run_kept(conn, EZ_SQLITE_BEGIN, error);
+    size_t rows = max_rows < EZ_ALERT_TRIM_ROWS ? max_rows : EZ_ALERT_TRIM_ROWS;
+    ez_alert_trim trim = {.max_rows = rows};
+    int64_t next_id = 0, total = 0;
+    ez_status status = look(conn, limits, &trim, &next_id, &total, error);
+    if (!status && trim.count == 0)
+        *more = false;
+    if (status || trim.count == 0)
+        return status;
+    trim.max_rows = rows;
+    status = ez_sqlite_run_kept(conn, EZ_SQLITE_BEGIN, error);
     if (!status)
         status = ez_sqlite_check_fence(conn, fence, error);
     if (!status)
