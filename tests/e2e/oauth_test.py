@@ -107,7 +107,6 @@ class OauthTest(unittest.TestCase):
         self.assertIn("updated 1", self.import_tokens().stdout)
         wait_until(lambda: self.keys()["grant1@example.org"]["status"] == "active")
 
-
     def test_what_is_streamed_names_no_token(self):
         stop = threading.Event()
 
