@@ -466,6 +466,22 @@ Test(store_alerts, closed_ones_are_forgotten_by_age_and_by_number) {
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM alerts"), 6);
 }
 
+// What another server had just reported again was resolved by one that did not know yet.
+Test(store_alerts, a_clear_may_leave_alone_what_was_seen_lately) {
+    int64_t id = run(report("f", WARNING)).after.id;
+    ez_alert_op clear = {.act = EZ_ALERT_CLEAR, .by = "detector", .request = "{}", .row.fingerprint = "f"};
+    now += 60 * SECOND;
+    run(report("f", WARNING));
+    clear.seen_before_ns = now - 20 * SECOND;
+    cr_assert_eq(run(clear).outcome, EZ_ALERT_NOT_FOUND);
+    cr_assert_eq(number_of(&at, "SELECT status FROM alerts"), EZ_ALERT_ACTIVE);
+    clear.seen_before_ns = now + 1;
+    ez_alert_op done = run(clear);
+    cr_assert(done.outcome == EZ_ALERT_DONE && done.after.id == id);
+    cr_assert_eq(number_of(&at, "SELECT status FROM alerts"), EZ_ALERT_RESOLVED);
+    expect_true_counts();
+}
+
 // ---- Pages
 
 #define MANY 600
