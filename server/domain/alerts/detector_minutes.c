@@ -25,6 +25,7 @@ typedef struct slot {
 typedef struct table {
     slot *slots;
     size_t room, count; // room: a power of two, at least twice the count
+    size_t expected;    // so many will come; 0: not known
 } table;
 
 static void table_fini(table *sums) {
@@ -40,7 +41,10 @@ static slot *slot_of(const table *sums, int64_t id) {
 }
 
 static bool grow(table *sums) {
+    size_t least = sums->expected ? 2 * sums->expected : ROOM_MIN;
     table wider = {.room = sums->room ? 2 * sums->room : ROOM_MIN, .count = sums->count};
+    while (!sums->room && wider.room < least)
+        wider.room *= 2;
     wider.slots = sums->count < EZ_MINUTES_IDS ? calloc(wider.room, sizeof *wider.slots) : NULL;
     if (!wider.slots)
         return false;
@@ -133,7 +137,7 @@ static bool add_all(table *to, const table *from) {
 // One that is not kept, or not as it is now.
 static ez_status read_anew(ez_minutes *minutes, ez_reader *reader, ez_stats_by by, int64_t time_s, int64_t total,
                            table *sums, ez_error *error) {
-    table fresh = {0};
+    table fresh = {.expected = minutes->expected};
     ez_minute *old = find(minutes, time_s);
     if (old)
         forget(minutes, (size_t)(old - minutes->minutes));
@@ -143,6 +147,7 @@ static ez_status read_anew(ez_minutes *minutes, ez_reader *reader, ez_stats_by b
         status = no_room(error);
     if (status == EZ_OK)
         keep(minutes, time_s, total, &fresh);
+    minutes->expected = fresh.count;
     table_fini(&fresh);
     return status;
 }
@@ -180,15 +185,14 @@ static ez_status read_all(ez_minutes *minutes, ez_reader *reader, const ez_minut
     forget_others(minutes, ask->since_s, ask->until_s);
     for (int64_t at = 0; status == EZ_OK && at < EZ_MINUTES_MAX && ask->since_s + at * MINUTE_S < ask->until_s; at++)
         if (all.requests[at])
-            status =
-                add_minute(minutes, reader, ask->by, ask->since_s + at * MINUTE_S, all.requests[at], sums, error);
+            status = add_minute(minutes, reader, ask->by, ask->since_s + at * MINUTE_S, all.requests[at], sums, error);
     return status;
 }
 
 ez_status ez_minutes_each(ez_minutes *minutes, ez_reader *reader, const ez_minutes_ask *ask,
                           void (*each)(void *user, int64_t id, const ez_rule_numbers *numbers), void *user,
                           ez_error *error) {
-    table sums = {0};
+    table sums = {.expected = minutes->expected};
     ez_status status = read_all(minutes, reader, ask, &sums, error);
     for (size_t i = 0; status == EZ_OK && i < sums.room; i++) {
         const slot *one = &sums.slots[i];

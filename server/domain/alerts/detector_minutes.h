@@ -32,7 +32,8 @@ typedef struct ez_minutes {
     size_t held; // entries
     size_t count;
     ez_minute minutes[EZ_MINUTES_MAX];
-    uint64_t reads; // minutes that were read, ever
+    size_t expected; // as many as the last minute had
+    uint64_t reads;  // minutes that were read, ever
 } ez_minutes;
 
 void ez_minutes_fini(ez_minutes *minutes);
