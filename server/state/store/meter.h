@@ -244,6 +244,11 @@ typedef struct ez_delivery_query {
     int64_t before_id;       // 0: all
     size_t limit;            // at most EZ_STORE_PAGE_MAX
     const char *kind_prefix; // of those whose kind begins so; NULL: all
+    const char *kinds[2];    // of these alone; NULL: of all. Both, or none
+    int64_t since_ns;        // created then or later; 0: all
+    // Of this status alone; 0: of any. Those that are waiting and were created before stale_ns count as failed.
+    ez_delivery_status status;
+    int64_t stale_ns;
 } ez_delivery_query;
 // Newest first.
 ez_status ez_reader_each_delivery(ez_reader *reader, const ez_delivery_query *query, ez_delivery_fn *each, void *user,
