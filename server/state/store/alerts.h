@@ -123,13 +123,15 @@ static inline bool ez_alert_is_open(int32_t status) {
 // ---- Queries, on a reader's thread
 
 typedef struct ez_alert_filter {
-    int64_t before_id;              // 0: from the newest
-    int32_t status, severity, type; // 0: any
-    const char *related_type, *q;   // NULL or "": any; q is plain text
-    int64_t related_id;             // 0: any
-    int64_t since_ns;               // last seen then or later; 0: any
-    size_t limit;                   // alerts to give: at least 1, at most 10,000
-    size_t look_max;                // alerts to look at: at least 1, at most 10,000
+    int64_t before_id;            // 0: from the newest
+    int32_t status, type;         // 0: any
+    uint32_t severities;          // a bit for each that is wanted; 0: any
+    bool is_open;                 // active or acknowledged
+    const char *related_type, *q; // NULL or "": any; q is plain text
+    int64_t related_id;           // 0: any
+    int64_t since_ns;             // last seen then or later; 0: any
+    size_t limit;                 // alerts to give: at least 1, at most 10,000
+    size_t look_max;              // alerts to look at: at least 1, at most 10,000
 } ez_alert_filter;
 
 typedef ez_status ez_alert_fn(void *user, const ez_alert_row *row, ez_error *error);
