@@ -7,11 +7,15 @@
 #include "gateway/router.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define ACTIONS_MAX 256
+
 typedef struct node node;
 struct node {
+    const node *parent;
     const char *literal; // NULL: a parameter
     const char *verb;    // of a parameter, or NULL
     node *children;      // literals first, then parameters with a verb, then the one without
@@ -47,6 +51,7 @@ static node *child_for(node *parent, const ez_route_segment *segment) {
         return NULL;
     made->literal = segment->literal;
     made->verb = segment->verb;
+    made->parent = parent;
     node **place = &parent->children;
     while (*place && rank(*place) <= rank(made))
         place = &(*place)->sibling;
@@ -195,6 +200,30 @@ static ez_status fill(ez_router_match *out, const ez_route *route, const path_se
     return EZ_OK;
 }
 
+// Custom verbs that stand beside a parameter: "acknowledge, resolve". How many.
+static unsigned list_actions(const node *found, char *out, size_t room) {
+    unsigned count = 0;
+    size_t len = 0;
+    out[0] = '\0';
+    for (const node *child = found->parent->children; child; child = child->sibling) {
+        if (!child->verb || !child->verbs || len + strlen(child->verb) + 3 > room)
+            continue;
+        len += (size_t)snprintf(out + len, room - len, "%s%s", count++ ? ", " : "", child->verb);
+    }
+    return count;
+}
+
+// "/admin/alerts/7:nope" by POST: not an alert of that id that can't be posted to, but an action that is not there.
+static ez_status refuse_verb(const node *found, ez_verb verb, const path_segment *last, ez_error *error) {
+    char actions[ACTIONS_MAX];
+    bool has_colon = !found->literal && last->colon > 0 && last->colon < last->raw.len;
+    if (verb == EZ_VERB_POST && has_colon && list_actions(found, actions, sizeof actions) > 0)
+        return ez_error_set(error, EZ_NOT_FOUND, "ACTION_UNKNOWN", "there is no such action here; there are: %s",
+                            actions);
+    return ez_error_set(error, EZ_UNIMPLEMENTED, "METHOD_NOT_ALLOWED",
+                        "%s is not possible on this path; the Allow header lists what is", ez_verb_name(verb));
+}
+
 ez_status ez_router_find(const ez_router *router, ez_verb verb, ez_text path, ez_arena *arena, ez_router_match *out,
                          ez_error *error) {
     path_segment segments[EZ_ROUTER_SEGMENTS_MAX];
@@ -211,7 +240,6 @@ ez_status ez_router_find(const ez_router *router, ez_verb verb, ez_text path, ez
                             "there is nothing at this path; GET /docs lists what there is");
     out->verbs = found->verbs;
     if (!found->routes[verb])
-        return ez_error_set(error, EZ_UNIMPLEMENTED, "METHOD_NOT_ALLOWED",
-                            "%s is not possible on this path; the Allow header lists what is", ez_verb_name(verb));
+        return refuse_verb(found, verb, &segments[count - 1], error);
     return fill(out, found->routes[verb], segments, arena, error);
 }

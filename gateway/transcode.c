@@ -154,7 +154,8 @@ static bool is_path_param(const ez_router_match *match, const ez_field_rule *fie
     return false;
 }
 
-// update_mask=name,group, topics=alerts,logs: names, in which no comma can be, may come joined.
+// update_mask=name,group, topics=alerts,logs, severity=warning,critical: words, in which no comma can be, may come
+// joined.
 static ez_status read_joined(reading *r, const ez_field_rule *field, const char *value) {
     while (*value) {
         size_t len = strcspn(value, ",");
@@ -179,10 +180,12 @@ static ez_status read_query_field(reading *r, const char *name, const char *valu
     if (is_path_param(r->match, field) || mask_has(&r->mask, name))
         return ez_error_set(r->error, EZ_INVALID_ARGUMENT, "QUERY_TWICE",
                             "\"%s\" is given twice: by the query and by the path or the body", name);
-    bool is_repeated = r->out->request->descriptor->fields[field->index].label == PROTOBUF_C_LABEL_REPEATED;
+    const ProtobufCFieldDescriptor *of = &r->out->request->descriptor->fields[field->index];
+    bool is_repeated = of->label == PROTOBUF_C_LABEL_REPEATED,
+         has_words = field->one_of || of->type == PROTOBUF_C_TYPE_ENUM;
     bool is_mask = strcmp(name, "update_mask") == 0;
     r->has_update_mask = r->has_update_mask || is_mask;
-    if (is_mask || (is_repeated && field->one_of))
+    if (is_mask || (is_repeated && has_words))
         return read_joined(r, field, value);
     uint64_t bit = field->index < 64 ? 1ull << field->index : 0;
     if (!is_repeated && (r->given & bit))

@@ -259,6 +259,14 @@ static void check_list(walk *w, const ez_field_rule *field, const ProtobufCField
     }
 }
 
+// 0 is as good as nothing: of a number it is said that it is too small, since that may be what was given.
+static void refuse_missing(walk *w, const ez_field_rule *field, const ez_place *place) {
+    if (field->flags & EZ_FIELD_HAS_MIN && field->min > 0)
+        FAULT(w, place, "is required: at least %lld", (long long)field->min);
+    else
+        FAULT(w, place, "is required");
+}
+
 static void check_field(walk *w, const ez_message_rule *rule, const ez_field_rule *field, ProtobufCMessage *message,
                         bool is_create, bool is_required, const ez_place *up) {
     const ProtobufCFieldDescriptor *fd = ez_field_of(rule, field);
@@ -271,7 +279,7 @@ static void check_field(walk *w, const ez_message_rule *rule, const ez_field_rul
         normalise(w, field->flags, ez_field_at(fd, message));
     if (ez_field_is_empty(fd, message)) {
         if (is_required && field->flags & EZ_FIELD_REQUIRED)
-            FAULT(w, &place, "is required");
+            refuse_missing(w, field, &place);
         return;
     }
     if (ez_field_is_repeated(fd))

@@ -92,7 +92,13 @@ class AlertNotificationsTest(unittest.TestCase):
             self.assertEqual(message["alerts"][0]["event"], "test")
             self.assertEqual(message["alerts"][0]["alert"]["severity"], "info")
             row = ezplane.wait_until(lambda: self.newest() if (self.newest() or {}).get("status") == "delivered" else None)
-            self.assertEqual((row["kind"], row["channel"], row["attempts"]), ("alert", "hook", 1))
+            self.assertEqual((row["kind"], row["channel"], row["attempts"], row["is_test"]), ("alert", "hook", 1, True))
+            for query, is_there in (("channel=hook", True), ("channel=hoo", False), ("status=delivered", True),
+                                    ("status=failed", False), ("since=2100-01-01T00:00:00Z", False),
+                                    (f"since={row['created_at']}&channel=hook&status=delivered", True)):
+                listed = expect_code(self.plane.get(f"{PATH}/deliveries?{query}"), 200).json["items"]
+                self.assertEqual(row["id"] in [item["id"] for item in listed], is_there, query)
+            expect_code(self.plane.get(f"{PATH}/deliveries?status=lost"), 400, "FIELD_INVALID")
             self.assertNotIn("t0ken", json.dumps(row))
             listed = self.plane.get("/admin/logs/webhook/deliveries").json["items"]
             self.assertEqual(listed, [], "the error webhook has a list of its own")

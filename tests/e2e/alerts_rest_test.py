@@ -45,6 +45,15 @@ class AlertsRestTest(unittest.TestCase):
                 expect_code(self.plane.post(path, {"note": "again"}), 412, "ALERT_STATUS")
         expect_code(self.plane.post("/admin/alerts/999999:resolve"), 404, "NOT_FOUND")
 
+    def test_what_is_not_there(self):
+        number = self.reported(type="custom", title="acted on")
+        for path in (f"/admin/alerts/{number}:explode", "/admin/alerts/999999:explode"):
+            reply = expect_code(self.plane.post(path), 404, "ACTION_UNKNOWN")
+            self.assertIn("acknowledge", reply.json["detail"])
+        expect_code(self.plane.post(f"/admin/alerts/{number}"), 405)
+        for reply in (self.plane.get("/admin/alerts/0"), self.plane.post("/admin/alerts/0:resolve")):
+            self.assertIn("at least 1", expect_code(reply, 400, "FIELD_INVALID").json["detail"])
+
     def test_notes_and_deletion(self):
         number = self.reported(type="custom", title="noted")
         self.assertEqual(expect_code(self.plane.patch(f"/admin/alerts/{number}", {"note": "seen"}), 200).json["note"], "seen")
@@ -75,6 +84,21 @@ class AlertsRestTest(unittest.TestCase):
             items = expect_code(self.plane.get("/admin/alerts", query), 200).json["items"]
             self.assertEqual([item["id"] for item in items], [number], query)
         self.assertEqual(self.plane.get("/admin/alerts", {"q": "nee_le"}).json["items"], [])
+        ids = {severity: self.reported(type="sync_failed", severity=severity, related_type="filter", related_id=i + 1)
+               for i, severity in enumerate(("info", "warning", "critical"))}
+        closed = self.reported(type="sync_failed", severity="critical", related_type="filter", related_id=9)
+        expect_code(self.plane.post(f"/admin/alerts/{closed}:resolve"), 200)
+        expect_code(self.plane.post(f"/admin/alerts/{ids['info']}:acknowledge"), 200)
+        base = "/admin/alerts?related_type=filter"
+        for query, wanted in (("&open=true", ("critical", "warning", "info")),
+                              ("&open=true&severity=info&severity=critical", ("critical", "info")),
+                              ("&severity=info,warning", ("warning", "info")),
+                              ("&status=active&severity=warning&severity=critical", ("critical", "warning"))):
+            items = expect_code(self.plane.get(base + query), 200).json["items"]
+            self.assertEqual([item["id"] for item in items], [ids[severity] for severity in wanted], query)
+        shown = self.plane.run("ezctl", "alerts", "list", "--open", "--severity", "info", "--severity", "critical",
+                               "--related-type", "filter", "-o", "json")
+        self.assertEqual([item["id"] for item in json.loads(shown.stdout)["items"]], [ids["critical"], ids["info"]], shown.stderr)
         self.assertEqual(self.plane.get("/admin/alerts", {"since": "2100-01-01T00:00:00Z"}).json["items"], [])
         for query in ({"status": "lost"}, {"severity": "9"}, {"page_size": 1001}, {"page_token": "x"}, {"colour": "red"}):
             expect_code(self.plane.get("/admin/alerts", query), 400)

@@ -295,7 +295,8 @@ Test(alerts, statistics_are_those_of_what_is_there) {
     cr_assert_eq(stats->by_type->custom, 2);
     cr_assert_eq(stats->open_by_severity->critical, 1);
     cr_assert_eq(stats->open_by_type->custom, 1);
-    cr_assert_eq(list("'status':'active','severity':'critical'")->n_items, 1);
+    cr_assert_eq(list("'status':'active','severity':['critical']")->n_items, 1);
+    cr_assert_eq(list("'open':true,'severity':['critical','info']")->n_items, 2);
     cr_assert_eq(list("'type':'custom'")->n_items, 2);
     Ez__V1__ListAlertsResponse *page = list("'page_size':2");
     cr_assert_eq(page->n_items, 2);

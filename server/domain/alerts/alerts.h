@@ -38,6 +38,7 @@ typedef struct ez_alert_subject {
     const char *related_type;
     int64_t related_id;
     const char *fingerprint; // "" or NULL: made of the three
+    int64_t seen_before_ns;  // of a clear: only where nobody reported it then or later, wall clock; 0: in any case
 } ez_alert_subject;
 
 typedef struct ez_alerts_options {

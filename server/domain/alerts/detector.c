@@ -77,9 +77,20 @@ static void begin(ez_detector *d, uint64_t fence) {
         end(d, status, &error);
 }
 
+// They are megabytes that nobody needs who does not look.
+static void forget_minutes(ez_detector *d) {
+    ez_minutes_fini(&d->keys);
+    ez_minutes_fini(&d->api_keys);
+}
+
 void ez_detector_tick(ez_detector *d) {
     uint64_t now_ms = ez_clock_mono_ms(), fence;
-    if (now_ms < d->next_ms || !ez_holder_may(&d->options.holder, &fence))
+    if (!ez_holder_may(&d->options.holder, &fence)) {
+        if (!atomic_load(&d->is_out))
+            forget_minutes(d);
+        return;
+    }
+    if (now_ms < d->next_ms)
         return;
     if (atomic_load(&d->is_out)) {
         if (!d->is_late)
@@ -121,5 +132,6 @@ void ez_detector_destroy(ez_detector *d) {
         return;
     ez_held_fini(&d->held);
     ez_findings_fini(&d->round.findings);
+    forget_minutes(d);
     free(d);
 }

@@ -8,6 +8,7 @@
 #include "ez/handlers.h"
 #include "server/domain/alerts/detector.h"
 #include "server/domain/alerts/detector_held.h"
+#include "server/domain/alerts/detector_minutes.h"
 #include "server/domain/alerts/open.h"
 
 #define EXPIRED_BEFORE_NS INT64_C(3600000000000) // a new holder tells what expired within it
@@ -48,6 +49,7 @@ struct ez_detector {
 
     // The round's: whichever reader has it.
     ez_round round;
+    ez_minutes keys, api_keys;
     ez_held held;
     bool has_held;          // under this token
     uint64_t token;         // of the lease, when held was begun

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Numbers of the window, from rollups. A record counts by its own time: one that comes late, as long as it is of the
-// window, counts in the next round; one of before it does not make trouble of now.
+// Numbers of the window, from rollups: of keys and API keys what is new since the last round (detector_minutes.h), or
+// all of it where there is no room to keep what was. A record counts by its own time: one that comes late, as long as
+// it is of the window, counts in the next round; one of before it does not make trouble of now.
 //
 // The awkward case: an API key whose ban has just ended. What failed before the ban must not condemn it again, so it is
 // asked for anew, from the first whole minute after its ban on.
@@ -42,14 +43,35 @@ static ez_stats_query window_of(const ez_detector *d, ez_stats_by by, int sums) 
     return query;
 }
 
+static void take_sums(void *user, int64_t id, const ez_rule_numbers *numbers) {
+    judge(user, id, numbers);
+}
+
+static ez_status read_minutes(ez_detector *d, ez_reader *reader, ez_stats_by by, int64_t least_requests, judge_fn *fn,
+                              ez_error *error) {
+    reading it = {d, fn};
+    ez_minutes_ask ask = {.by = by, .least_requests = least_requests, .least_errors = 1};
+    ez_rule_window(&d->round.thresholds, d->round.now_ns / NS_PER_S, &ask.since_s, &ask.until_s);
+    return ez_minutes_each(by == EZ_STATS_KEY ? &d->keys : &d->api_keys, reader, &ask, take_sums, &it, error);
+}
+
 // least_requests 0: masters', whose 429s are wanted.
-static ez_status read_window(ez_detector *d, ez_reader *reader, ez_stats_by by, int64_t least_requests, judge_fn *fn,
-                             ez_error *error) {
+static ez_status read_whole(ez_detector *d, ez_reader *reader, ez_stats_by by, int64_t least_requests, judge_fn *fn,
+                            ez_error *error) {
     reading it = {d, fn};
     ez_stats_query query = window_of(d, by, least_requests ? 2 : 3);
     query.least_requests = least_requests;
     query.least_errors = 1;
     return ez_reader_each_stat(reader, &query, take, &it, error);
+}
+
+static ez_status read_window(ez_detector *d, ez_reader *reader, ez_stats_by by, int64_t least_requests, judge_fn *fn,
+                             ez_error *error) {
+    ez_status status = read_minutes(d, reader, by, least_requests, fn, error);
+    if (status != EZ_RESOURCE_EXHAUSTED)
+        return status;
+    ez_error_clear(error);
+    return read_whole(d, reader, by, least_requests, fn, error);
 }
 
 // ---- Masters
@@ -73,7 +95,7 @@ ez_status ez_round_masters(ez_detector *d, ez_reader *reader, bool *more, ez_err
     (void)more;
     if (!ez_rule_is_on(EZ_RULE_RATE_LIMIT, &d->round.thresholds))
         return EZ_OK;
-    ez_status status = read_window(d, reader, EZ_STATS_MASTER, 0, ez_rule_rate_limit, error);
+    ez_status status = read_whole(d, reader, EZ_STATS_MASTER, 0, ez_rule_rate_limit, error);
     if (status == EZ_OK)
         add_realtime(d);
     return status;

@@ -33,9 +33,19 @@ static ez_status add(void *user, const ez_alert_row *row, ez_error *error) {
     return EZ_OK;
 }
 
+// Those that are none ask for nothing.
+static uint32_t severities_of(const Ez__V1__ListAlertsRequest *request) {
+    uint32_t bits = 0;
+    for (size_t i = 0; i < request->n_severity; i++)
+        if ((int)request->severity[i] > 0 && (int)request->severity[i] < EZ_ALERT_SEVERITIES)
+            bits |= UINT32_C(1) << request->severity[i];
+    return bits;
+}
+
 static ez_status read_filter(const Ez__V1__ListAlertsRequest *request, ez_alert_filter *out, ez_error *error) {
     *out = (ez_alert_filter){.status = (int32_t)request->status,
-                             .severity = (int32_t)request->severity,
+                             .severities = severities_of(request),
+                             .is_open = request->open,
                              .type = (int32_t)request->type,
                              .related_type = request->related_type,
                              .related_id = request->related_id,

@@ -40,8 +40,8 @@ static ez_notice **least_severe(ez_notify_queue *queue) {
 
 bool ez_notify_queue_add(ez_notify_queue *queue, ez_notice *notice) {
     ez_notice **place = find(queue, notice->alert_id);
-    if (place && notice->event == EZ_NOTICE_OPEN && ez_notice_is_end(*place))
-        return true;
+    if (place && notice->event == EZ_NOTICE_OPEN && (*place)->event != EZ_NOTICE_OPEN)
+        return true; // it is open: no news
     bool has_room = place || queue->count < EZ_NOTIFY_QUEUE_MAX;
     if (!place && has_room) {
         queue->items[queue->count++] = ez_notice_hold(notice);

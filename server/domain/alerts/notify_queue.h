@@ -19,7 +19,7 @@ void ez_notify_queue_clear(ez_notify_queue *queue);
 bool ez_notify_queue_has(const ez_notify_queue *queue, int64_t alert_id);
 // Whether it holds the alert's end.
 bool ez_notify_queue_has_end(const ez_notify_queue *queue, int64_t alert_id);
-// Holds the notice for itself; an end stays where the notice says that the alert is open: that was read before. False:
+// Holds the notice for itself; news stay where the notice says that the alert is open: that was read before. False:
 // the alert, or a less severe one, was dropped.
 bool ez_notify_queue_add(ez_notify_queue *queue, ez_notice *notice);
 // Takes over what an earlier message was about; where both have an alert, the later one's stays.

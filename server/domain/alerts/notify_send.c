@@ -40,7 +40,8 @@ static ez_status open_url(const ez_sealer *sealer, const ez_notify_receiver *rec
 static ez_status deliver(const ez_notify_sender *sender, const ez_notify_letter *letter, const opened *open,
                          int64_t *id, ez_error *error) {
     char kind[EZ_DELIVERY_KIND_MAX];
-    snprintf(kind, sizeof kind, EZ_DELIVERY_KIND_ALERT "%s", letter->receiver->name);
+    snprintf(kind, sizeof kind, "%s%s", letter->is_test ? EZ_DELIVERY_KIND_ALERT_TEST : EZ_DELIVERY_KIND_ALERT,
+             letter->receiver->name);
     ez_delivery_message message = {.kind = kind,
                                    .url = open->url,
                                    .content_type = "application/json",

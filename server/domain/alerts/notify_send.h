@@ -22,6 +22,7 @@ ez_status ez_notify_form(Ez__V1__NotificationKind kind, const ez_notify_message 
 typedef struct ez_notify_letter {
     const ez_notify_receiver *receiver;
     const ez_buf *body;
+    bool is_test; // for the log
     int attempts; // as in ez_delivery_message
     ez_delivery_settled_fn *settled;
     void *settled_user;

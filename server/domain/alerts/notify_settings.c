@@ -15,6 +15,7 @@
 #include "server/state/delivery/page.h"
 #include "server/state/directory/edit.h"
 #include "server/state/directory/setting.h"
+#include "server/state/directory/stamp.h"
 
 #define WEBHOOK      EZ__V1__NOTIFICATION_KIND__NOTIFICATION_KIND_WEBHOOK
 #define ALERTMANAGER EZ__V1__NOTIFICATION_KIND__NOTIFICATION_KIND_ALERTMANAGER
@@ -62,8 +63,13 @@ ez_status ez_handle_alert_notifications_list_deliveries(ez_alert_notifier *self,
                                                         Ez__V1__ListAlertDeliveriesRequest *request) {
     (void)self;
     ez_delivery_page page;
-    ez_status status =
-        ez_delivery_read_page(call, reader, EZ_DELIVERY_KIND_ALERT, request->page_size, request->page_token, &page);
+    ez_delivery_ask ask = {.kind_prefix = EZ_DELIVERY_KINDS_ALERT,
+                           .page_size = request->page_size,
+                           .page_token = request->page_token,
+                           .channel = request->channel,
+                           .status = request->status,
+                           .since_ns = request->since ? ez_stamp_ns(request->since) : 0};
+    ez_status status = ez_delivery_read_page(call, reader, &ask, &page);
     if (status != EZ_OK)
         return status;
     Ez__V1__ListAlertDeliveriesResponse response = EZ__V1__LIST_ALERT_DELIVERIES_RESPONSE__INIT;

@@ -140,8 +140,12 @@ static void send_test(ez_alert_notifier *notifier, const ez_notify_config *confi
     ez_buf body;
     ez_buf_init(&body, EZ_NOTIFY_BODY_MAX);
     ez_status status = form_test(notifier, config, receiver, &body, &error);
-    ez_notify_letter letter = {
-        .receiver = receiver, .body = &body, .attempts = 1, .settled = note_settled, .settled_user = to};
+    ez_notify_letter letter = {.receiver = receiver,
+                               .body = &body,
+                               .is_test = true,
+                               .attempts = 1,
+                               .settled = note_settled,
+                               .settled_user = to};
     status = status == EZ_OK ? ez_notify_send(&notifier->sender, &letter, NULL, &error) : status;
     ez_buf_fini(&body);
     if (status != EZ_OK) {

@@ -255,7 +255,7 @@ static bool fill_clear(ez_raise *raise, const void *items, size_t at, const char
     const ez_alert_subject *subjects = items;
     ez_arena *arena = &raise->append.call->arena;
     ez_alert_op *op = &raise->ops[at];
-    *op = (ez_alert_op){.act = EZ_ALERT_CLEAR, .request = "{}"};
+    *op = (ez_alert_op){.act = EZ_ALERT_CLEAR, .request = "{}", .seen_before_ns = subjects[at].seen_before_ns};
     op->row.fingerprint = ez_alert_fingerprint(&subjects[at], NULL, arena);
     op->by = ez_arena_strdup(arena, by);
     return op->row.fingerprint && op->by;

@@ -25,19 +25,18 @@ static bool is_live(const ez_fleet *fleet, const ez_remote_session *remote) {
 
 // Within a directory section, under the lock.
 static void look(ez_fleet *fleet, int64_t id) {
-    ez_session_state none = {.id = id};
     const ez_session_state *ours = ez_session_find(fleet, id);
     const ez_remote_session *remote = ours == NULL ? ez_remote_find(fleet, id) : NULL;
     if (ez_directory_get(fleet->options.directory, EZ__V1__KIND__KIND_DATA_PLANE, id) == NULL) {
-        ez_session_notice(fleet, &none, EZ_FLEET_REMOVED);
+        ez_session_notice_again(fleet, id, EZ_FLEET_REMOVED);
         return;
     }
     if ((ours == NULL || !ours->is_live) && (remote == NULL || !is_live(fleet, remote))) {
         return;
     }
-    ez_session_notice(fleet, &none, EZ_FLEET_BACK);
+    ez_session_notice_again(fleet, id, EZ_FLEET_BACK);
     if (ours != NULL ? ours->has_reported && ours->rejected_count == 0 : can_use_all(remote)) {
-        ez_session_notice(fleet, &none, EZ_FLEET_ACCEPTED);
+        ez_session_notice_again(fleet, id, EZ_FLEET_ACCEPTED);
     }
 }
 

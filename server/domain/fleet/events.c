@@ -56,6 +56,10 @@ void ez_session_notice(const ez_fleet *fleet, const ez_session_state *session, e
     say(fleet, &notice);
 }
 
+void ez_session_notice_again(const ez_fleet *fleet, int64_t id, ez_fleet_notice_type type) {
+    say(fleet, &(ez_fleet_notice){.type = type, .id = id, .is_again = true});
+}
+
 void ez_session_tell_lost(const ez_fleet *fleet, int64_t id, uint64_t applied, ez_outcome *outcome) {
     ez_revision head = ez_feed_head(fleet->options.feed);
     Ez__V1__Revision at = EZ__V1__REVISION__INIT;

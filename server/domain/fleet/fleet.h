@@ -32,6 +32,7 @@ typedef enum ez_fleet_notice_type {
 } ez_fleet_notice_type;
 typedef struct ez_fleet_notice {
     ez_fleet_notice_type type;
+    bool is_again;     // nothing happened: it is so still, as far as is known here
     int64_t id;        // the data plane's
     uint64_t applied;  // its revision; 0: none
     uint32_t rejected; // rows, and the first of them

@@ -102,6 +102,7 @@ void ez_session_tell(const ez_fleet *fleet, const ez_session_state *session, Ez_
                      ez_outcome *outcome);
 // Tells whoever raises alerts.
 void ez_session_notice(const ez_fleet *fleet, const ez_session_state *session, ez_fleet_notice_type type);
+void ez_session_notice_again(const ez_fleet *fleet, int64_t id, ez_fleet_notice_type type);
 // Both, of a data plane's last state, as it was on a server that is gone.
 void ez_session_tell_lost(const ez_fleet *fleet, int64_t id, uint64_t applied, ez_outcome *outcome);
 // Fills what is shown of it; what it points to is the arena's or the session's. Where there is no memory, lists are

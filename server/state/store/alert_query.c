@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which index a page goes by: what an alert is about has few of them, then its status and type, its status, type and
-// severity; each has the id behind it, so alerts come in order. The rest of the filter is looked for among a bounded
-// number of those. In SQLite the index is named, and what it is not to use an index for has a + before it.
+// Which index a page goes by: what an alert is about has few of them, then its status and type, its status, whether it
+// is open, type and severity; each has the id behind it, so alerts come in order. The rest of the filter is looked for
+// among a bounded number of those. In SQLite the index is named, and what it is not to use an index for has a + before
+// it.
 #include "server/state/store/alert_query.h"
 
 #include <inttypes.h>
@@ -55,22 +56,39 @@ static bool is_about_one(const ez_alert_filter *filter) {
     return ez_look_has(filter->related_type) && filter->related_id;
 }
 
-enum { BY_STATUS = 1, BY_TYPE = 2, BY_SEVERITY = 4, BY_RELATED = 8 };
+enum { BY_STATUS = 1, BY_TYPE = 2, BY_SEVERITY = 4, BY_RELATED = 8, BY_OPEN = 16 };
 
 // The best first.
 static const struct {
     const char *name;
     unsigned columns;
 } indexes[] = {
-    {"alerts_by_related", BY_RELATED},   {"alerts_by_status_type", BY_STATUS | BY_TYPE},
-    {"alerts_by_status", BY_STATUS},     {"alerts_by_type", BY_TYPE},
-    {"alerts_by_severity", BY_SEVERITY},
+    {"alerts_by_related", BY_RELATED}, {"alerts_by_status_type", BY_STATUS | BY_TYPE},
+    {"alerts_by_status", BY_STATUS},   {"alerts_open", BY_OPEN},
+    {"alerts_by_type", BY_TYPE},       {"alerts_by_severity", BY_SEVERITY},
 };
+
+// The one that is asked for; 0: none, or several.
+static int64_t severity_of(const ez_alert_filter *filter) {
+    for (int severity = 1; severity < EZ_ALERT_SEVERITIES; severity++)
+        if (filter->severities == UINT32_C(1) << severity)
+            return severity;
+    return 0;
+}
+
+static void put_severities(uint32_t severities, ez_buf *out) {
+    ez_buf_puts(out, " AND +severity IN (0");
+    for (int severity = 1; severity < EZ_ALERT_SEVERITIES; severity++)
+        if (severities >> severity & 1)
+            ez_buf_printf(out, ", %d", severity);
+    ez_buf_puts(out, ")");
+}
 
 static void choose_index(ez_alert_page *page) {
     const ez_alert_filter *filter = page->filter;
     unsigned given = (filter->status ? BY_STATUS : 0) | (filter->type ? BY_TYPE : 0) |
-                     (filter->severity ? BY_SEVERITY : 0) | (is_about_one(filter) ? BY_RELATED : 0);
+                     (severity_of(filter) ? BY_SEVERITY : 0) | (filter->is_open ? BY_OPEN : 0) |
+                     (is_about_one(filter) ? BY_RELATED : 0);
     for (size_t i = 0; i < sizeof indexes / sizeof indexes[0] && !page->look.index; i++) {
         if ((given & indexes[i].columns) == indexes[i].columns) {
             page->look.index = indexes[i].name;
@@ -78,7 +96,8 @@ static void choose_index(ez_alert_page *page) {
         }
     }
     bool has_half = !(given & BY_RELATED) && (ez_look_has(filter->related_type) || filter->related_id);
-    page->look.has_rest = given != page->answered || has_half || filter->since_ns || page->look.q[0];
+    bool has_several = filter->severities && !severity_of(filter);
+    page->look.has_rest = has_several || given != page->answered || has_half || filter->since_ns || page->look.q[0];
 }
 
 static void put_number(ez_buf *out, bool is_indexed, const char *column, int64_t value) {
@@ -96,13 +115,17 @@ static void put_numbers(const ez_alert_page *page, bool answered, ez_buf *out) {
     } numbers[] = {
         {"status", BY_STATUS, filter->status},
         {"type", BY_TYPE, filter->type},
-        {"severity", BY_SEVERITY, filter->severity},
+        {"severity", BY_SEVERITY, severity_of(filter)},
         {"related_id", BY_RELATED, filter->related_id},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (((page->answered & numbers[i].column) != 0) == answered)
             put_number(out, answered, numbers[i].name, numbers[i].value);
     }
+    if (filter->is_open && ((page->answered & BY_OPEN) != 0) == answered)
+        ez_buf_printf(out, " AND %sstatus < 3", answered ? "" : "+"); // as the index has it
+    if (filter->severities && !severity_of(filter) && !answered)
+        put_severities(filter->severities, out);
 }
 
 // Where the page begins, and what the index answers.

@@ -244,7 +244,9 @@ static ez_status run_op(ez_alert_work *work, const ez_alert_table *table, void *
                                    &row, &found, error);
     if (status != EZ_OK)
         return status;
-    if (!found) {
+    bool is_seen_again =
+        found && op->act == EZ_ALERT_CLEAR && op->seen_before_ns && row.last_seen_ns >= op->seen_before_ns;
+    if (!found || is_seen_again) {
         op->outcome = EZ_ALERT_NOT_FOUND;
         return EZ_OK;
     }

@@ -44,7 +44,7 @@ bool ez_alert_row_copy(const ez_alert_row *row, ez_arena *arena, ez_alert_row *o
 typedef enum ez_alert_act {
     EZ_ALERT_REPORT, // counts one: row says what was seen
     EZ_ALERT_MOVE,   // row.id gets another status
-    EZ_ALERT_CLEAR,  // whoever holds row.fingerprint is resolved; a dismissed one lets go of it
+    EZ_ALERT_CLEAR,  // whoever holds row.fingerprint is resolved; a dismissed one lets go of it (seen_before_ns)
     EZ_ALERT_NOTE,   // row.id gets another note
     EZ_ALERT_DELETE, // row.id goes
 } ez_alert_act;
@@ -67,9 +67,11 @@ typedef enum ez_alert_news {
 
 typedef struct ez_alert_op {
     ez_alert_act act;
-    ez_alert_row row;    // REPORT: type, severity, texts, related_*; the others: id, or fingerprint
-    int32_t to;          // MOVE
-    const char *by;      // MOVE, CLEAR: who
+    ez_alert_row row; // REPORT: type, severity, texts, related_*; the others: id, or fingerprint
+    int32_t to;       // MOVE
+    const char *by;   // MOVE, CLEAR: who
+    // CLEAR: one that was last seen then or later is left alone, as if it was not there; 0: none is.
+    int64_t seen_before_ns;
     const char *note;    // MOVE: NULL leaves the one it has; NOTE
     const char *request; // for the audit, as JSON
     bool wants_row;      // after is wanted in any case
@@ -121,13 +123,15 @@ static inline bool ez_alert_is_open(int32_t status) {
 // ---- Queries, on a reader's thread
 
 typedef struct ez_alert_filter {
-    int64_t before_id;              // 0: from the newest
-    int32_t status, severity, type; // 0: any
-    const char *related_type, *q;   // NULL or "": any; q is plain text
-    int64_t related_id;             // 0: any
-    int64_t since_ns;               // last seen then or later; 0: any
-    size_t limit;                   // alerts to give: at least 1, at most 10,000
-    size_t look_max;                // alerts to look at: at least 1, at most 10,000
+    int64_t before_id;            // 0: from the newest
+    int32_t status, type;         // 0: any
+    uint32_t severities;          // a bit for each that is wanted; 0: any
+    bool is_open;                 // active or acknowledged
+    const char *related_type, *q; // NULL or "": any; q is plain text
+    int64_t related_id;           // 0: any
+    int64_t since_ns;             // last seen then or later; 0: any
+    size_t limit;                 // alerts to give: at least 1, at most 10,000
+    size_t look_max;              // alerts to look at: at least 1, at most 10,000
 } ez_alert_filter;
 
 typedef ez_status ez_alert_fn(void *user, const ez_alert_row *row, ez_error *error);

@@ -20,7 +20,9 @@
 
 const char ez_sql_page_delivery[] = "SELECT id, created_ns, kind, url, status, attempts, http_status, error, "
                                     "finished_ns FROM deliveries WHERE id < $1 AND substr(kind, 1, length($2)) = $2 "
-                                    "ORDER BY id DESC LIMIT $3";
+                                    "AND ($3 = '' OR kind IN ($3, $4)) AND created_ns >= $5 AND ($6 = 0 OR $6 = CASE "
+                                    "WHEN status = 1 AND created_ns < $7 THEN 3 ELSE status END) "
+                                    "ORDER BY id DESC LIMIT $8";
 
 // In the order in which their indexes are preferred.
 static const struct id {

@@ -22,5 +22,6 @@ typedef struct ez_log_page {
 ez_status ez_log_page_init(ez_log_page *page, const ez_log_filter *filter, ez_look_dialect dialect,
                            ez_error *error) EZ_MUST_CHECK;
 
-extern const char
-    ez_sql_page_delivery[]; // id < $1, kind begins with $2, $3 rows: the columns of ez_delivery as the table has them
+// id < $1, kind begins with $2, kind $3 or $4 ('': any), created_ns >= $5, status $6 (0: any) where those that wait and
+// are older than $7 have failed, $8 rows: the columns of ez_delivery as the table has them.
+extern const char ez_sql_page_delivery[];

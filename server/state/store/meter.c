@@ -82,6 +82,11 @@ ez_status ez_reader_each_stat(ez_reader *reader, const ez_stats_query *query, ez
     return reader->backend->meter->reader_each_stat(reader->handle, query, each, user, error);
 }
 
+ez_status ez_reader_each_of_minute(ez_reader *reader, ez_stats_by by, int64_t minute_s, ez_minute_fn *each, void *user,
+                                   ez_error *error) {
+    return reader->backend->meter->reader_each_of_minute(reader->handle, by, minute_s, each, user, error);
+}
+
 ez_status ez_reader_each_delivery(ez_reader *reader, const ez_delivery_query *query, ez_delivery_fn *each, void *user,
                                   ez_error *error) {
     return reader->backend->meter->reader_each_delivery(reader->handle, query, each, user, error);

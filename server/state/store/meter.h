@@ -209,6 +209,18 @@ typedef ez_status ez_stats_fn(void *user, const ez_stats_row *row, ez_error *err
 ez_status ez_reader_each_stat(ez_reader *reader, const ez_stats_query *query, ez_stats_fn *each, void *user,
                               ez_error *error) EZ_MUST_CHECK;
 
+// What rows of one minute say; rows of one key or API key may come one by one.
+typedef struct ez_minute_row {
+    int64_t id; // of the key or the API key; 0: requests that had none
+    int64_t requests, errors;
+} ez_minute_row;
+
+typedef ez_status ez_minute_fn(void *user, const ez_minute_row *row, ez_error *error);
+// by: EZ_STATS_KEY or EZ_STATS_API_KEY. Any order. A minute that is no longer kept has no rows. For who reads one
+// minute after the other: a minute to which nothing was added has as many requests in all (EZ_STATS_MINUTE) as before.
+ez_status ez_reader_each_of_minute(ez_reader *reader, ez_stats_by by, int64_t minute_s, ez_minute_fn *each, void *user,
+                                   ez_error *error) EZ_MUST_CHECK;
+
 // ---- Webhook deliveries: a log, bounded by ez_store_put_delivery itself to the newest 10,000
 
 typedef enum ez_delivery_status {
@@ -232,6 +244,11 @@ typedef struct ez_delivery_query {
     int64_t before_id;       // 0: all
     size_t limit;            // at most EZ_STORE_PAGE_MAX
     const char *kind_prefix; // of those whose kind begins so; NULL: all
+    const char *kinds[2];    // of these alone; NULL: of all. Both, or none
+    int64_t since_ns;        // created then or later; 0: all
+    // Of this status alone; 0: of any. Those that are waiting and were created before stale_ns count as failed.
+    ez_delivery_status status;
+    int64_t stale_ns;
 } ez_delivery_query;
 // Newest first.
 ez_status ez_reader_each_delivery(ez_reader *reader, const ez_delivery_query *query, ez_delivery_fn *each, void *user,

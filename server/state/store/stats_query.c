@@ -145,3 +145,10 @@ ez_status ez_stats_rows_text(const ez_stats_query *query, const ez_stats_ask *as
     }
     return out->overflow ? ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a query") : EZ_OK;
 }
+
+ez_status ez_stats_minute_text(ez_stats_by by, int64_t minute_s, ez_buf *out, ez_error *error) {
+    ez_rollup_level level = by == EZ_STATS_KEY ? EZ_ROLLUP_KEY : EZ_ROLLUP_API_KEY;
+    ez_buf_printf(out, " FROM rollups WHERE step = %d AND level = %d AND time_s = %" PRId64, EZ_ROLLUP_MINUTE,
+                  (int)ez_rollup_kept(EZ_ROLLUP_MINUTE, level), minute_s);
+    return out->overflow ? ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a query") : EZ_OK;
+}

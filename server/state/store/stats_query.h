@@ -35,4 +35,7 @@ size_t ez_stats_sums_of(const ez_stats_query *query);
 ez_status ez_stats_rows_text(const ez_stats_query *query, const ez_stats_ask *ask, const ez_stats_plan *plan,
                              ez_stats_dialect dialect, ez_buf *out, ez_error *error) EZ_MUST_CHECK;
 
+// Which rows a key's or an API key's minute is.
+ez_status ez_stats_minute_text(ez_stats_by by, int64_t minute_s, ez_buf *out, ez_error *error) EZ_MUST_CHECK;
+
 extern const char ez_sql_log_edges[]; // minutes_from_s, hours_from_s

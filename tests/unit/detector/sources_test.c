@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/runtime/clock.h"
 #include "server/jobs/alert_sources.h"
 
 #define LOST     EZ__V1__ALERT_TYPE__ALERT_TYPE_DATA_PLANE_LOST
@@ -20,6 +21,7 @@ typedef struct told {
 
 static ez_alert_sources *sources;
 static told all[40000];
+static int64_t befores[40000];
 static size_t count, calls;
 static bool refuses;
 static char last_message[512];
@@ -41,8 +43,10 @@ static bool on_raise(void *user, const ez_alert_report *reports, size_t n, const
 static bool on_clear(void *user, const ez_alert_subject *subjects, size_t n, const char *by) {
     (void)user;
     cr_assert(n > 0 && n <= EZ_ALERTS_AT_ONCE && strcmp(by, "detector") == 0);
-    for (size_t i = 0; i < n && !refuses; i++)
+    for (size_t i = 0; i < n && !refuses; i++) {
+        befores[count] = subjects[i].seen_before_ns;
         all[count++] = (told){true, subjects[i].type, subjects[i].related_id};
+    }
     calls++;
     return !refuses;
 }
@@ -129,4 +133,15 @@ Test(alert_sources, what_is_not_taken_stays_and_there_is_a_bound) {
     count = 0;
     notice(EZ_FLEET_LOST, 1);
     expect_told((told[]){{false, LOST, 1}}, 1);
+}
+
+// It may be lost at another server since: that one's word counts.
+Test(alert_sources, an_end_that_is_told_again_is_for_alerts_that_are_old) {
+    int64_t now_ns = ez_clock_wall_ns();
+    ez_alert_sources_fleet(sources, &(ez_fleet_notice){.type = EZ_FLEET_BACK, .id = 1});
+    ez_alert_sources_fleet(sources, &(ez_fleet_notice){.type = EZ_FLEET_BACK, .id = 2, .is_again = true});
+    ez_alert_sources_tick(sources);
+    cr_assert_eq(count, 2u);
+    cr_assert_eq(befores[0], 0);
+    cr_assert(befores[1] > 0 && befores[1] >= now_ns - INT64_C(30000000000) && befores[1] < ez_clock_wall_ns());
 }

@@ -79,6 +79,17 @@ Test(router, tells_custom_verbs_from_parameters) {
     expect_status(EZ_VERB_POST, "/admin/keys/:rotate", EZ_UNIMPLEMENTED); // no id: not the custom verb
 }
 
+// "POST is not possible on this path", of which the Allow header then said GET, PATCH and DELETE.
+Test(router, says_which_actions_there_are) {
+    found f = find(EZ_VERB_POST, "/admin/alerts/7:nope");
+    cr_assert_eq(f.status, EZ_NOT_FOUND);
+    cr_assert_str_eq(f.error.reason, "ACTION_UNKNOWN");
+    static const char *const actions[] = {"acknowledge", "resolve", "dismiss"};
+    for (size_t i = 0; i < 3; i++)
+        cr_assert(strstr(f.error.message, actions[i]), "%s", f.error.message);
+    expect_status(EZ_VERB_POST, "/admin/alerts/7", EZ_UNIMPLEMENTED);
+}
+
 Test(router, says_which_verbs_a_path_has) {
     found f = find(EZ_VERB_POST, "/admin/keys/5");
     cr_assert_eq(f.status, EZ_UNIMPLEMENTED);

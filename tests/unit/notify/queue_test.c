@@ -46,6 +46,16 @@ Test(notify_queue, an_end_is_not_taken_back_by_what_was_read_before) {
     cr_assert_not(ez_notify_queue_has_end(&queue, 3));
 }
 
+// A webhook was told "open" of a new alert, within ten seconds of a start.
+Test(notify_queue, what_is_new_stays_so_where_it_is_read_as_open) {
+    add(&queue, EZ_NOTICE_CREATED, 1, WARNING);
+    cr_assert(add(&queue, EZ_NOTICE_OPEN, 1, WARNING));
+    cr_assert_eq(queue.items[0]->event, EZ_NOTICE_CREATED);
+    add(&queue, EZ_NOTICE_OPEN, 2, WARNING);
+    cr_assert(add(&queue, EZ_NOTICE_CREATED, 2, WARNING));
+    cr_assert_eq(queue.items[1]->event, EZ_NOTICE_CREATED);
+}
+
 Test(notify_queue, the_worst_come_first) {
     add(&queue, EZ_NOTICE_CREATED, 1, INFO);
     add(&queue, EZ_NOTICE_RESOLVED, 2, CRITICAL);

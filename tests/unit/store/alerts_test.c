@@ -466,6 +466,22 @@ Test(store_alerts, closed_ones_are_forgotten_by_age_and_by_number) {
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM alerts"), 6);
 }
 
+// What another server had just reported again was resolved by one that did not know yet.
+Test(store_alerts, a_clear_may_leave_alone_what_was_seen_lately) {
+    int64_t id = run(report("f", WARNING)).after.id;
+    ez_alert_op clear = {.act = EZ_ALERT_CLEAR, .by = "detector", .request = "{}", .row.fingerprint = "f"};
+    now += 60 * SECOND;
+    run(report("f", WARNING));
+    clear.seen_before_ns = now - 20 * SECOND;
+    cr_assert_eq(run(clear).outcome, EZ_ALERT_NOT_FOUND);
+    cr_assert_eq(number_of(&at, "SELECT status FROM alerts"), EZ_ALERT_ACTIVE);
+    clear.seen_before_ns = now + 1;
+    ez_alert_op done = run(clear);
+    cr_assert(done.outcome == EZ_ALERT_DONE && done.after.id == id);
+    cr_assert_eq(number_of(&at, "SELECT status FROM alerts"), EZ_ALERT_RESOLVED);
+    expect_true_counts();
+}
+
 // ---- Pages
 
 #define MANY 600
@@ -548,14 +564,22 @@ Test(store_alerts, pages_hold_what_the_filter_says_newest_first) {
             expect_pages(one, "status = 4");
             one.type = 3;
             expect_pages(one, "status = 4 AND type = 3");
-            one.severity = 2;
+            one.severities = 1u << 2;
             expect_pages(one, "status = 4 AND type = 3 AND severity = 2");
-            one = (ez_alert_filter){.limit = limits[m], .look_max = looks[l], .severity = 2, .related_id = 3};
+            one = (ez_alert_filter){.limit = limits[m], .look_max = looks[l], .severities = 1u << 2, .related_id = 3};
             expect_pages(one, "severity = 2 AND related_id = 3");
             one = (ez_alert_filter){.limit = limits[m], .look_max = looks[l], .related_type = "key", .related_id = 3};
             expect_pages(one, "related_type = 'key' AND related_id = 3");
             one = (ez_alert_filter){.limit = limits[m], .look_max = looks[l], .related_type = "sensor", .type = 5};
             expect_pages(one, "related_type = 'sensor' AND type = 5");
+            one = (ez_alert_filter){.limit = limits[m], .look_max = looks[l], .is_open = true};
+            expect_pages(one, "status IN (1, 2)");
+            one.severities = 1u << 1 | 1u << 3;
+            expect_pages(one, "status IN (1, 2) AND severity IN (1, 3)");
+            one.type = 3;
+            expect_pages(one, "status IN (1, 2) AND severity IN (1, 3) AND type = 3");
+            one.status = EZ_ALERT_ACTIVE;
+            expect_pages(one, "status = 1 AND severity IN (1, 3) AND type = 3");
             one = (ez_alert_filter){.limit = limits[m], .look_max = looks[l], .q = "needle"};
             expect_pages(one, "message LIKE 'NEEDLE%'");
             one = (ez_alert_filter){.limit = limits[m], .look_max = looks[l], .q = "0% gr"};

@@ -481,3 +481,38 @@ Test(stats_read, lists_deliveries_newest_first) {
     on_reader(store, read_deliveries, &it);
     cr_assert_str_empty(it.text);
 }
+
+static size_t count_deliveries(ez_delivery_query query) {
+    list it = {.query = query};
+    it.query.limit = 100;
+    on_reader(store, read_deliveries, &it);
+    size_t lines = 0;
+    for (const char *c = it.text; *c; c++)
+        lines += *c == '\n';
+    return lines;
+}
+
+// One that waits is taken for failed where its server must have ended.
+Test(stats_read, lists_deliveries_by_channel_status_and_time) {
+    static const char *const kinds[] = {"alert:a", "alert_test:a", "alert:ab", "errors"};
+    ez_error error = EZ_ERROR_INIT;
+    for (int64_t id = 1; id <= 12; id++) {
+        ez_delivery one = {.id = id,
+                           .created_ns = id * 10,
+                           .kind = kinds[(id - 1) % 4],
+                           .url = "",
+                           .error = "",
+                           .status = (ez_delivery_status)(1 + (id - 1) / 4)};
+        cr_assert_eq(ez_store_put_delivery(store, &one, &error), EZ_OK, "%s", error.message);
+    }
+    cr_assert_eq(count_deliveries((ez_delivery_query){.kind_prefix = "alert"}), 9u);
+    cr_assert_eq(count_deliveries((ez_delivery_query){.kinds = {"alert:a", "alert_test:a"}}), 6u);
+    cr_assert_eq(count_deliveries((ez_delivery_query){.since_ns = 110}), 2u);
+    cr_assert_eq(count_deliveries((ez_delivery_query){.status = EZ_DELIVERY_DELIVERED}), 4u);
+    cr_assert_eq(count_deliveries((ez_delivery_query){.status = EZ_DELIVERY_WAITING}), 4u);
+    cr_assert_eq(count_deliveries((ez_delivery_query){.status = EZ_DELIVERY_WAITING, .stale_ns = 20}), 3u);
+    cr_assert_eq(count_deliveries((ez_delivery_query){.status = EZ_DELIVERY_FAILED, .stale_ns = 20}), 5u);
+    cr_assert_eq(count_deliveries((ez_delivery_query){
+                     .kinds = {"alert:a", "alert_test:a"}, .status = EZ_DELIVERY_FAILED, .since_ns = 100}),
+                 1u);
+}

@@ -21,6 +21,7 @@ const char *const ez_migration_0008[] = {
     "CREATE INDEX alerts_by_related ON alerts (related_type, related_id, id)",
     "CREATE INDEX alerts_by_status ON alerts (status, id)",
     "CREATE INDEX alerts_by_status_type ON alerts (status, type, id)",
+    "CREATE INDEX alerts_open ON alerts (id) WHERE status < 3",
     "CREATE INDEX alerts_by_type ON alerts (type, id)",
     "CREATE INDEX alerts_by_severity ON alerts (severity, id)",
     "CREATE INDEX alerts_by_end ON alerts (resolved_ns, id) WHERE status > 2",

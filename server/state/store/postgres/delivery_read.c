@@ -31,6 +31,11 @@ ez_status ez_pg_reader_each_delivery(void *reader, const ez_delivery_query *quer
     ez_pg_params params = {0};
     ez_pg_put_int(&params, query->before_id > 0 ? query->before_id : INT64_MAX);
     ez_pg_put_text(&params, query->kind_prefix ? query->kind_prefix : "");
+    ez_pg_put_text(&params, query->kinds[0] ? query->kinds[0] : "");
+    ez_pg_put_text(&params, query->kinds[0] ? query->kinds[1] : "");
+    ez_pg_put_int(&params, query->since_ns);
+    ez_pg_put_int(&params, query->status);
+    ez_pg_put_int(&params, query->stale_ns);
     ez_pg_put_int(&params, query->limit < EZ_STORE_PAGE_MAX ? (int64_t)query->limit : EZ_STORE_PAGE_MAX);
     each_run run = {.each = each, .user = user};
     ez_pg_stream stream = {

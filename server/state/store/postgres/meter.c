@@ -16,5 +16,6 @@ const ez_meter_ops ez_meter_postgres = {
     .put_delivery = ez_pg_put_delivery,
     .reader_each_log = ez_pg_reader_each_log,
     .reader_each_stat = ez_pg_reader_each_stat,
+    .reader_each_of_minute = ez_pg_reader_each_of_minute,
     .reader_each_delivery = ez_pg_reader_each_delivery,
 };

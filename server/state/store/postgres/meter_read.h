@@ -9,5 +9,7 @@ ez_status ez_pg_reader_each_log(void *reader, const ez_log_filter *filter, ez_lo
                                 int64_t *at_ns, int64_t *at_id, ez_error *error);
 ez_status ez_pg_reader_each_stat(void *reader, const ez_stats_query *query, ez_stats_fn *each, void *user,
                                  ez_error *error);
+ez_status ez_pg_reader_each_of_minute(void *reader, ez_stats_by by, int64_t minute_s, ez_minute_fn *each, void *user,
+                                      ez_error *error);
 ez_status ez_pg_reader_each_delivery(void *reader, const ez_delivery_query *query, ez_delivery_fn *each, void *user,
                                      ez_error *error);

@@ -126,3 +126,44 @@ ez_status ez_pg_reader_each_stat(void *reader, const ez_stats_query *query, ez_s
     ez_status status = ez_stats_ask_make(query, &run.ask, error);
     return status ? status : ez_pg_snapshot_run(reader, ez_pg_begin_sums, read_sums, &run, &run.started, error);
 }
+
+// ---- One minute
+
+#define MINUTE_TEXT_MAX 1024
+
+typedef struct minute_run {
+    ez_stats_by by;
+    int64_t minute_s;
+    ez_minute_fn *each;
+    void *user;
+    bool started;
+} minute_run;
+
+static ez_status give_minute(void *user, const PGresult *row, ez_error *error) {
+    minute_run *run = user;
+    ez_minute_row one = {ez_pg_int(row, 0, 0), ez_pg_int(row, 0, 1), ez_pg_int(row, 0, 2)};
+    run->started = true;
+    return run->each(run->user, &one, error);
+}
+
+static ez_status read_minute(const ez_pg_snapshot *within, void *user, ez_error *error) {
+    minute_run *run = user;
+    ez_auto(ez_buf) text;
+    ez_buf_init(&text, MINUTE_TEXT_MAX);
+    ez_buf_puts(&text, "SELECT b, requests, errors");
+    ez_status status = ez_stats_minute_text(run->by, run->minute_s, &text, error);
+    const char *words = ez_buf_cstr(&text);
+    if (!status && !words)
+        status = ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a query");
+    if (status)
+        return status;
+    ez_pg_params none = {0};
+    ez_pg_stream query = {.text = words, .params = &none, .row = give_minute, .user = run, .is_reader = true};
+    return ez_pg_stream_within(within->conn, &query, within->deadline, error);
+}
+
+ez_status ez_pg_reader_each_of_minute(void *reader, ez_stats_by by, int64_t minute_s, ez_minute_fn *each, void *user,
+                                      ez_error *error) {
+    minute_run run = {.by = by, .minute_s = minute_s, .each = each, .user = user};
+    return ez_pg_snapshot_run(reader, ez_pg_begin_sums, read_minute, &run, &run.started, error);
+}

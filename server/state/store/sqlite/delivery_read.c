@@ -30,7 +30,12 @@ ez_status ez_sqlite_reader_each_delivery(void *reader, const ez_delivery_query *
         return status;
     sqlite3_bind_int64(statement, 1, query->before_id > 0 ? query->before_id : INT64_MAX);
     ez_sqlite_bind_text(statement, 2, query->kind_prefix ? query->kind_prefix : "");
-    sqlite3_bind_int64(statement, 3, query->limit < EZ_STORE_PAGE_MAX ? (int64_t)query->limit : EZ_STORE_PAGE_MAX);
+    ez_sqlite_bind_text(statement, 3, query->kinds[0] ? query->kinds[0] : "");
+    ez_sqlite_bind_text(statement, 4, query->kinds[0] ? query->kinds[1] : "");
+    sqlite3_bind_int64(statement, 5, query->since_ns);
+    sqlite3_bind_int64(statement, 6, query->status);
+    sqlite3_bind_int64(statement, 7, query->stale_ns);
+    sqlite3_bind_int64(statement, 8, query->limit < EZ_STORE_PAGE_MAX ? (int64_t)query->limit : EZ_STORE_PAGE_MAX);
     int code;
     while (!status && (code = sqlite3_step(statement)) != SQLITE_DONE)
         status = code == SQLITE_ROW ? take(conn, statement, each, user, error) : ez_sqlite_fail(conn, code, error);

@@ -15,5 +15,6 @@ const ez_meter_ops ez_meter_sqlite = {
     .put_delivery = ez_sqlite_put_delivery,
     .reader_each_log = ez_sqlite_reader_each_log,
     .reader_each_stat = ez_sqlite_reader_each_stat,
+    .reader_each_of_minute = ez_sqlite_reader_each_of_minute,
     .reader_each_delivery = ez_sqlite_reader_each_delivery,
 };

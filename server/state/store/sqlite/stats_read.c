@@ -9,6 +9,8 @@
 #include "server/state/store/stats_groups.h"
 #include "server/state/store/stats_query.h"
 
+#define MINUTE_TEXT_MAX 1024
+
 typedef ez_status row_fn(void *user, sqlite3_stmt *row, ez_error *error);
 
 static ez_status each_row(ez_sqlite_conn *conn, const char *text, const char *model, row_fn *each, void *user,
@@ -114,4 +116,30 @@ ez_status ez_sqlite_reader_each_stat(void *reader, const ez_stats_query *query, 
         status = read_sums(conn, query, &ask, &run, error);
     ez_sqlite_rollback(conn); // nothing was changed
     return status ? status : ez_stats_groups_each(&run.groups, give, &run, error);
+}
+
+// ---- One minute
+
+typedef struct minute_run {
+    ez_minute_fn *each;
+    void *user;
+} minute_run;
+
+static ez_status give_minute(void *user, sqlite3_stmt *row, ez_error *error) {
+    const minute_run *run = user;
+    ez_minute_row one = {sqlite3_column_int64(row, 0), sqlite3_column_int64(row, 1), sqlite3_column_int64(row, 2)};
+    return run->each(run->user, &one, error);
+}
+
+ez_status ez_sqlite_reader_each_of_minute(void *reader, ez_stats_by by, int64_t minute_s, ez_minute_fn *each,
+                                          void *user, ez_error *error) {
+    minute_run run = {each, user};
+    ez_auto(ez_buf) text;
+    ez_buf_init(&text, MINUTE_TEXT_MAX);
+    ez_buf_puts(&text, "SELECT b, requests, errors");
+    ez_status status = ez_stats_minute_text(by, minute_s, &text, error);
+    const char *words = status ? NULL : ez_buf_cstr(&text);
+    if (!status && !words)
+        status = ez_sqlite_fail(reader, SQLITE_NOMEM, error);
+    return status ? status : each_row(reader, words, NULL, give_minute, &run, error);
 }
