@@ -5,7 +5,8 @@
 // and three more in each, spread over API_KEYS API keys; 1 in 100 keys and API keys fails. Loading takes a minute or
 // two, so that the window of the rounds has six of the minutes or more. Before each round come a record of the present
 // minute, one of the last and one that is late, as in a second of real traffic: the detector reads those minutes anew.
-// The first round reads all. All is added through ez_store_add_logs. Every
+// One round more comes first, that of a server which takes over: it reads all, on connections that saw none of it yet,
+// and is told apart. All is added through ez_store_add_logs. Every
 // key has a quota, of which half is used. One line of JSON: times in ms, from the tick to the round's end, and what it
 // raised.
 #include <stdio.h>
@@ -123,6 +124,10 @@ static void load(int64_t keys, int64_t api_keys, int64_t now_ns) {
     }
     if (count > 0)
         add(rows, count, now_ns);
+    // As the server does when a minute is over. It reads the rows for the first time, which takes longer.
+    ez_error error = EZ_ERROR_INIT;
+    for (bool more = true; more;)
+        must(ez_store_fold_rollups(store, EZ_NO_FENCE, ez_clock_wall_ns(), &more, &error), &error, "folding");
 }
 
 // ---- Rounds
@@ -177,7 +182,6 @@ static void add_new(void) {
 
 static void measure(size_t rounds) {
     static double times[ROUNDS_MAX];
-    double first = 0;
     ez_error error = EZ_ERROR_INIT;
     ez_detector *detector = NULL;
     ez_detector_options options = {.store = store,
@@ -187,10 +191,10 @@ static void measure(size_t rounds) {
                                    .clear = on_clear,
                                    .condemned = on_condemned};
     must(ez_detector_create(&options, &detector, &error), &error, "a detector");
+    double first = run_round(detector);
     for (size_t i = 0; i < rounds; i++) {
         add_new();
         times[i] = run_round(detector);
-        first = i == 0 ? times[i] : first;
     }
     if (ez_detector_look(detector).failed > 0)
         must(EZ_INTERNAL, NULL, "a round failed");

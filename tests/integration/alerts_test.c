@@ -312,7 +312,7 @@ Test(alerts, statistics_are_those_of_what_is_there) {
 static const char *told(ez_listener *heard, int64_t id) {
     static char text[1000];
     ez_arena arena;
-    ez_arena_init(&arena, 4u << 20);
+    ez_arena_init(&arena, 64u << 20);
     text[0] = '\0';
     for (size_t i = 0; i < listener_count(heard); i++) {
         ez_heard event = listener_event(heard, i, &arena);

@@ -7,20 +7,22 @@ import json
 import shutil
 import tempfile
 import threading
+import time
 
 import ezplane
 
 
 class Receiver:
-    """An HTTP server on loopback that keeps what it is sent, and answers as it is told."""
+    """An HTTP server on loopback that keeps what it is sent and when (monotonic), and answers as it is told."""
 
     def __init__(self, answer=None):
-        self.requests, self.answer, self.ends = [], answer or (lambda handler: handler.reply(200)), threading.Event()
+        self.requests, self.times, self.answer, self.ends = [], [], answer or (lambda handler: handler.reply(200)), threading.Event()
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                receiver.times.append(time.monotonic())
                 receiver.requests.append((self.path, dict(self.headers), body))
                 with contextlib.suppress(OSError):
                     receiver.answer(self)
