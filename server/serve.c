@@ -261,13 +261,17 @@ static ez_status open_fleet(server *s, const ez_settings *settings, ez_error *er
 }
 
 static ez_status open_domain(server *s, const ez_settings *settings, ez_error *error) {
-    ez_routing_options routing = {.directory = s->core.directory, .counters = s->core.counters};
+    ez_status status = open_logs(s, settings, error); // first: it makes what calls out
+    if (status != EZ_OK) {
+        return status;
+    }
+    ez_routing_options routing = {
+        .directory = s->core.directory, .counters = s->core.counters, .allow = ez_outbound_allowed(s->outbound)};
     ez_audit_options audit = {.feed = s->core.feed};
-    ez_status status = ez_routing_create(&routing, &s->routing, error);
+    status = ez_routing_create(&routing, &s->routing, error);
     status = status != EZ_OK ? status : ez_audit_create(&audit, &s->audit, error);
     ez_import_options import = {.access = s->core.access, .routing = s->routing, .counters = s->core.counters};
     status = status != EZ_OK ? status : ez_import_create(&import, &s->import, error);
-    status = status != EZ_OK ? status : open_logs(s, settings, error);
     ez_alerting_options alerting = {.core = &s->core,
                                     .routing = s->routing,
                                     .events = s->events,

@@ -51,9 +51,18 @@ ez_status ez_routing_follow_key(void *self, ez_txn *txn, int64_t group_id, int64
     return follow(txn, group_id, api_key_id, NULL, error);
 }
 
+// A proxy's text; where it leads is judged when it is connected to. One that is not allowed any more must not keep an
+// admin from changing something else: it is looked at where it is new.
+static ez_status check_proxy(const ez_routing *self, const char *url, const char *before, ez_error *error) {
+    ez_error why = EZ_ERROR_INIT;
+    return !url[0] || strcmp(url, before) == 0 || ez_outbound_check_url(self->allow, url, &why) == EZ_OK
+               ? EZ_OK
+               : ez_error_violation_of(error, "api_key.proxy_url", &why);
+}
+
 // The request is left as it was: a handler may be run again, and would find no secret in it.
-ez_status ez_api_key_make(ez_txn *txn, const Ez__V1__ApiKey *asked, ez_touched *touched, Ez__V1__ApiKey **out,
-                          ez_error *error) {
+ez_status ez_api_key_make(const ez_routing *self, ez_txn *txn, const Ez__V1__ApiKey *asked, ez_touched *touched,
+                          Ez__V1__ApiKey **out, ez_error *error) {
     Ez__V1__ApiKey *key = ez_arena_memdup(ez_txn_arena(txn), asked, sizeof *asked);
     if (!key)
         return ez_no_memory(error);
@@ -66,6 +75,9 @@ ez_status ez_api_key_make(ez_txn *txn, const Ez__V1__ApiKey *asked, ez_touched *
         return status;
     if (!may_be_asked_for(key->status))
         return refuse_status(error);
+    status = check_proxy(self, key->proxy_url, "", error);
+    if (status != EZ_OK)
+        return status;
     Ez__V1__ApiKeySecret secret = EZ__V1__API_KEY_SECRET__INIT;
     secret.api_key = key->api_key;
     secret.access_token = key->access_token;
@@ -153,8 +165,8 @@ static ez_status put(ez_txn *txn, Ez__V1__ApiKey *key, const Ez__V1__ApiKeySecre
     return ez_txn_put_changed(txn, KIND_API_KEY, key->id, &key->base, error);
 }
 
-ez_status ez_api_key_update(ez_txn *txn, const Ez__V1__UpdateApiKeyRequest *request, ez_touched *touched,
-                            Ez__V1__ApiKey **out, ez_error *error) {
+ez_status ez_api_key_update(const ez_routing *self, ez_txn *txn, const Ez__V1__UpdateApiKeyRequest *request,
+                            ez_touched *touched, Ez__V1__ApiKey **out, ez_error *error) {
     ProtobufCMessage *loaded;
     ez_status status = ez_txn_load(txn, KIND_API_KEY, request->id, &loaded, error);
     if (status != EZ_OK)
@@ -168,6 +180,8 @@ ez_status ez_api_key_update(ez_txn *txn, const Ez__V1__UpdateApiKeyRequest *requ
         status = ez_txn_merge(txn, KIND_API_KEY, loaded, &request->api_key->base, request->n_update_mask,
                               request->update_mask, error);
     ez_api_key_blank(key);
+    if (status == EZ_OK)
+        status = check_proxy(self, key->proxy_url, before.proxy_url, error);
     if (status == EZ_OK && is_new) {
         forget_refresh(key);
         status = describe(txn, key, &secret, error);
@@ -204,14 +218,14 @@ static ez_status reply(const ez_routing *routing, ez_call *call, Ez__V1__ApiKey 
 ez_status ez_handle_api_keys_create(ez_routing *self, ez_call *call, ez_txn *txn,
                                     Ez__V1__CreateApiKeyRequest *request) {
     Ez__V1__ApiKey *key;
-    ez_status status = ez_api_key_make(txn, request->api_key, NULL, &key, &call->error);
+    ez_status status = ez_api_key_make(self, txn, request->api_key, NULL, &key, &call->error);
     return status == EZ_OK ? reply(self, call, key) : status;
 }
 
 ez_status ez_handle_api_keys_update(ez_routing *self, ez_call *call, ez_txn *txn,
                                     Ez__V1__UpdateApiKeyRequest *request) {
     Ez__V1__ApiKey *key;
-    ez_status status = ez_api_key_update(txn, request, NULL, &key, &call->error);
+    ez_status status = ez_api_key_update(self, txn, request, NULL, &key, &call->error);
     return status == EZ_OK ? reply(self, call, key) : status;
 }
 

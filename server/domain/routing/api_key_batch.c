@@ -7,18 +7,18 @@
 #include "server/domain/routing/counted.h"
 #include "server/domain/routing/inside.h"
 
-static ez_status run_item(ez_txn *txn, const Ez__V1__ApiKeyBatchItem *item, ez_touched *touched, Ez__V1__ApiKey **out,
-                          ez_error *error) {
+static ez_status run_item(const ez_routing *self, ez_txn *txn, const Ez__V1__ApiKeyBatchItem *item, ez_touched *touched,
+                          Ez__V1__ApiKey **out, ez_error *error) {
     ez_status status;
     const ez_message_rule *rule;
     switch (item->action_case) {
     case EZ__V1__API_KEY_BATCH_ITEM__ACTION_CREATE: // the whole request was checked as a change, this is a creation
         status = ez_message_check(ez_kind_rule(KIND_API_KEY), &item->create->base, true, ez_txn_arena(txn), error);
-        return status == EZ_OK ? ez_api_key_make(txn, item->create, touched, out, error) : status;
+        return status == EZ_OK ? ez_api_key_make(self, txn, item->create, touched, out, error) : status;
     case EZ__V1__API_KEY_BATCH_ITEM__ACTION_UPDATE:
         rule = ez_message_rule_find(&ez__v1__update_api_key_request__descriptor);
         status = ez_message_check(rule, &item->update->base, false, ez_txn_arena(txn), error);
-        return status == EZ_OK ? ez_api_key_update(txn, item->update, touched, out, error) : status;
+        return status == EZ_OK ? ez_api_key_update(self, txn, item->update, touched, out, error) : status;
     case EZ__V1__API_KEY_BATCH_ITEM__ACTION_DELETE:
         return ez_api_key_delete(txn, item->delete_->id, touched, error);
     default:
@@ -40,15 +40,16 @@ static ez_status describe(ez_status status, const ez_error *error, Ez__V1__ApiKe
     return out->reason && out->message ? EZ_OK : EZ_RESOURCE_EXHAUSTED;
 }
 
-static ez_status run_all(ez_txn *txn, const Ez__V1__BatchApiKeysRequest *request, Ez__V1__BatchApiKeysResponse *reply,
-                         Ez__V1__ApiKeyBatchResult *results, ez_touched *touched, ez_error *call_error) {
+static ez_status run_all(const ez_routing *self, ez_txn *txn, const Ez__V1__BatchApiKeysRequest *request,
+                         Ez__V1__BatchApiKeysResponse *reply, Ez__V1__ApiKeyBatchResult *results, ez_touched *touched,
+                         ez_error *call_error) {
     for (size_t i = 0; i < request->n_items; i++) {
         ez_error error = EZ_ERROR_INIT;
         Ez__V1__ApiKey *key = NULL;
         if (ez_txn_check_deadline(txn, call_error) != EZ_OK)
             return EZ_DEADLINE_EXCEEDED;
         size_t mark = ez_txn_mark(txn);
-        ez_status status = run_item(txn, request->items[i], touched, &key, &error);
+        ez_status status = run_item(self, txn, request->items[i], touched, &key, &error);
         if (status != EZ_OK)
             ez_txn_rollback(txn, mark);
         reply->succeeded += status == EZ_OK;
@@ -71,7 +72,7 @@ ez_status ez_handle_api_keys_batch(ez_routing *self, ez_call *call, ez_txn *txn,
         return ez_no_memory(&call->error);
     ez_status status = ez_txn_refuse_match(txn, &call->error);
     if (status == EZ_OK)
-        status = run_all(txn, request, &reply, results, &touched, &call->error);
+        status = run_all(self, txn, request, &reply, results, &touched, &call->error);
     for (size_t i = 0; status == EZ_OK && i < count; i++)
         if (results[i].api_key)
             ez_counted_fill_api_key(self->counters, results[i].api_key);

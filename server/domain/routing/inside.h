@@ -33,6 +33,7 @@
 struct ez_routing {
     const ez_directory *directory;
     const ez_counters *counters;
+    const ez_outbound_allow *allow;
     int64_t (*next_refresh)(void *user, int64_t api_key_id); // NULL: nobody knows
     void *refresh_user;
 };
@@ -55,10 +56,10 @@ Ez__V1__ProviderGroup ez_group_shown(ez_txn *txn, const Ez__V1__ProviderGroup *g
 
 // Each does one change within a transaction. touched: where to note the group instead of recompiling its bindings at
 // once, or NULL. *out is the key as it is now, without secrets and with its derived status.
-ez_status ez_api_key_make(ez_txn *txn, const Ez__V1__ApiKey *asked, ez_touched *touched, Ez__V1__ApiKey **out,
-                          ez_error *error) EZ_MUST_CHECK;
-ez_status ez_api_key_update(ez_txn *txn, const Ez__V1__UpdateApiKeyRequest *request, ez_touched *touched,
-                            Ez__V1__ApiKey **out, ez_error *error) EZ_MUST_CHECK;
+ez_status ez_api_key_make(const ez_routing *self, ez_txn *txn, const Ez__V1__ApiKey *asked, ez_touched *touched,
+                          Ez__V1__ApiKey **out, ez_error *error) EZ_MUST_CHECK;
+ez_status ez_api_key_update(const ez_routing *self, ez_txn *txn, const Ez__V1__UpdateApiKeyRequest *request,
+                            ez_touched *touched, Ez__V1__ApiKey **out, ez_error *error) EZ_MUST_CHECK;
 ez_status ez_api_key_delete(ez_txn *txn, int64_t id, ez_touched *touched, ez_error *error) EZ_MUST_CHECK;
 
 // ---- api_key_view.c

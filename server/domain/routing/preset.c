@@ -25,14 +25,15 @@ static ez_status find_name(ez_txn *txn, const char *wanted, char **out, ez_error
                         wanted, NAME_TRIES - 1);
 }
 
-static ez_status make(ez_txn *txn, ez_call *call, Ez__V1__ProviderGroup *group, Ez__V1__ApiKey *key) {
+static ez_status make(const ez_routing *self, ez_txn *txn, ez_call *call, Ez__V1__ProviderGroup *group,
+                      Ez__V1__ApiKey *key) {
     ez_status status = ez_group_make(txn, group, &call->error);
     if (status != EZ_OK)
         return status;
     ez_txn_subject(txn, KIND_PROVIDER_GROUP, group->id);
     key->group_id = group->id;
     key->name = group->name;
-    status = ez_api_key_make(txn, key, NULL, &key, &call->error);
+    status = ez_api_key_make(self, txn, key, NULL, &key, &call->error);
     if (status != EZ_OK)
         return status;
     Ez__V1__ProviderGroup shown = ez_group_shown(txn, group);
@@ -61,7 +62,6 @@ static ez_status take_models(const ez_provider_preset *preset, Ez__V1__ProviderG
 
 ez_status ez_handle_providers_create_preset(ez_routing *self, ez_call *call, ez_txn *txn,
                                             Ez__V1__CreatePresetProviderRequest *request) {
-    (void)self;
     const ez_provider_preset *preset = ez_provider_preset_find(request->provider);
     if (!preset)
         return ez_error_violation(&call->error, "provider", "must be openai, anthropic or gemini");
@@ -79,12 +79,11 @@ ez_status ez_handle_providers_create_preset(ez_routing *self, ez_call *call, ez_
     Ez__V1__ApiKey key = EZ__V1__API_KEY__INIT;
     key.api_key = request->api_key;
     set_weight(&key, request->opt_weight_case != 0, request->weight);
-    return make(txn, call, &group, &key);
+    return make(self, txn, call, &group, &key);
 }
 
 ez_status ez_handle_providers_create_custom(ez_routing *self, ez_call *call, ez_txn *txn,
                                             Ez__V1__CreateCustomProviderRequest *request) {
-    (void)self;
     Ez__V1__ProviderGroup group = EZ__V1__PROVIDER_GROUP__INIT;
     group.name = request->name;
     group.type = (char *)"compatible";
@@ -94,5 +93,5 @@ ez_status ez_handle_providers_create_custom(ez_routing *self, ez_call *call, ez_
     Ez__V1__ApiKey key = EZ__V1__API_KEY__INIT;
     key.api_key = request->api_key;
     set_weight(&key, request->opt_weight_case != 0, request->weight);
-    return make(txn, call, &group, &key);
+    return make(self, txn, call, &group, &key);
 }

@@ -14,6 +14,7 @@ ez_status ez_routing_create(const ez_routing_options *options, ez_routing **out,
         return ez_no_memory(error);
     routing->directory = options->directory;
     routing->counters = options->counters;
+    routing->allow = options->allow;
     *out = routing;
     return EZ_OK;
 }

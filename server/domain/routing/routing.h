@@ -4,14 +4,16 @@
 // ez/handlers.h; they keep no state beyond the directory and the counters, so one object serves every thread.
 #pragma once
 
+#include "server/platform/outbound/guard.h"
 #include "server/state/directory/writer.h"
 #include "server/state/metering/counters.h"
 
 typedef struct ez_routing ez_routing;
 
 typedef struct ez_routing_options {
-    const ez_directory *directory; // both must outlive the object
-    const ez_counters *counters;   // NULL: all are zero
+    const ez_directory *directory;  // all must outlive the object
+    const ez_counters *counters;    // NULL: all are zero
+    const ez_outbound_allow *allow; // what a proxy_url is judged by beside the rule; NULL: nothing is let through
 } ez_routing_options;
 
 ez_status ez_routing_create(const ez_routing_options *options, ez_routing **out, ez_error *error) EZ_MUST_CHECK;

@@ -160,7 +160,7 @@ void ez_outbound_allow_destroy(ez_outbound_allow *allow) {
 }
 
 static bool lets_through(const ez_outbound_allow *allow, uint16_t port, const char *name, const ez_address *address) {
-    for (size_t i = 0; i < allow->count; i++) {
+    for (size_t i = 0; allow != NULL && i < allow->count; i++) {
         const item *at = &allow->items[i];
         bool is_it = at->is_name ? name != NULL && strcmp(at->name, name) == 0
                                  : address != NULL && ez_address_in(address, &at->address, at->bits);

@@ -39,7 +39,7 @@ typedef struct ez_outbound_target {
 ez_status ez_outbound_read_url(const char *url, ez_outbound_target *out, ez_error *error) EZ_MUST_CHECK;
 
 // For whoever takes a URL as a setting. INVALID_ARGUMENT: URL_INVALID, URL_NOT_HTTPS, URL_NOT_ALLOWED (the text alone
-// tells that it leads inside). The message names the host at most.
+// tells that it leads inside). The message names the host at most. allow: NULL lets nothing more through.
 ez_status ez_outbound_check_url(const ez_outbound_allow *allow, const char *url, ez_error *error) EZ_MUST_CHECK;
 ez_status ez_outbound_check_target(const ez_outbound_allow *allow, const ez_outbound_target *target,
                                    ez_error *error) EZ_MUST_CHECK;

@@ -84,6 +84,27 @@ Test(api_key, refusals) {
     end_world(w);
 }
 
+// The world's outbound lets nothing through.
+Test(api_key, a_proxy_is_judged_when_it_is_set) {
+    world *w = given_world();
+    long long group = (long long)given_group(w, "main", "'m'")->id;
+    expect_error(w, EZ_INVALID_ARGUMENT, "URL_NOT_ALLOWED", "api_key.proxy_url", "ApiKeys/Create",
+                 "{'api_key':{'group_id':%lld,'api_key':'k','proxy_url':'http://127.0.0.1:3128'}}", group);
+    expect_error(w, EZ_INVALID_ARGUMENT, "URL_NOT_HTTPS", "api_key.proxy_url", "ApiKeys/Create",
+                 "{'api_key':{'group_id':%lld,'api_key':'k','proxy_url':'http://proxy.example:3128'}}", group);
+    Ez__V1__ApiKey *key =
+        expect_ok(w, "ApiKeys/Create",
+                  "{'api_key':{'group_id':%lld,'api_key':'k','proxy_url':'https://proxy.example:3128'}}", group);
+    expect_error(w, EZ_INVALID_ARGUMENT, "URL_NOT_ALLOWED", "api_key.proxy_url", "ApiKeys/Update",
+                 "{'id':%lld,'api_key':{'proxy_url':'https://[::1]'}}", (long long)key->id);
+    expect_error(w, EZ_INVALID_ARGUMENT, "FIELD_INVALID", "api_key.proxy_url", "ApiKeys/Update",
+                 "{'id':%lld,'api_key':{'proxy_url':'https://a:b@proxy.example'}}", (long long)key->id);
+    Ez__V1__ApiKey *none = expect_ok(
+        w, "ApiKeys/Update", "{'id':%lld,'api_key':{'proxy_url':''},'update_mask':['proxy_url']}", (long long)key->id);
+    cr_assert_str_eq(none->proxy_url, "");
+    end_world(w);
+}
+
 Test(api_key, update_changes_given_secrets_only) {
     world *w = given_world();
     Ez__V1__ProviderGroup *group = given_group(w, "main", "'m'");
