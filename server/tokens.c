@@ -17,6 +17,12 @@ static const char *related_type(const ez_oauth_trouble *trouble) {
     return trouble->api_key_id ? "api_key" : "provider_type";
 }
 
+// An API key's has the fingerprint that its type and the key make: a data plane that reports it counts to the same
+// alert.
+static const char *fingerprint(const ez_oauth_trouble *trouble) {
+    return trouble->api_key_id ? "" : trouble->fingerprint;
+}
+
 static void raise_trouble(void *user, const ez_oauth_trouble *trouble) {
     ez_log_warn("token refresh needs a hand", "api_key", EZ_LOG_INT(trouble->api_key_id), "type", trouble->type, "what",
                 trouble->title, "why", trouble->message);
@@ -28,7 +34,7 @@ static void raise_trouble(void *user, const ez_oauth_trouble *trouble) {
                               .related_type = related_type(trouble),
                               .related_id = trouble->api_key_id,
                               .related_name = trouble->api_key_id ? "" : trouble->type,
-                              .fingerprint = trouble->fingerprint};
+                              .fingerprint = fingerprint(trouble)};
     (void)ez_alerts_raise(user, &report, 1, RAISED_BY); // refused: it is counted and logged there
 }
 
@@ -36,7 +42,7 @@ static void clear_trouble(void *user, const ez_oauth_trouble *trouble) {
     ez_alert_subject subject = {.type = TYPE,
                                 .related_type = related_type(trouble),
                                 .related_id = trouble->api_key_id,
-                                .fingerprint = trouble->fingerprint};
+                                .fingerprint = fingerprint(trouble)};
     (void)ez_alerts_clear(user, &subject, 1, RAISED_BY);
 }
 
