@@ -80,14 +80,32 @@ static char *text_of(const json_t *object, const char *name) {
     return (char *)(uintptr_t)(text ? text : "");
 }
 
-static bool read_end(const json_t *object, Google__Protobuf__Timestamp *out) {
+static ez_status refuse(importing *in, const char *why) {
+    return ez_error_set(&in->error, EZ_INVALID_ARGUMENT, "TOKEN_FILE_INVALID", "%s", why);
+}
+
+// What is null is as good as not there.
+static ez_status check_texts(importing *in, const json_t *object) {
+    static const char *const names[] = {"type", "access_token", "refresh_token", "account_id", "email"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const json_t *value = json_object_get(object, names[i]);
+        if (value && !json_is_null(value) && !json_is_string(value))
+            return ez_error_set(&in->error, EZ_INVALID_ARGUMENT, "TOKEN_FILE_INVALID", "%s is no text", names[i]);
+    }
+    return EZ_OK;
+}
+
+// RFC 3339, or seconds since 1970. *has_end is false where there is none: null, "" or 0.
+static ez_status read_end(importing *in, const json_t *object, Google__Protobuf__Timestamp *out, bool *has_end) {
     const json_t *value = json_object_get(object, "expired");
     const char *text = json_string_value(value);
     google__protobuf__timestamp__init(out);
-    if (text)
-        return ez_clock_parse(text, strlen(text), &out->seconds, &out->nanos) == EZ_OK;
     out->seconds = json_integer_value(value);
-    return out->seconds > 0;
+    *has_end = text ? text[0] != 0 : out->seconds != 0;
+    bool is_time = !value || json_is_null(value) || json_is_integer(value) || text;
+    if (text && *has_end)
+        is_time = ez_clock_parse(text, strlen(text), &out->seconds, &out->nanos) == EZ_OK;
+    return is_time && out->seconds >= 0 ? EZ_OK : refuse(in, "expired is no time");
 }
 
 static ez_status create(importing *in, Ez__V1__ApiKey *key) {
@@ -106,9 +124,16 @@ static ez_status update(importing *in, Ez__V1__ApiKey *key, int64_t id) {
     request.api_key = key;
     request.update_mask = (char **)(uintptr_t)mask;
     request.n_update_mask = sizeof mask / sizeof mask[0];
-    ez_status status = call(in, "ApiKeys/Update", &request.base, NULL);
-    in->updated += status == EZ_OK;
-    return status;
+    ProtobufCMessage *reply = NULL;
+    ez_status status = call(in, "ApiKeys/Update", &request.base, &reply);
+    if (status != EZ_OK)
+        return status;
+    bool is_ended = ((Ez__V1__ApiKey *)reply)->refresh_ended_at != NULL; // only other tokens begin anew
+    protobuf_c_message_free_unpacked(reply, NULL);
+    if (is_ended)
+        return refuse(in, "it holds the tokens whose login has ended: log in again");
+    in->updated++;
+    return EZ_OK;
 }
 
 static ez_status put(importing *in, Ez__V1__ApiKey *key) {
@@ -129,13 +154,15 @@ static ez_status put(importing *in, Ez__V1__ApiKey *key) {
     return status;
 }
 
-static ez_status refuse(importing *in, const char *why) {
-    return ez_error_set(&in->error, EZ_INVALID_ARGUMENT, "TOKEN_FILE_INVALID", "%s", why);
-}
-
 static ez_status take_object(importing *in, const json_t *object) {
     Google__Protobuf__Timestamp end;
+    bool has_end;
     Ez__V1__ApiKey key = EZ__V1__API_KEY__INIT;
+    ez_status status = check_texts(in, object);
+    if (status == EZ_OK)
+        status = read_end(in, object, &end, &has_end);
+    if (status != EZ_OK)
+        return status;
     const char *type = text_of(object, "type");
     char *email = text_of(object, "email");
     key.group_id = in->group_id;
@@ -143,9 +170,10 @@ static ez_status take_object(importing *in, const json_t *object) {
     key.refresh_token = text_of(object, "refresh_token");
     key.account_id = text_of(object, "account_id");
     key.name = email[0] ? email : key.account_id;
-    key.expires_at = read_end(object, &end) ? &end : NULL;
+    key.expires_at = has_end ? &end : NULL;
     if (type[0] && strcmp(type, in->type) != 0)
-        return refuse(in, "its type is not the provider group's");
+        return ez_error_set(&in->error, EZ_INVALID_ARGUMENT, "TOKEN_FILE_INVALID",
+                            "its type is %.40s, the provider group's is %s", type, in->type);
     if (!key.refresh_token[0])
         return refuse(in, "it has no refresh_token");
     if (!key.name[0])
@@ -185,6 +213,8 @@ static int take_folder(importing *in) {
         ez_ctl_note("%s can't be read", in->folder);
         return EZ_CTL_EXIT_USAGE;
     }
+    if (count == 0)
+        ez_ctl_note("there are no .json files in %s", in->folder);
     for (int i = 0; i < count; i++) {
         if (i < FILES_MAX)
             take_file(in, list[i]->d_name);

@@ -87,7 +87,7 @@ static ez_status take_operands(builder *b) {
     return EZ_OK;
 }
 
-static ez_status bad_value(builder *b, const ez_ctl_flag *flag, const char *name) {
+static ez_status bad_value(builder *b, const ez_ctl_flag *flag, const char *name, bool has_comma) {
     char words[320] = "", word[64];
     const char *next;
     for (unsigned i = 0; (next = ez_ctl_flag_word(flag, i, word)) != NULL; i++) {
@@ -97,7 +97,10 @@ static ez_status bad_value(builder *b, const ez_ctl_flag *flag, const char *name
     const ez_violation *why = b->error->violation_count ? &b->error->violations[0] : NULL;
     char text[EZ_ERROR_MESSAGE_MAX];
     snprintf(text, sizeof text, "%s", why ? why->description : b->error->message);
-    return words[0] ? FAIL(b, "--%s must be one of %s", name, words) : FAIL(b, "--%s %s", name, text);
+    const char *hint = "";
+    if (has_comma && ez_field_is_repeated(ez_ctl_flag_descriptor(flag)))
+        hint = "; for more than one repeat the flag, commas are not taken";
+    return words[0] ? FAIL(b, "--%s must be one of %s%s", name, words, hint) : FAIL(b, "--%s %s%s", name, text, hint);
 }
 
 static ez_status put_pair(builder *b, const ez_ctl_flag *flag, ProtobufCMessage *message, const char *name,
@@ -187,7 +190,7 @@ static ez_status put_flag(builder *b, const ez_ctl_given *given) {
     if (flag->field->message && !(flag->field->flags & EZ_FIELD_TIMESTAMP))
         return put_message(b, flag, message, name, text);
     status = ez_json_set_text(flag->field, message, text, b->arena, b->error);
-    return status == EZ_OK ? EZ_OK : bad_value(b, flag, name);
+    return status == EZ_OK ? EZ_OK : bad_value(b, flag, name, strchr(text, ',') != NULL);
 }
 
 static bool is_named(const ez_json_mask *mask, const char *name) {
@@ -222,6 +225,14 @@ static ez_status set_mask(builder *b) {
     return EZ_OK;
 }
 
+static bool is_given(const builder *b, const ez_field_rule *field) {
+    const ez_route *route = ez_ctl_route(b->in->method, b->in->operand_count);
+    for (unsigned i = 0; route && i < b->in->operand_count; i++)
+        if (ez_ctl_operand(route, i) == field)
+            return true;
+    return is_given_by_flag(b, field);
+}
+
 // What the path names has to be there: without it the server could only say so in its own words.
 static ez_status check_path(builder *b) {
     const ez_method *method = b->in->method;
@@ -234,6 +245,8 @@ static ez_status check_path(builder *b) {
         ez_ctl_kebab(method->service, noun);
         ez_ctl_kebab(method->rpc, verb);
         ez_ctl_kebab(field->name, flag);
+        if (is_given(b, field))
+            return FAIL(b, "%s %s: %s must not be 0 or empty", noun, verb, flag);
         return FAIL(b, "%s %s wants --%s, or its value as operand (ezctl help %s %s)", noun, verb, flag, noun, verb);
     }
     return EZ_OK;

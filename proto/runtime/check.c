@@ -259,10 +259,10 @@ static void check_list(walk *w, const ez_field_rule *field, const ProtobufCField
     }
 }
 
-// 0 is as good as nothing: of a number it is said that it is too small, since that may be what was given.
+// 0 is as good as nothing: of a number both are said, since it may have been given.
 static void refuse_missing(walk *w, const ez_field_rule *field, const ez_place *place) {
     if (field->flags & EZ_FIELD_HAS_MIN && field->min > 0)
-        FAULT(w, place, "is required: at least %lld", (long long)field->min);
+        FAULT(w, place, "is required, and must be at least %lld", (long long)field->min);
     else
         FAULT(w, place, "is required");
 }

@@ -55,6 +55,8 @@ class OauthTest(unittest.TestCase):
         return {key["name"]: key for key in self.plane.get("/admin/api-keys", {"page_size": 100}).json["items"]}
 
     def test_token_files_become_api_keys_once(self):
+        os.makedirs(f"{self.folder.name}/tokens")
+        self.assertIn("no .json files", self.import_tokens().stderr)
         self.given_token_file("ok1")
         self.given_token_file("ok2", email="")
         done = self.import_tokens()
@@ -73,11 +75,15 @@ class OauthTest(unittest.TestCase):
         self.given_token_file("ok1")
         self.given_token_file("other", type="claude-code")
         self.given_token_file("none", refresh_token="")
+        self.given_token_file("end", expired="tomorrow")
+        self.given_token_file("number", access_token=5)
         with open(f"{self.folder.name}/tokens/text.json", "w", encoding="utf-8") as file:
             file.write("rt-canary-0")
         done = self.import_tokens()
-        self.assertEqual((done.returncode, done.stdout), (1, "created 1, updated 0, left alone 0, failed 3\n"))
-        for part in ("other.json: its type", "none.json: it has no refresh_token", "text.json: it is no JSON object"):
+        self.assertEqual((done.returncode, done.stdout), (1, "created 1, updated 0, left alone 0, failed 5\n"))
+        for part in ("other.json: its type is claude-code, the provider group's is codex",
+                     "end.json: expired is no time", "number.json: access_token is no text",
+                     "none.json: it has no refresh_token", "text.json: it is no JSON object"):
             self.assertIn(part, done.stderr)
         self.assertNotIn("canary", done.stderr)
         self.assertEqual(self.plane.run("ezctl", "api-keys", "import-tokens", "/nowhere").returncode, 2)
@@ -102,10 +108,28 @@ class OauthTest(unittest.TestCase):
         for line in ('ezplane_token_refresh_success_total{type="codex"} 1',
                      'ezplane_token_refresh_failures_total{type="codex",class="terminal"} 1'):
             wait_until(lambda line=line: line in self.plane.get("/metrics").body.decode(), line)
+        done = self.import_tokens()
+        self.assertIn("updated 0, left alone 1, failed 1", done.stdout)
+        self.assertIn("grant1.json: it holds the tokens whose login has ended", done.stderr)
         # A login that ended is taken from a file again.
         self.given_token_file("grant1", refresh_token="rt-ok9-0", expired="2001-01-01T00:00:00Z")
         self.assertIn("updated 1", self.import_tokens().stdout)
         wait_until(lambda: self.keys()["grant1@example.org"]["status"] == "active")
+
+    def test_whoever_else_reports_it_counts_to_the_same_alert(self):
+        self.given_token_file("grant1", expired="2001-01-01T00:00:00Z")
+        self.import_tokens()
+        wait_until(lambda: self.plane.get("/admin/alerts").json["items"])
+        reply = self.plane.post("/admin/alerts", {"type": "token_refresh_failed", "severity": "warning",
+                                                  "related_type": "api_key",
+                                                  "related_id": self.keys()["grant1@example.org"]["id"]})
+        self.assertGreaterEqual(reply.json["count"], 2)
+        alerts = [a for a in self.plane.get("/admin/alerts").json["items"] if a["type"] == "token_refresh_failed"]
+        self.assertEqual([a["title"] for a in alerts], ["Login ended"])
+        self.assertRegex(alerts[0]["fingerprint"], "^[0-9a-f]{64}$")
+        self.given_token_file("grant1", refresh_token="rt-ok9-0", access_token="at-ok9-0")
+        self.assertIn("updated 1", self.import_tokens().stdout)
+        wait_until(lambda: self.plane.get(f"/admin/alerts/{alerts[0]['id']}").json["status"] == "resolved")
 
     def test_what_is_streamed_names_no_token(self):
         stop = threading.Event()

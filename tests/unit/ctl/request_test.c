@@ -161,6 +161,12 @@ Test(request, a_large_file_is_read_whole) {
 Test(request, refusals) {
     expect_refused("nothing to change", "keys", "update", "1");
     expect_refused("wants --id", "keys", "get");
+    expect_refused("id must not be 0", "keys", "get", "0");
+    expect_refused("id must not be 0", "keys", "get", "--id", "0");
+    expect_refused("--ids must be a whole number; for more than one repeat the flag", "alerts", "batch", "--ids",
+                   "10,9");
+    expect_refused("warning, critical; for more than one repeat the flag", "alerts", "list", "--severity",
+                   "critical,warning");
     expect_refused("wants --master-id", "keys", "create", "--name", "x");
     expect_refused("that many operands", "keys", "get", "1", "2");
     expect_refused("given twice", "keys", "get", "1", "--id", "2");
