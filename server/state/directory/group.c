@@ -442,6 +442,7 @@ static ez_status catch_up(ez_writer *writer, int overtaken, ez_error *error) {
 void ez_group_run(ez_writer *writer, size_t *used) {
     ez_error error = EZ_ERROR_INIT;
     ez_status status = EZ_OK;
+    bool was_overtaken = false;
     for (size_t i = 0; i < writer->item_count; i++)
         ez_buf_init(&writer->items[i].sealed, EZ_CALL_MAX + EZ_SEAL_OVERHEAD);
     drop_fenced(writer, fence_of(writer));
@@ -452,7 +453,8 @@ void ez_group_run(ez_writer *writer, size_t *used) {
             drop_fenced(writer, UINT64_MAX);
             continue;
         }
-        if (!is_overtaken(status, &error))
+        was_overtaken = is_overtaken(status, &error);
+        if (!was_overtaken)
             break;
         status = catch_up(writer, tries + 1, &error);
         if (status != EZ_OK)
@@ -461,8 +463,10 @@ void ez_group_run(ez_writer *writer, size_t *used) {
             ez_error_set(&error, EZ_ABORTED, "CONTENTION", "other servers kept changing the configuration: try again");
     }
     ez_store_release_head(writer->options.store); // where nothing was left to commit
-    if (status != EZ_OK)
+    if (status != EZ_OK) {
+        ez_refusals_after_failure(writer, was_overtaken);
         fail_unsettled(writer, &error);
+    }
     *used = writer->item_count;
     for (size_t i = 0; i < *used; i++)
         answer(&writer->items[i]);

@@ -39,3 +39,9 @@ ez_status ez_refusals_check(ez_writer *writer, ez_error *error) {
     return head.n == writer->head.n ? EZ_OK
                                     : ez_error_set(error, EZ_ABORTED, "HEAD_MOVED", "another server committed first");
 }
+
+void ez_refusals_after_failure(ez_writer *writer, bool is_old) {
+    ez_error error = EZ_ERROR_INIT;
+    if (is_old || ez_refusals_check(writer, &error) != EZ_OK)
+        take_back(writer);
+}

@@ -10,3 +10,6 @@
 // where the group must run again. Where the store does not say, such refusals become UNAVAILABLE: nothing was done, and
 // whoever asks again gets a true answer.
 ez_status ez_refusals_check(ez_writer *writer, ez_error *error) EZ_MUST_CHECK;
+// The same where a group's commit failed, which would have shown that they hold: those that the store does not confirm
+// become UNAVAILABLE, as do all where another server's changes are known of since (is_old).
+void ez_refusals_after_failure(ez_writer *writer, bool is_old);

@@ -123,6 +123,25 @@ Test(faults, a_refused_commit_changes_nothing, .init = open_all, .fini = close_a
     expect_same_everywhere(2, 2);
 }
 
+// What was refused before the first change of a group whose commit fails: another server may have made what it missed,
+// and without the store nobody knows.
+Test(faults, a_refusal_beside_a_commit_that_failed_holds_where_the_store_says_so, .init = open_all, .fini = close_all) {
+    given_master(&all, "old");
+    volley_begin(&volley_, &all);
+    size_t taken = shoot(create_master, "old", false);
+    size_t change = shoot(create_master, "new", false);
+    atomic_store(&next_commit, REFUSED);
+    atomic_store(&silent_reads, 1);
+    volley_fire(&volley_);
+    if (is_postgres())
+        expect_shot(taken, EZ_UNAVAILABLE, "STORE_UNAVAILABLE");
+    else
+        expect_shot(taken, EZ_ALREADY_EXISTS, "NAME_TAKEN");
+    expect_shot(change, EZ_RESOURCE_EXHAUSTED, "DISK_FULL");
+    atomic_store(&silent_reads, 0);
+    drop_shots();
+}
+
 Test(faults, a_lost_commit_that_was_made_is_answered_ok, .init = open_all, .fini = close_all) {
     given_master(&all, "one");
     atomic_store(&next_commit, LOST_AFTER);
