@@ -192,8 +192,8 @@ static void settle_failed(ez_oauth_flight *flight) {
         ez_oauth_flight_end(flight, flight->end, flight->due_ms);
     else if (flight->put == EZ_OAUTH_PUT_PROJECT)
         ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
-    else
-        ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, WRITE_MAX_MS);
+    else // of a key that is gone: what came of its token is known
+        ez_oauth_flight_end(flight, matters ? EZ_CLAIM_SETTLED : EZ_CLAIM_OPEN, WRITE_MAX_MS);
 }
 
 static void settle_tokens(ez_oauth_flight *flight) {

@@ -4,6 +4,7 @@
 // it would be, and what follows is looked at. The store is a real one.
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/runtime/clock.h"
 #include "server/domain/oauth/inside.h"
@@ -174,6 +175,35 @@ Test(oauth_flight, nothing_is_sent_by_a_server_that_stops) {
     cr_expect_eq(waiter.status, EZ_UNAVAILABLE);
     cr_expect_eq(oauth->aloft, 0);
     cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims WHERE sends > 0"), 0);
+}
+
+// ---- Used up, or not
+
+// What stands of a token after a reply with this refresh token in it.
+static long long kept_after(const char *got, unsigned sends) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    ez_sha256("rt-0", 4, flight->key.refresh_hash);
+    for (unsigned i = 0; i < sends; i++) {
+        claim(flight);
+        cr_assert_eq(
+            ez_store_mark_sent(oauth->options.store, &flight->claim, "a", flight->key.refresh_hash, 1000, &error),
+            EZ_OK);
+    }
+    flight->is_marked = flight->was_sent = true;
+    flight->verdict.class = EZ_OAUTH_REFRESHED;
+    flight->tokens = calloc(1, sizeof *flight->tokens);
+    cr_assert_not_null(flight->tokens);
+    strcpy(flight->tokens->refresh_token, got);
+    ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, 1000);
+    return number_of(&at, "SELECT count(*) FROM oauth_claims");
+}
+
+// A key that was made anew with the tokens of one that was deleted was refused by the row of that one.
+Test(oauth_flight, a_token_that_was_kept_is_not_used_up) {
+    cr_expect_eq(kept_after("", 1), 0, "the reply left it out");
+    cr_expect_eq(kept_after("rt-0", 1), 0, "the reply gave it again");
+    cr_expect_eq(kept_after("", 2), 0, "nor where an answer was lost before");
+    cr_expect_eq(kept_after("rt-1", 1), 1);
 }
 
 // ---- The access token

@@ -147,7 +147,7 @@ Test(store_claims, a_token_is_presented_for_one_key_only) {
     cr_expect(marks_for(8, two));
     cr_assert(takes("a", 60000));
     cr_expect_eq(claim.sends, 0);
-    marks("a", one); // a provider that leaves the new one out
+    marks("a", one);
     ends("a", EZ_CLAIM_UNSENT);
     cr_expect_not(marks_for(9, one), "as it was before");
 }
