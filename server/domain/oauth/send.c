@@ -112,6 +112,10 @@ static bool read_key(ez_oauth_flight *flight) {
         refuse(flight, EZ_CLAIM_SETTLED, is_gone ? UINT64_MAX : EZ_OAUTH_BACKOFF_MAX_MS, &error);
         return false;
     }
+    if (flight->key.provider != flight->provider) { // its group's type was changed: the token is another company's
+        ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX); // who waits asks anew
+        return false;
+    }
     ez_oauth_judge_life(flight);
     return check_key(flight);
 }
