@@ -47,10 +47,22 @@ static ez_claim_end known_end(const ez_oauth_flight *flight, bool counts) {
     return !was_open ? EZ_CLAIM_SETTLED : counts ? EZ_CLAIM_OPEN : EZ_CLAIM_UNSENT;
 }
 
+// How often it was sent in vain: a try that never went out shows the token to nobody.
+static unsigned count_vain(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    pthread_mutex_lock(&oauth->lock);
+    ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, flight->id);
+    if (slot && flight->was_sent)
+        slot->vain++;
+    unsigned vain = slot ? slot->vain : flight->was_sent;
+    pthread_mutex_unlock(&oauth->lock);
+    return vain;
+}
+
 static void land_transient(ez_oauth_flight *flight) {
     unsigned fails = ez_oauth_note(flight, EZ_OAUTH_TRANSIENT);
     uint64_t due_ms = ez_oauth_backoff_ms(fails, ez_oauth_random(flight->oauth) >> 1);
-    ez_claim_end end = known_end(flight, fails >= EZ_OAUTH_TRIES);
+    ez_claim_end end = known_end(flight, count_vain(flight) >= EZ_OAUTH_TRIES);
     answer(flight, EZ_ABORTED, "REFRESH_FAILED"); // UNAVAILABLE is taken to another server
     if (fails % EZ_OAUTH_TRIES != 0) {
         ez_oauth_flight_end(flight, end, due_ms);

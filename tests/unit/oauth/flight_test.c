@@ -228,7 +228,7 @@ Test(oauth_flight, a_refusal_is_of_the_token_that_was_refused) {
 // ---- How often
 
 // Sent under a mark that was open, answered with 503: the mark stayed as it was, and the token went out without end.
-static long long sends_after_503(unsigned fails) {
+static long long sends_after_503(unsigned fails, unsigned vain) {
     ez_oauth_flight *flight = given_flight(NULL);
     ez_oauth_slot *slot = ez_oauth_schedule_put(&oauth->schedule, KEY, 0);
     claim(flight);
@@ -242,17 +242,23 @@ static long long sends_after_503(unsigned fails) {
     flight->is_marked = flight->was_sent = true;
     flight->verdict.class = EZ_OAUTH_TRANSIENT;
     slot->fails = fails;
+    slot->vain = vain;
     ez_oauth_land(flight);
     cr_assert_eq(flight->stage, EZ_OAUTH_ENDED);
     return number_of(&at, "SELECT sends FROM oauth_claims");
 }
 
 Test(oauth_flight, a_503_after_a_lost_answer_is_no_second_one) {
-    cr_expect_eq(sends_after_503(0), 1);
+    cr_expect_eq(sends_after_503(0, 0), 1);
 }
 
 Test(oauth_flight, but_not_without_end) {
-    cr_expect_eq(sends_after_503(EZ_OAUTH_TRIES), 2);
+    cr_expect_eq(sends_after_503(EZ_OAUTH_TRIES, EZ_OAUTH_TRIES), 2);
+}
+
+// A few refused connections, then one 503: it counted as the fifth.
+Test(oauth_flight, a_try_that_never_went_out_does_not_count) {
+    cr_expect_eq(sends_after_503(EZ_OAUTH_TRIES, 0), 1);
 }
 
 // ---- Alerts
