@@ -80,6 +80,10 @@ static ez_claim_end judge_sent(ez_oauth_flight *flight) {
     return EZ_CLAIM_SETTLED;
 }
 
+void ez_oauth_spare_store(ez_oauth *oauth) {
+    oauth->store_again_ms = ez_clock_mono_ms() + EZ_OAUTH_STORE_MS;
+}
+
 static void end_claim(ez_oauth_flight *flight, ez_claim_end end) {
     ez_error error = EZ_ERROR_INIT;
     if (!flight->has_claim)
@@ -90,9 +94,11 @@ static void end_claim(ez_oauth_flight *flight, ez_claim_end end) {
         end = judge_sent(flight);
     flight->has_claim = false;
     if (ez_store_end_claim(flight->oauth->options.store, &flight->claim, flight->oauth->options.server_id, end,
-                           &error) != EZ_OK)
-        ez_log_warn("a claim of a token refresh was not given up: it ends by itself", "api_key", EZ_LOG_INT(flight->id),
-                    "message", error.message);
+                           &error) == EZ_OK)
+        return;
+    ez_oauth_spare_store(flight->oauth);
+    ez_log_warn("a claim of a token refresh was not given up: it ends by itself", "api_key", EZ_LOG_INT(flight->id),
+                "message", error.message);
 }
 
 // Within the lock. Where it has failed before, and this flight changed nothing about that: when it was due, but not at
@@ -139,9 +145,10 @@ unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class) {
 
 bool ez_oauth_take_place(ez_oauth_flight *flight) {
     ez_oauth *oauth = flight->oauth;
+    uint64_t now_ms = ez_clock_mono_ms();
     pthread_mutex_lock(&oauth->lock);
-    if (!flight->has_place)
-        flight->has_place = ez_oauth_pace_take(&oauth->paces[flight->provider], flight->is_asked, ez_clock_mono_ms());
+    if (!flight->has_place && now_ms >= oauth->store_again_ms)
+        flight->has_place = ez_oauth_pace_take(&oauth->paces[flight->provider], flight->is_asked, now_ms);
     pthread_mutex_unlock(&oauth->lock);
     return flight->has_place;
 }

@@ -16,7 +16,6 @@
 #include "server/domain/oauth/request.h"
 
 #define LOOK_MS     2000 // for what other servers have committed
-#define STORE_MS    5000 // until the store is tried again
 #define PEEK_MS     50   // between looks at a key that another server refreshes
 #define SENDS_MAX   2
 #define PROJECT_MAX (64u << 10)
@@ -128,7 +127,8 @@ static bool take_claim(ez_oauth_flight *flight) {
     int64_t wait_ms = 0;
     if (ez_store_claim(options->store, flight->id, options->server_id, options->claim_ms, &flight->claim,
                        &flight->has_claim, &wait_ms, &error) != EZ_OK) {
-        refuse(flight, EZ_CLAIM_SETTLED, STORE_MS, &error);
+        ez_oauth_spare_store(flight->oauth);
+        refuse(flight, EZ_CLAIM_SETTLED, EZ_OAUTH_STORE_MS, &error);
         return false;
     }
     if (flight->has_claim)
@@ -152,7 +152,8 @@ static bool look_again(ez_oauth_flight *flight) {
         return read_key(flight);
     (void)ez_error_set(&error, EZ_UNAVAILABLE, "STORE_BEHIND",
                        "what other servers changed is not known here yet: try again");
-    refuse(flight, EZ_CLAIM_OPEN, STORE_MS, &error);
+    ez_oauth_spare_store(flight->oauth);
+    refuse(flight, EZ_CLAIM_OPEN, EZ_OAUTH_STORE_MS, &error);
     return false;
 }
 
@@ -314,7 +315,7 @@ void ez_oauth_extend(ez_oauth_flight *flight) {
     bool is_soon = now - flight->marked_ms < oauth->options.claim_ms / 4 || now < oauth->extend_again_ms;
     if (!flight->has_claim || !flight->is_marked || is_soon || mark(flight, &error))
         return;
-    oauth->extend_again_ms = ez_clock_mono_ms() + STORE_MS;
+    oauth->extend_again_ms = ez_clock_mono_ms() + EZ_OAUTH_STORE_MS;
     ez_log_warn("a claim of a token refresh was not extended while its reply waits to be stored", "api_key",
                 EZ_LOG_INT(flight->id), "message", error.message);
 }
@@ -338,19 +339,19 @@ void ez_oauth_send(ez_oauth_flight *flight) {
     ez_error error = EZ_ERROR_INIT;
     if (!flight->tokens && !(flight->tokens = calloc(1, sizeof *flight->tokens))) {
         (void)ez_error_set(&error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a token refresh");
-        refuse(flight, EZ_CLAIM_OPEN, STORE_MS, &error);
+        refuse(flight, EZ_CLAIM_OPEN, EZ_OAUTH_STORE_MS, &error);
         return;
     }
     if (!lift(flight)) {
         (void)ez_error_set(&error, EZ_UNAVAILABLE, "STOPPING", "the server is stopping: try again");
-        refuse(flight, EZ_CLAIM_SETTLED, STORE_MS, &error);
+        refuse(flight, EZ_CLAIM_SETTLED, EZ_OAUTH_STORE_MS, &error);
         return;
     }
     if (!mark(flight, &error)) {
         if (error.code == EZ_ALREADY_EXISTS)
             end_shared(flight, &error);
         else // whether the mark stands is not known, but nothing was sent
-            refuse(flight, EZ_CLAIM_UNSENT, STORE_MS, &error);
+            refuse(flight, EZ_CLAIM_UNSENT, EZ_OAUTH_STORE_MS, &error);
         return;
     }
     pthread_mutex_lock(&flight->oauth->lock);

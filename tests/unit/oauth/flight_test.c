@@ -261,6 +261,18 @@ Test(oauth_flight, a_try_that_never_went_out_does_not_count) {
     cr_expect_eq(sends_after_503(EZ_OAUTH_TRIES, 0), 1);
 }
 
+// ---- A store that is away
+
+// Each due key, and each that was asked for, blocked the thread for as long as the store takes to say nothing.
+Test(oauth_flight, no_other_claim_is_tried_at_once) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    ez_oauth_pace_init(&oauth->paces[0], 10, 4, ez_clock_mono_ms());
+    ez_oauth_spare_store(oauth);
+    cr_expect_not(ez_oauth_take_place(flight));
+    oauth->store_again_ms = ez_clock_mono_ms();
+    cr_expect(ez_oauth_take_place(flight));
+}
+
 // ---- Alerts
 
 static unsigned cleared;
