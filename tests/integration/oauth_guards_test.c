@@ -164,7 +164,7 @@ static ez_status force(int64_t id) {
 Test(oauth_turns, what_may_be_used_up_is_not_presented_again_within_the_interval) {
     int64_t id = given_key_of("one", "never1", FAR_S);
     for (int i = 0; i < 3; i++) {
-        cr_expect_eq(force(id), EZ_FAILED_PRECONDITION);
+        cr_expect_eq(force(id), EZ_ABORTED);
         cr_expect_str_eq(w.admin.error.reason, "REFRESH_OUTCOME_UNKNOWN");
     }
     cr_expect_eq(presented(&endpoint, "never1 "), 1);

@@ -124,7 +124,7 @@ static void land_unknown(ez_oauth_flight *flight) {
     log_failure(flight, ez_oauth_note(flight, EZ_OAUTH_UNKNOWN));
     if (++oauth->lost[flight->provider] >= LOST_MAX)
         pause_provider(flight);
-    answer(flight, EZ_FAILED_PRECONDITION, "REFRESH_OUTCOME_UNKNOWN"); // UNAVAILABLE is repeated by clients
+    answer(flight, EZ_ABORTED, "REFRESH_OUTCOME_UNKNOWN"); // UNAVAILABLE is repeated by clients
     uint64_t pause = oauth->options.interval_ms;
     end_with_note(flight, EZ_CLAIM_OPEN, pause + 1 + ez_oauth_random(oauth) % (pause / 10 + 1));
 }
@@ -228,11 +228,11 @@ static void settle_end(ez_oauth_flight *flight) {
         (void)ez_oauth_note(flight, EZ_OAUTH_REFRESHED);
         ez_oauth_answer_all(flight, EZ_OK, OUTCOME_ALREADY, NULL);
     } else {
-        bool is_lost = flight->verdict.class == EZ_OAUTH_UNKNOWN;
-        log_failure(flight, ez_oauth_note(flight, flight->verdict.class));
+        bool is_lost = flight->verdict.class == EZ_OAUTH_UNKNOWN; // each loss was counted when it happened
+        log_failure(flight, is_lost ? flight->claim.sends : ez_oauth_note(flight, flight->verdict.class));
         ez_oauth_raise_key(flight, true, is_lost ? "Token refresh without an answer" : "Login ended",
                            flight->verdict.why);
-        answer(flight, EZ_FAILED_PRECONDITION, is_lost ? "REFRESH_OUTCOME_UNKNOWN" : "REFRESH_TOKEN_ENDED");
+        answer(flight, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED");
     }
     ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
 }

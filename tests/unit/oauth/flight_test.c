@@ -206,6 +206,20 @@ Test(oauth_flight, a_token_that_was_kept_is_not_used_up) {
     cr_expect_eq(kept_after("rt-1", 1), 1);
 }
 
+// Two answers were lost, and the numbers said three.
+Test(oauth_flight, an_answer_is_lost_once) {
+    told waiter;
+    ez_oauth_flight *flight = given_flight(&waiter);
+    claim(flight);
+    flight->stage = EZ_OAUTH_WRITES;
+    flight->put = EZ_OAUTH_PUT_END;
+    flight->verdict.class = EZ_OAUTH_UNKNOWN;
+    ez_oauth_settle(flight);
+    cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
+    cr_expect_eq(waiter.status, EZ_FAILED_PRECONDITION);
+    cr_expect_eq(oauth->failed[0][EZ_OAUTH_UNKNOWN], 0);
+}
+
 // ---- The access token
 
 // What a data plane was refused with counted against the token that another server had put since.
