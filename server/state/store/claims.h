@@ -33,7 +33,7 @@ ez_status ez_store_mark_sent(ez_store *store, const ez_claim *claim, const char 
                              const uint8_t hash[EZ_SHA256_LEN], uint32_t ttl_ms, ez_error *error) EZ_MUST_CHECK;
 
 typedef enum ez_claim_end {
-    EZ_CLAIM_SETTLED, // what was sent, if anything, was refused and is not used up: nothing is open
+    EZ_CLAIM_SETTLED, // what was sent, if anything, was refused or kept, and is not used up: nothing is open
     EZ_CLAIM_SPENT,   // what was marked is used up: its hash stays
     EZ_CLAIM_UNSENT,  // marked, but not sent after all: as it was before the mark
     EZ_CLAIM_OPEN,    // outcome not known: the mark stays

@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ez/v1/api_key.pb-c.h"
+#include "ez/v1/provider_group.pb-c.h"
 #include "proto/runtime/clock.h"
 #include "server/domain/oauth/inside.h"
+#include "server/state/directory/apply.h"
 #include "tests/unit/store/support.h"
 
 #define KEY 7
@@ -138,6 +141,36 @@ Test(oauth_flight, the_key_is_read_again_after_the_note) {
     cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
     cr_expect_eq(waiter.status, EZ_NOT_FOUND);
     cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims WHERE sends > 0"), 0);
+}
+
+static void put_row(int kind, int64_t id, const ProtobufCMessage *message) {
+    uint8_t bytes[256];
+    cr_assert_leq(protobuf_c_message_get_packed_size(message), sizeof bytes);
+    ez_store_row row = {.id = id, .revision = 1, .data = {bytes, protobuf_c_message_pack(message, bytes)}};
+    ez_directory *directory = (ez_directory *)(uintptr_t)oauth->options.directory;
+    cr_assert_eq(ez_directory_put_row(directory, kind, &row, &error), EZ_OK, "%s", error.message);
+}
+
+// A group's type was changed while a flight waited: its token went to the provider that it had before.
+Test(oauth_flight, a_token_goes_to_its_own_provider_only) {
+    static char type[] = "codex";
+    Ez__V1__ProviderGroup owner = EZ__V1__PROVIDER_GROUP__INIT;
+    Ez__V1__ApiKey key = EZ__V1__API_KEY__INIT;
+    told waiter;
+    owner.id = 1;
+    owner.type = type;
+    key.id = KEY;
+    key.group_id = 1;
+    key.has_access_token = true;
+    put_row(KIND_PROVIDER_GROUP, 1, &owner.base);
+    put_row(KIND_API_KEY, KEY, &key.base);
+    ez_oauth_flight *flight = given_flight(&waiter);
+    flight->provider = ez_oauth_provider_find("claude-code", 11);
+    ez_oauth_begin(flight);
+    cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
+    cr_expect_eq(waiter.answers, 0);
+    cr_expect_eq(oauth->asked, &waiter.waiter, "who waits asks anew");
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 0);
 }
 
 // ---- The claim
