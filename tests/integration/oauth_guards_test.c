@@ -88,6 +88,16 @@ Test(oauth_guards, a_token_that_two_keys_share_is_presented_for_one) {
     expect_soon(open_alert_about(&w.admin, other) == 0);
 }
 
+// It was refused by what stood of the key that is gone.
+Test(oauth_guards, a_key_is_made_anew_with_a_token_that_was_kept) {
+    int64_t one = given_key_of("one", "keep1", 30);
+    expect_soon(is_fresh(one));
+    ask(&w.admin, "ApiKeys/Delete", "{'id':%" PRId64 "}", one);
+    int64_t two = given_key_of("two", "keep1", 30);
+    expect_soon(is_fresh(two));
+    cr_expect_eq(presented(&endpoint, "keep1 0 good"), 2);
+}
+
 // A login that an admin mended by hand, and whose turn is long after, kept its alert until then.
 Test(oauth_guards, an_alert_ends_with_what_it_was_about) {
     int64_t id = given_key_of("one", "grant1", 30);
@@ -164,7 +174,7 @@ static ez_status force(int64_t id) {
 Test(oauth_turns, what_may_be_used_up_is_not_presented_again_within_the_interval) {
     int64_t id = given_key_of("one", "never1", FAR_S);
     for (int i = 0; i < 3; i++) {
-        cr_expect_eq(force(id), EZ_FAILED_PRECONDITION);
+        cr_expect_eq(force(id), EZ_ABORTED);
         cr_expect_str_eq(w.admin.error.reason, "REFRESH_OUTCOME_UNKNOWN");
     }
     cr_expect_eq(presented(&endpoint, "never1 "), 1);

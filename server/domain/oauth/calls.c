@@ -187,7 +187,8 @@ static bool read_hash(const char *hex, uint8_t out[EZ_SHA256_LEN]) {
 // A refresh that failed is over, as far as whoever queued it is concerned: it is tried again by its turn, or the key
 // says why it is not. One entry must not hold up those behind it.
 static ez_status judge(const waiting *it, ez_error *error) {
-    static const char *const later[] = {"REFRESH_LATER", "REFRESH_FAILED", "REFRESH_RATE_LIMITED"};
+    static const char *const later[] = {"REFRESH_LATER", "REFRESH_FAILED", "REFRESH_RATE_LIMITED",
+                                        "REFRESH_OUTCOME_UNKNOWN"};
     bool has_failed = false;
     for (size_t i = 0; it->status == EZ_ABORTED && i < sizeof later / sizeof later[0]; i++)
         has_failed = has_failed || strcmp(it->error.reason, later[i]) == 0;

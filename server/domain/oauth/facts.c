@@ -4,6 +4,7 @@
 #include "server/domain/oauth/facts.h"
 
 #include "proto/runtime/wire.h"
+#include "server/domain/oauth/pace.h"
 #include "server/state/directory/stamp.h"
 
 #define S        1000000000ll
@@ -76,6 +77,12 @@ int64_t ez_oauth_not_before_ns(const ez_oauth_facts *facts, int64_t due_ns, uint
     if (!facts->last_refresh_ns || due_ns >= last_ns + LEAST_NS)
         return due_ns;
     return last_ns + (pause_ns > LEAST_NS ? pause_ns : LEAST_NS);
+}
+
+int64_t ez_oauth_retry_ns(int64_t due_ns, uint32_t interval_ms, int64_t now_ns) {
+    int64_t pause_ms = interval_ms > EZ_OAUTH_BACKOFF_MAX_MS ? interval_ms : EZ_OAUTH_BACKOFF_MAX_MS;
+    int64_t most_ns = now_ns + (pause_ms + pause_ms / 10 + 1) * 1000000;
+    return due_ns < most_ns ? due_ns : most_ns;
 }
 
 int64_t ez_oauth_due_ns(const ez_oauth_facts *facts, int64_t id, int64_t before_s) {

@@ -26,3 +26,7 @@ int64_t ez_oauth_due_ns(const ez_oauth_facts *facts, int64_t id, int64_t before_
 // The same where it was refreshed less than a minute before: a reply whose access token is none, or has ended already,
 // is not asked for again for a minute, or the interval where that is longer.
 int64_t ez_oauth_not_before_ns(const ez_oauth_facts *facts, int64_t due_ns, uint32_t interval_ms, int64_t now_ns);
+
+// When a try that failed is repeated: when it was planned, but no later from now than any pause between tries lasts. A
+// clock that was set back leaves a key alone for no longer.
+int64_t ez_oauth_retry_ns(int64_t due_ns, uint32_t interval_ms, int64_t now_ns);

@@ -56,11 +56,32 @@ void ez_oauth_answer_all(ez_oauth_flight *flight, ez_status status, int outcome,
     pthread_mutex_unlock(&oauth->lock);
 }
 
-// Whether the refresh token that was sent is good for nothing any more, for this key or any other.
-static bool is_spent(const ez_oauth_flight *flight) {
+// Whether the reply left the refresh token that was sent as it was: it had none, or the same.
+static bool is_kept(const ez_oauth_flight *flight) {
+    const char *got = flight->tokens ? flight->tokens->refresh_token : "";
+    uint8_t hash[EZ_SHA256_LEN];
+    ez_sha256(got, strlen(got), hash);
+    return flight->verdict.class == EZ_OAUTH_REFRESHED &&
+           (!got[0] || memcmp(hash, flight->key.refresh_hash, sizeof hash) == 0);
+}
+
+// Where it was known what came of the token that was sent. One that is used up is so for this key and any other; one
+// that was kept is good again, also where it had been marked before.
+static ez_claim_end judge_sent(ez_oauth_flight *flight) {
     ez_oauth_class class = flight->verdict.class;
-    return flight->is_marked && flight->was_sent && ez_oauth_providers[flight->provider]->rotates &&
-           (class == EZ_OAUTH_REFRESHED || class == EZ_OAUTH_TERMINAL);
+    bool was_used = flight->is_marked && flight->was_sent && ez_oauth_providers[flight->provider]->rotates &&
+                    (class == EZ_OAUTH_REFRESHED || class == EZ_OAUTH_TERMINAL);
+    if (!was_used)
+        return EZ_CLAIM_SETTLED;
+    if (!is_kept(flight))
+        return EZ_CLAIM_SPENT;
+    if (memcmp(flight->claim.sent_hash, flight->key.refresh_hash, EZ_SHA256_LEN) == 0)
+        flight->claim.has_hash = false; // nothing to go back to
+    return EZ_CLAIM_SETTLED;
+}
+
+void ez_oauth_spare_store(ez_oauth *oauth) {
+    oauth->store_again_ms = ez_clock_mono_ms() + EZ_OAUTH_STORE_MS;
 }
 
 static void end_claim(ez_oauth_flight *flight, ez_claim_end end) {
@@ -69,13 +90,15 @@ static void end_claim(ez_oauth_flight *flight, ez_claim_end end) {
         return;
     if (end == EZ_CLAIM_SETTLED && !flight->is_marked && flight->claim.sends > 0)
         end = EZ_CLAIM_OPEN; // what was left open before is so still
-    if (end == EZ_CLAIM_SETTLED && is_spent(flight))
-        end = EZ_CLAIM_SPENT;
+    if (end == EZ_CLAIM_SETTLED)
+        end = judge_sent(flight);
     flight->has_claim = false;
     if (ez_store_end_claim(flight->oauth->options.store, &flight->claim, flight->oauth->options.server_id, end,
-                           &error) != EZ_OK)
-        ez_log_warn("a claim of a token refresh was not given up: it ends by itself", "api_key", EZ_LOG_INT(flight->id),
-                    "message", error.message);
+                           &error) == EZ_OK)
+        return;
+    ez_oauth_spare_store(flight->oauth);
+    ez_log_warn("a claim of a token refresh was not given up: it ends by itself", "api_key", EZ_LOG_INT(flight->id),
+                "message", error.message);
 }
 
 // Within the lock. Where it has failed before, and this flight changed nothing about that: when it was due, but not at
@@ -122,9 +145,10 @@ unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class) {
 
 bool ez_oauth_take_place(ez_oauth_flight *flight) {
     ez_oauth *oauth = flight->oauth;
+    uint64_t now_ms = ez_clock_mono_ms();
     pthread_mutex_lock(&oauth->lock);
-    if (!flight->has_place)
-        flight->has_place = ez_oauth_pace_take(&oauth->paces[flight->provider], flight->is_asked, ez_clock_mono_ms());
+    if (!flight->has_place && now_ms >= oauth->store_again_ms)
+        flight->has_place = ez_oauth_pace_take(&oauth->paces[flight->provider], flight->is_asked, now_ms);
     pthread_mutex_unlock(&oauth->lock);
     return flight->has_place;
 }

@@ -36,8 +36,9 @@ static void plan_slot(ez_oauth *oauth, ez_oauth_slot *slot, const ez_oauth_facts
     int64_t due_ns = ez_oauth_due_ns(facts, slot->id, oauth->sources[slot->provider].before_s);
     if (!facts->ended_ns)
         due_ns = ez_oauth_not_before_ns(facts, due_ns, oauth->options.interval_ms, ez_clock_wall_ns());
-    if (slot->fails == 0 || facts->ended_ns)
-        ez_oauth_schedule_move(&oauth->schedule, slot, due_ns);
+    if (slot->fails > 0 && !facts->ended_ns)
+        due_ns = ez_oauth_retry_ns(slot->due_ns, oauth->options.interval_ms, ez_clock_wall_ns());
+    ez_oauth_schedule_move(&oauth->schedule, slot, due_ns);
 }
 
 // A login that ended is told of by whoever scans, since the server that ended it may have died before it told; that it

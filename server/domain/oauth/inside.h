@@ -21,6 +21,7 @@
 #define OUTCOME_REFRESHED EZ__V1__REFRESH_OUTCOME__REFRESH_OUTCOME_REFRESHED
 #define OUTCOME_ALREADY   EZ__V1__REFRESH_OUTCOME__REFRESH_OUTCOME_ALREADY
 
+#define EZ_OAUTH_STORE_MS   5000 // until the store is tried again
 #define EZ_OAUTH_PROXY_MAX  513
 #define EZ_OAUTH_FOREVER_MS (UINT64_MAX - 1) // not by itself, until its secret changes
 
@@ -133,6 +134,7 @@ struct ez_oauth {
     bool is_loaded;
     bool scans;               // takes what is due
     uint64_t end_until_ms;    // the end was called: writes are tried until then
+    uint64_t store_again_ms;  // no claim is tried before, monotonic: each try may block
     uint64_t extend_again_ms; // claims are not extended before, monotonic
     int64_t clock_offset_ns;  // wall less monotonic, to see a clock that jumps
     uint64_t random;
@@ -181,7 +183,9 @@ void ez_oauth_answer_all(ez_oauth_flight *flight, ez_status status, int outcome,
 void ez_oauth_flight_end(ez_oauth_flight *flight, ez_claim_end end, uint64_t due_ms);
 // What came of it, in its slot and the numbers; REFRESHED: it succeeded. Returns how often it has failed in a row.
 unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class);
-// Takes a place in the pace, where it has none; false: not now. And gives it back.
+// The store did not answer: no claim is tried for a while, so that the thread comes round to what it has.
+void ez_oauth_spare_store(ez_oauth *oauth);
+// Takes a place in the pace, where it has none; false: not now, or the store is away. And gives it back.
 bool ez_oauth_take_place(ez_oauth_flight *flight);
 void ez_oauth_leave_place(ez_oauth_flight *flight);
 // Hands it back to the thread. Any thread.

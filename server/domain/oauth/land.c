@@ -47,10 +47,22 @@ static ez_claim_end known_end(const ez_oauth_flight *flight, bool counts) {
     return !was_open ? EZ_CLAIM_SETTLED : counts ? EZ_CLAIM_OPEN : EZ_CLAIM_UNSENT;
 }
 
+// How often it was sent in vain: a try that never went out shows the token to nobody.
+static unsigned count_vain(ez_oauth_flight *flight) {
+    ez_oauth *oauth = flight->oauth;
+    pthread_mutex_lock(&oauth->lock);
+    ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, flight->id);
+    if (slot && flight->was_sent)
+        slot->vain++;
+    unsigned vain = slot ? slot->vain : flight->was_sent;
+    pthread_mutex_unlock(&oauth->lock);
+    return vain;
+}
+
 static void land_transient(ez_oauth_flight *flight) {
     unsigned fails = ez_oauth_note(flight, EZ_OAUTH_TRANSIENT);
     uint64_t due_ms = ez_oauth_backoff_ms(fails, ez_oauth_random(flight->oauth) >> 1);
-    ez_claim_end end = known_end(flight, fails >= EZ_OAUTH_TRIES);
+    ez_claim_end end = known_end(flight, count_vain(flight) >= EZ_OAUTH_TRIES);
     answer(flight, EZ_ABORTED, "REFRESH_FAILED"); // UNAVAILABLE is taken to another server
     if (fails % EZ_OAUTH_TRIES != 0) {
         ez_oauth_flight_end(flight, end, due_ms);
@@ -112,7 +124,7 @@ static void land_unknown(ez_oauth_flight *flight) {
     log_failure(flight, ez_oauth_note(flight, EZ_OAUTH_UNKNOWN));
     if (++oauth->lost[flight->provider] >= LOST_MAX)
         pause_provider(flight);
-    answer(flight, EZ_FAILED_PRECONDITION, "REFRESH_OUTCOME_UNKNOWN"); // UNAVAILABLE is repeated by clients
+    answer(flight, EZ_ABORTED, "REFRESH_OUTCOME_UNKNOWN"); // UNAVAILABLE is repeated by clients
     uint64_t pause = oauth->options.interval_ms;
     end_with_note(flight, EZ_CLAIM_OPEN, pause + 1 + ez_oauth_random(oauth) % (pause / 10 + 1));
 }
@@ -192,8 +204,8 @@ static void settle_failed(ez_oauth_flight *flight) {
         ez_oauth_flight_end(flight, flight->end, flight->due_ms);
     else if (flight->put == EZ_OAUTH_PUT_PROJECT)
         ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
-    else
-        ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, WRITE_MAX_MS);
+    else // of a key that is gone: what came of its token is known
+        ez_oauth_flight_end(flight, matters ? EZ_CLAIM_SETTLED : EZ_CLAIM_OPEN, WRITE_MAX_MS);
 }
 
 static void settle_tokens(ez_oauth_flight *flight) {
@@ -216,11 +228,11 @@ static void settle_end(ez_oauth_flight *flight) {
         (void)ez_oauth_note(flight, EZ_OAUTH_REFRESHED);
         ez_oauth_answer_all(flight, EZ_OK, OUTCOME_ALREADY, NULL);
     } else {
-        bool is_lost = flight->verdict.class == EZ_OAUTH_UNKNOWN;
-        log_failure(flight, ez_oauth_note(flight, flight->verdict.class));
+        bool is_lost = flight->verdict.class == EZ_OAUTH_UNKNOWN; // each loss was counted when it happened
+        log_failure(flight, is_lost ? flight->claim.sends : ez_oauth_note(flight, flight->verdict.class));
         ez_oauth_raise_key(flight, true, is_lost ? "Token refresh without an answer" : "Login ended",
                            flight->verdict.why);
-        answer(flight, EZ_FAILED_PRECONDITION, is_lost ? "REFRESH_OUTCOME_UNKNOWN" : "REFRESH_TOKEN_ENDED");
+        answer(flight, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED");
     }
     ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
 }

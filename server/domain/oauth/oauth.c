@@ -144,8 +144,10 @@ static bool take_due(ez_oauth *oauth, int provider, turn *out) {
     *out = (turn){.id = 0};
     pthread_mutex_lock(&oauth->lock);
     const ez_oauth_slot *first = ez_oauth_schedule_first(&oauth->schedule, provider);
+    uint64_t now_ms = ez_clock_mono_ms();
     if (first && first->due_ns <= ez_clock_wall_ns()) {
-        out->has_place = !first->is_quiet && ez_oauth_pace_take(&oauth->paces[provider], false, ez_clock_mono_ms());
+        out->has_place = !first->is_quiet && now_ms >= oauth->store_again_ms &&
+                         ez_oauth_pace_take(&oauth->paces[provider], false, now_ms);
         out->id = first->is_quiet || out->has_place ? first->id : 0;
     }
     pthread_mutex_unlock(&oauth->lock);
@@ -235,6 +237,8 @@ static uint64_t pause_ms(const ez_oauth *oauth) {
             continue;
         uint64_t due = first->due_ns > now_ns ? (uint64_t)(first->due_ns - now_ns) / 1000000 + 1 : 0;
         uint64_t place = first->is_quiet ? TIMER_MS : ez_oauth_pace_wait_ms(&oauth->paces[i], false, now_ms);
+        if (!first->is_quiet && oauth->store_again_ms > now_ms + place)
+            place = oauth->store_again_ms - now_ms;
         uint64_t wait = (due > place ? due : place) + 1;
         bool is_full = !first->is_quiet && oauth->paces[i].running + 1 >= oauth->paces[i].concurrency;
         pause = !is_full && wait < pause ? wait : pause;

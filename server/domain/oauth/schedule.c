@@ -123,6 +123,7 @@ void ez_oauth_schedule_note(ez_oauth_schedule *schedule, ez_oauth_slot *slot, ez
     slot->class = (uint8_t) class;
     heap->failing[slot->class]++;
     slot->fails = class == EZ_OAUTH_REFRESHED ? 0 : slot->fails + 1;
+    slot->vain = class == EZ_OAUTH_REFRESHED ? 0 : slot->vain;
 }
 
 void ez_oauth_schedule_remove(ez_oauth_schedule *schedule, int64_t id) {

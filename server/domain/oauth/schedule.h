@@ -13,6 +13,7 @@ typedef struct ez_oauth_slot {
     uint64_t secret_version;
     uint32_t at;    // in the heap
     uint32_t fails; // in a row
+    uint32_t vain;  // of them, or since it last succeeded: sent, and answered with what is transient
     uint8_t provider;
     uint8_t class; // of the last failure; 0: none since it last succeeded
     bool is_flying;

@@ -16,7 +16,6 @@
 #include "server/domain/oauth/request.h"
 
 #define LOOK_MS     2000 // for what other servers have committed
-#define STORE_MS    5000 // until the store is tried again
 #define PEEK_MS     50   // between looks at a key that another server refreshes
 #define SENDS_MAX   2
 #define PROJECT_MAX (64u << 10)
@@ -112,6 +111,10 @@ static bool read_key(ez_oauth_flight *flight) {
         refuse(flight, EZ_CLAIM_SETTLED, is_gone ? UINT64_MAX : EZ_OAUTH_BACKOFF_MAX_MS, &error);
         return false;
     }
+    if (flight->key.provider != flight->provider) { // its group's type was changed: the token is another company's
+        ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX); // who waits asks anew
+        return false;
+    }
     ez_oauth_judge_life(flight);
     return check_key(flight);
 }
@@ -124,7 +127,8 @@ static bool take_claim(ez_oauth_flight *flight) {
     int64_t wait_ms = 0;
     if (ez_store_claim(options->store, flight->id, options->server_id, options->claim_ms, &flight->claim,
                        &flight->has_claim, &wait_ms, &error) != EZ_OK) {
-        refuse(flight, EZ_CLAIM_SETTLED, STORE_MS, &error);
+        ez_oauth_spare_store(flight->oauth);
+        refuse(flight, EZ_CLAIM_SETTLED, EZ_OAUTH_STORE_MS, &error);
         return false;
     }
     if (flight->has_claim)
@@ -148,15 +152,16 @@ static bool look_again(ez_oauth_flight *flight) {
         return read_key(flight);
     (void)ez_error_set(&error, EZ_UNAVAILABLE, "STORE_BEHIND",
                        "what other servers changed is not known here yet: try again");
-    refuse(flight, EZ_CLAIM_OPEN, STORE_MS, &error);
+    ez_oauth_spare_store(flight->oauth);
+    refuse(flight, EZ_CLAIM_OPEN, EZ_OAUTH_STORE_MS, &error);
     return false;
 }
 
-// Not UNAVAILABLE, which clients repeat.
+// ABORTED: it heals by itself, and no client repeats it.
 static void end_left_alone(ez_oauth_flight *flight, uint64_t left_ms) {
     ez_error error = EZ_ERROR_INIT;
     (void)ez_error_set(
-        &error, EZ_FAILED_PRECONDITION, "REFRESH_OUTCOME_UNKNOWN",
+        &error, EZ_ABORTED, "REFRESH_OUTCOME_UNKNOWN",
         "the refresh token of API key %lld was sent and the answer lost: it is not sent again for %llu ms",
         (long long)flight->id, (unsigned long long)left_ms);
     refuse(flight, EZ_CLAIM_OPEN, flight->key.facts.ended_ns ? UINT64_MAX : left_ms, &error);
@@ -310,7 +315,7 @@ void ez_oauth_extend(ez_oauth_flight *flight) {
     bool is_soon = now - flight->marked_ms < oauth->options.claim_ms / 4 || now < oauth->extend_again_ms;
     if (!flight->has_claim || !flight->is_marked || is_soon || mark(flight, &error))
         return;
-    oauth->extend_again_ms = ez_clock_mono_ms() + STORE_MS;
+    oauth->extend_again_ms = ez_clock_mono_ms() + EZ_OAUTH_STORE_MS;
     ez_log_warn("a claim of a token refresh was not extended while its reply waits to be stored", "api_key",
                 EZ_LOG_INT(flight->id), "message", error.message);
 }
@@ -334,19 +339,19 @@ void ez_oauth_send(ez_oauth_flight *flight) {
     ez_error error = EZ_ERROR_INIT;
     if (!flight->tokens && !(flight->tokens = calloc(1, sizeof *flight->tokens))) {
         (void)ez_error_set(&error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a token refresh");
-        refuse(flight, EZ_CLAIM_OPEN, STORE_MS, &error);
+        refuse(flight, EZ_CLAIM_OPEN, EZ_OAUTH_STORE_MS, &error);
         return;
     }
     if (!lift(flight)) {
         (void)ez_error_set(&error, EZ_UNAVAILABLE, "STOPPING", "the server is stopping: try again");
-        refuse(flight, EZ_CLAIM_SETTLED, STORE_MS, &error);
+        refuse(flight, EZ_CLAIM_SETTLED, EZ_OAUTH_STORE_MS, &error);
         return;
     }
     if (!mark(flight, &error)) {
         if (error.code == EZ_ALREADY_EXISTS)
             end_shared(flight, &error);
         else // whether the mark stands is not known, but nothing was sent
-            refuse(flight, EZ_CLAIM_UNSENT, STORE_MS, &error);
+            refuse(flight, EZ_CLAIM_UNSENT, EZ_OAUTH_STORE_MS, &error);
         return;
     }
     pthread_mutex_lock(&flight->oauth->lock);

@@ -18,21 +18,22 @@ typedef struct ez_claim {
     bool has_hash;
     uint8_t sent_hash[EZ_SHA256_LEN];
     uint32_t sends;
-    int64_t sent_ago_ms; // since the last time, by the database's clock
+    int64_t sent_ago_ms; // since the last time, by the database's clock; not below 0
 } ez_claim;
 
 // Takes the row for ttl_ms where nobody has it, or has had it for too long. *out: what stands there; *taken false where
 // another owner has it, and *wait_ms is then how long still.
 ez_status ez_store_claim(ez_store *store, int64_t api_key_id, const char *owner, uint32_t ttl_ms, ez_claim *out,
                          bool *taken, int64_t *wait_ms, ez_error *error) EZ_MUST_CHECK;
-// Says, durably, that the refresh token of this hash is about to be presented, and has the claim for ttl_ms from now.
-// ABORTED (CLAIM_LOST): another owner has it; ALREADY_EXISTS (REFRESH_TOKEN_SHARED): it was presented for another API
-// key, which the message names. Nothing may be sent then.
+// Says, durably, that the refresh token of this hash is about to be presented, and has the claim for ttl_ms from now,
+// also where it ran out and nobody took it. ABORTED (CLAIM_LOST): another owner has it, or it was given up;
+// ALREADY_EXISTS (REFRESH_TOKEN_SHARED): it was presented for another API key, which the message names. Nothing may be
+// sent then.
 ez_status ez_store_mark_sent(ez_store *store, const ez_claim *claim, const char *owner,
                              const uint8_t hash[EZ_SHA256_LEN], uint32_t ttl_ms, ez_error *error) EZ_MUST_CHECK;
 
 typedef enum ez_claim_end {
-    EZ_CLAIM_SETTLED, // what was sent, if anything, was refused and is not used up: nothing is open
+    EZ_CLAIM_SETTLED, // what was sent, if anything, was refused or kept, and is not used up: nothing is open
     EZ_CLAIM_SPENT,   // what was marked is used up: its hash stays
     EZ_CLAIM_UNSENT,  // marked, but not sent after all: as it was before the mark
     EZ_CLAIM_OPEN,    // outcome not known: the mark stays

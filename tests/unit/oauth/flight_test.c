@@ -4,9 +4,13 @@
 // it would be, and what follows is looked at. The store is a real one.
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "ez/v1/api_key.pb-c.h"
+#include "ez/v1/provider_group.pb-c.h"
 #include "proto/runtime/clock.h"
 #include "server/domain/oauth/inside.h"
+#include "server/state/directory/apply.h"
 #include "tests/unit/store/support.h"
 
 #define KEY 7
@@ -139,6 +143,36 @@ Test(oauth_flight, the_key_is_read_again_after_the_note) {
     cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims WHERE sends > 0"), 0);
 }
 
+static void put_row(int kind, int64_t id, const ProtobufCMessage *message) {
+    uint8_t bytes[256];
+    cr_assert_leq(protobuf_c_message_get_packed_size(message), sizeof bytes);
+    ez_store_row row = {.id = id, .revision = 1, .data = {bytes, protobuf_c_message_pack(message, bytes)}};
+    ez_directory *directory = (ez_directory *)(uintptr_t)oauth->options.directory;
+    cr_assert_eq(ez_directory_put_row(directory, kind, &row, &error), EZ_OK, "%s", error.message);
+}
+
+// A group's type was changed while a flight waited: its token went to the provider that it had before.
+Test(oauth_flight, a_token_goes_to_its_own_provider_only) {
+    static char type[] = "codex";
+    Ez__V1__ProviderGroup owner = EZ__V1__PROVIDER_GROUP__INIT;
+    Ez__V1__ApiKey key = EZ__V1__API_KEY__INIT;
+    told waiter;
+    owner.id = 1;
+    owner.type = type;
+    key.id = KEY;
+    key.group_id = 1;
+    key.has_access_token = true;
+    put_row(KIND_PROVIDER_GROUP, 1, &owner.base);
+    put_row(KIND_API_KEY, KEY, &key.base);
+    ez_oauth_flight *flight = given_flight(&waiter);
+    flight->provider = ez_oauth_provider_find("claude-code", 11);
+    ez_oauth_begin(flight);
+    cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
+    cr_expect_eq(waiter.answers, 0);
+    cr_expect_eq(oauth->asked, &waiter.waiter, "who waits asks anew");
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 0);
+}
+
 // ---- The claim
 
 // A claim ended while a good reply waited for its write, and another server presented the used token.
@@ -176,6 +210,49 @@ Test(oauth_flight, nothing_is_sent_by_a_server_that_stops) {
     cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims WHERE sends > 0"), 0);
 }
 
+// ---- Used up, or not
+
+// What stands of a token after a reply with this refresh token in it.
+static long long kept_after(const char *got, unsigned sends) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    ez_sha256("rt-0", 4, flight->key.refresh_hash);
+    for (unsigned i = 0; i < sends; i++) {
+        claim(flight);
+        cr_assert_eq(
+            ez_store_mark_sent(oauth->options.store, &flight->claim, "a", flight->key.refresh_hash, 1000, &error),
+            EZ_OK);
+    }
+    flight->is_marked = flight->was_sent = true;
+    flight->verdict.class = EZ_OAUTH_REFRESHED;
+    flight->tokens = calloc(1, sizeof *flight->tokens);
+    cr_assert_not_null(flight->tokens);
+    strcpy(flight->tokens->refresh_token, got);
+    ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, 1000);
+    return number_of(&at, "SELECT count(*) FROM oauth_claims");
+}
+
+// A key that was made anew with the tokens of one that was deleted was refused by the row of that one.
+Test(oauth_flight, a_token_that_was_kept_is_not_used_up) {
+    cr_expect_eq(kept_after("", 1), 0, "the reply left it out");
+    cr_expect_eq(kept_after("rt-0", 1), 0, "the reply gave it again");
+    cr_expect_eq(kept_after("", 2), 0, "nor where an answer was lost before");
+    cr_expect_eq(kept_after("rt-1", 1), 1);
+}
+
+// Two answers were lost, and the numbers said three.
+Test(oauth_flight, an_answer_is_lost_once) {
+    told waiter;
+    ez_oauth_flight *flight = given_flight(&waiter);
+    claim(flight);
+    flight->stage = EZ_OAUTH_WRITES;
+    flight->put = EZ_OAUTH_PUT_END;
+    flight->verdict.class = EZ_OAUTH_UNKNOWN;
+    ez_oauth_settle(flight);
+    cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
+    cr_expect_eq(waiter.status, EZ_FAILED_PRECONDITION);
+    cr_expect_eq(oauth->failed[0][EZ_OAUTH_UNKNOWN], 0);
+}
+
 // ---- The access token
 
 // What a data plane was refused with counted against the token that another server had put since.
@@ -198,7 +275,7 @@ Test(oauth_flight, a_refusal_is_of_the_token_that_was_refused) {
 // ---- How often
 
 // Sent under a mark that was open, answered with 503: the mark stayed as it was, and the token went out without end.
-static long long sends_after_503(unsigned fails) {
+static long long sends_after_503(unsigned fails, unsigned vain) {
     ez_oauth_flight *flight = given_flight(NULL);
     ez_oauth_slot *slot = ez_oauth_schedule_put(&oauth->schedule, KEY, 0);
     claim(flight);
@@ -212,17 +289,35 @@ static long long sends_after_503(unsigned fails) {
     flight->is_marked = flight->was_sent = true;
     flight->verdict.class = EZ_OAUTH_TRANSIENT;
     slot->fails = fails;
+    slot->vain = vain;
     ez_oauth_land(flight);
     cr_assert_eq(flight->stage, EZ_OAUTH_ENDED);
     return number_of(&at, "SELECT sends FROM oauth_claims");
 }
 
 Test(oauth_flight, a_503_after_a_lost_answer_is_no_second_one) {
-    cr_expect_eq(sends_after_503(0), 1);
+    cr_expect_eq(sends_after_503(0, 0), 1);
 }
 
 Test(oauth_flight, but_not_without_end) {
-    cr_expect_eq(sends_after_503(EZ_OAUTH_TRIES), 2);
+    cr_expect_eq(sends_after_503(EZ_OAUTH_TRIES, EZ_OAUTH_TRIES), 2);
+}
+
+// A few refused connections, then one 503: it counted as the fifth.
+Test(oauth_flight, a_try_that_never_went_out_does_not_count) {
+    cr_expect_eq(sends_after_503(EZ_OAUTH_TRIES, 0), 1);
+}
+
+// ---- A store that is away
+
+// Each due key, and each that was asked for, blocked the thread for as long as the store takes to say nothing.
+Test(oauth_flight, no_other_claim_is_tried_at_once) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    ez_oauth_pace_init(&oauth->paces[0], 10, 4, ez_clock_mono_ms());
+    ez_oauth_spare_store(oauth);
+    cr_expect_not(ez_oauth_take_place(flight));
+    oauth->store_again_ms = ez_clock_mono_ms();
+    cr_expect(ez_oauth_take_place(flight));
 }
 
 // ---- Alerts

@@ -68,6 +68,14 @@ Test(oauth_due, what_was_refreshed_a_moment_ago_is_not_due_at_once) {
     cr_expect_eq(ez_oauth_not_before_ns(&facts, 0, 1000, last), 0, "never refreshed: at once");
 }
 
+// A clock that was set back by a day left keys that had failed alone for a day.
+Test(oauth_due, a_failed_try_is_repeated_after_the_longest_pause_at_last) {
+    int64_t now = 100 * H;
+    cr_expect_eq(ez_oauth_retry_ns(now + 2 * S, 1000, now), now + 2 * S);
+    cr_expect_leq(ez_oauth_retry_ns(now + 24 * H, 1000, now), now + 700 * S);
+    cr_expect_geq(ez_oauth_retry_ns(now + 24 * H, 7200000, now), now + 2 * H, "an interval that is longer");
+}
+
 // ---- The heap against a plain array
 
 Test(oauth_schedule, gives_the_earliest_whatever_happens) {

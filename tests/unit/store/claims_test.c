@@ -47,15 +47,32 @@ Test(store_claims, a_row_has_one_owner_and_a_token_that_grows) {
     }
 }
 
-Test(store_claims, one_that_ran_out_is_lost) {
-    cr_assert(takes("a", 1));
-    ez_claim of_a = claim;
-    uint64_t until = ez_clock_mono_ms() + 20;
+static void wait_out(uint64_t ms) {
+    uint64_t until = ez_clock_mono_ms() + ms;
     while (ez_clock_mono_ms() < until) {
     }
+}
+
+// An owner could not keep it while the store was away, and then called it lost.
+Test(store_claims, one_that_ran_out_and_nobody_took_is_its_owners) {
+    cr_assert(takes("a", 1));
+    wait_out(20);
+    marks("a", one);
+    if (is_postgres())
+        cr_expect_not(takes("b", 60000));
+    ez_claim of_a = claim;
+    ends("a", EZ_CLAIM_OPEN);
     expect_error(ez_store_mark_sent(store, &of_a, "a", one, 60000, &error), &error, EZ_ABORTED, "CLAIM_LOST",
                  "another");
+}
+
+Test(store_claims, one_that_ran_out_and_was_taken_is_lost) {
+    cr_assert(takes("a", 1));
+    ez_claim of_a = claim;
+    wait_out(20);
     cr_assert(takes("b", 60000));
+    expect_error(ez_store_mark_sent(store, &of_a, "a", one, 60000, &error), &error, EZ_ABORTED, "CLAIM_LOST",
+                 "another");
     cr_assert_gt(claim.token, of_a.token);
     ez_claim of_b = claim;
     claim = of_a;
@@ -81,6 +98,20 @@ Test(store_claims, a_mark_stays_until_its_outcome_is_known) {
     cr_assert(takes("c", 60000));
     cr_assert_eq(claim.sends, 0);
     cr_assert_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 1);
+}
+
+// The clock was set back: the key was left alone until it had caught up.
+Test(store_claims, a_mark_of_a_time_to_come_is_of_now) {
+    cr_assert(takes("a", 60000));
+    marks("a", one);
+    ends("a", EZ_CLAIM_OPEN);
+    cr_assert_gt(number_of(&at, "UPDATE oauth_claims SET sent_ms = sent_ms + 86400000 RETURNING sent_ms"), 0);
+    cr_assert(takes("a", 60000));
+    cr_assert_eq(claim.sends, 1);
+    cr_expect(claim.sent_ago_ms >= 0 && claim.sent_ago_ms < 30000, "%lld", (long long)claim.sent_ago_ms);
+    wait_out(20);
+    cr_assert(takes("a", 60000));
+    cr_expect_geq(claim.sent_ago_ms, 15);
 }
 
 Test(store_claims, another_token_begins_its_own_count) {
@@ -147,7 +178,7 @@ Test(store_claims, a_token_is_presented_for_one_key_only) {
     cr_expect(marks_for(8, two));
     cr_assert(takes("a", 60000));
     cr_expect_eq(claim.sends, 0);
-    marks("a", one); // a provider that leaves the new one out
+    marks("a", one);
     ends("a", EZ_CLAIM_UNSENT);
     cr_expect_not(marks_for(9, one), "as it was before");
 }

@@ -2,7 +2,8 @@
 //
 // What stands behind claims.h on PostgreSQL: each is one statement in a transaction of its own, on a connection of its
 // own, by the database's clock. Each may run twice where a COMMIT's answer was lost: taking what one has already,
-// marking under the same claim and ending change nothing the second time.
+// marking under the same claim and ending change nothing the second time. A mark of later than now is of before the
+// database's clock was set back, or of another machine's: it is as one of now.
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,15 +16,16 @@
 static const char take_text[] =
     "INSERT INTO oauth_claims AS c (api_key_id, owner, token, until_ms, sent_hash, sends, sent_ms, sent_token) VALUES "
     "($1, $2, " NOW_MS " * 1000000, " NOW_MS " + $3, '', 0, 0, 0) ON CONFLICT (api_key_id) DO UPDATE SET owner = "
-    "excluded.owner, token = greatest(c.token + 1, excluded.token), until_ms = excluded.until_ms WHERE c.owner = "
-    "excluded.owner OR c.until_ms <= " NOW_MS " RETURNING c.token, c.sent_hash, c.sends, " NOW_MS " - c.sent_ms";
+    "excluded.owner, token = greatest(c.token + 1, excluded.token), until_ms = excluded.until_ms, sent_ms = "
+    "least(c.sent_ms, " NOW_MS ") WHERE c.owner = excluded.owner OR c.until_ms <= " NOW_MS " RETURNING c.token, "
+    "c.sent_hash, c.sends, " NOW_MS " - c.sent_ms";
 static const char look_text[] = "SELECT greatest(0, until_ms - " NOW_MS ") FROM oauth_claims WHERE api_key_id = $1";
 static const char mark_text[] =
     "UPDATE oauth_claims SET sends = CASE WHEN sent_token = $3 THEN sends WHEN sent_hash = $4 THEN sends + 1 ELSE 1 "
     "END, sent_hash = $4, sent_ms = " NOW_MS ", sent_token = $3, until_ms = " NOW_MS " + $5 WHERE api_key_id = $1 AND "
-    "owner = $2 AND token = $3 AND until_ms > " NOW_MS
-    " AND NOT EXISTS (SELECT 1 FROM oauth_claims o WHERE o.sent_hash "
-    "= $4 AND o.api_key_id <> $1)";
+    "owner = $2 AND token = $3 AND until_ms > 0 AND NOT EXISTS (SELECT 1 FROM oauth_claims o WHERE o.sent_hash = $4 "
+    "AND "
+    "o.api_key_id <> $1)";
 // Two keys that share a token must not mark it at once: a statement does not see what the other has not committed. It
 // sees what was committed before it began, whatever the database's own isolation level is.
 static const char lock_text[] = "SELECT pg_advisory_xact_lock(" LOCK ", $1::int4)";

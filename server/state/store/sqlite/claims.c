@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What stands behind claims.h on SQLite. Whoever had a row is gone, or is this process itself: it is taken at once. A
-// few statements a second at most, so they are not kept.
+// few statements a second at most, so they are not kept. A mark of later than now is of before the clock was set back:
+// it is as one of now.
 #include <string.h>
 
 #include "proto/runtime/clock.h"
@@ -10,12 +11,13 @@
 static const char take_text[] =
     "INSERT INTO oauth_claims (api_key_id, owner, token, until_ms, sent_hash, sends, sent_ms, sent_token) VALUES (?1, "
     "?2, ?3 * 1000000, ?3 + ?4, x'', 0, 0, 0) ON CONFLICT (api_key_id) DO UPDATE SET owner = excluded.owner, token = "
-    "max(oauth_claims.token + 1, excluded.token), until_ms = excluded.until_ms RETURNING token, sent_hash, sends, "
-    "?3 - sent_ms";
+    "max(oauth_claims.token + 1, excluded.token), until_ms = excluded.until_ms, sent_ms = min(oauth_claims.sent_ms, "
+    "?3) "
+    "RETURNING token, sent_hash, sends, ?3 - sent_ms";
 static const char mark_text[] =
     "UPDATE oauth_claims SET sends = CASE WHEN sent_token = ?3 THEN sends WHEN sent_hash = ?4 THEN sends + 1 ELSE 1 "
     "END, sent_hash = ?4, sent_ms = ?5, sent_token = ?3, until_ms = ?5 + ?6 WHERE api_key_id = ?1 AND owner = ?2 AND "
-    "token = ?3 AND until_ms > ?5 AND NOT EXISTS (SELECT 1 FROM oauth_claims o WHERE o.sent_hash = ?4 AND "
+    "token = ?3 AND until_ms > 0 AND NOT EXISTS (SELECT 1 FROM oauth_claims o WHERE o.sent_hash = ?4 AND "
     "o.api_key_id <> ?1)";
 static const char shared_text[] = "SELECT api_key_id FROM oauth_claims WHERE sent_hash = ?1 AND api_key_id <> ?2";
 static const char spent_text[] =
