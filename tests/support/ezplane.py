@@ -22,6 +22,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 
@@ -290,6 +291,25 @@ class Plane:
 
     def delete(self, path, **more):
         return self.request("DELETE", path, **more)
+
+    def event_of(self, topic, cause):
+        """The data of the topic's first event, of what cause(0), cause(1), … do: whoever has just begun to watch may miss the
+        first ones."""
+        stop = threading.Event()
+
+        def go_on():
+            for i in range(10000):
+                cause(i)
+                if stop.wait(0.1):
+                    return
+
+        thread = threading.Thread(target=go_on)
+        thread.start()
+        try:
+            return next(e["data"] for e in self.events(f"/admin/events?topics={topic}") if e.get("event") == topic)
+        finally:
+            stop.set()
+            thread.join()
 
     def events(self, path="/admin/events", headers=None):
         """Server-sent events as dicts, until the caller stops reading; each must come within patience."""

@@ -27,7 +27,7 @@ typedef struct ez_minute {
     ez_minute_entry *entries;
 } ez_minute;
 
-// Begins with zeros; fini leaves zeros, and may be all that is done to forget.
+// Begins with zeros; after fini nothing is held, and it may be used again.
 typedef struct ez_minutes {
     size_t held; // entries
     size_t count;

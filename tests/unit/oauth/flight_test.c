@@ -114,13 +114,19 @@ Test(oauth_flight, who_is_never_answered_leaves, .timeout = 20) {
 
 // ---- Around the note
 
-// A token that was replaced while the note was written was sent all the same.
-Test(oauth_flight, what_was_replaced_during_the_note_is_not_sent) {
-    told waiter;
-    ez_oauth_flight *flight = given_flight(&waiter);
+// Claimed, with the note written.
+static ez_oauth_flight *given_noted(told *waiter) {
+    ez_oauth_flight *flight = given_flight(waiter);
     claim(flight);
     flight->stage = EZ_OAUTH_NOTES;
     flight->put = EZ_OAUTH_PUT_NOTE;
+    return flight;
+}
+
+// A token that was replaced while the note was written was sent all the same.
+Test(oauth_flight, what_was_replaced_during_the_note_is_not_sent) {
+    told waiter;
+    ez_oauth_flight *flight = given_noted(&waiter);
     flight->is_overtaken = true;
     ez_oauth_settle(flight);
     cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
@@ -133,10 +139,7 @@ Test(oauth_flight, what_was_replaced_during_the_note_is_not_sent) {
 // A key that was deleted while the note was written.
 Test(oauth_flight, the_key_is_read_again_after_the_note) {
     told waiter;
-    ez_oauth_flight *flight = given_flight(&waiter);
-    claim(flight);
-    flight->stage = EZ_OAUTH_NOTES;
-    flight->put = EZ_OAUTH_PUT_NOTE;
+    ez_oauth_flight *flight = given_noted(&waiter);
     ez_oauth_settle(flight);
     cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
     cr_expect_eq(waiter.status, EZ_NOT_FOUND);

@@ -65,6 +65,18 @@ static void expect_unsent(const char *url, const char *reason) {
     ez_outbound_destroy(outbound);
 }
 
+// A receiver whose certificate nobody has signed; the folder is the caller's to remove.
+static ez_test_receiver *given_unknown_tls(char folder[EZ_TEST_PATH_MAX], char url[64]) {
+    char certificate[EZ_TEST_PATH_MAX + 8], key[EZ_TEST_PATH_MAX + 8];
+    given_folder(folder);
+    snprintf(certificate, sizeof certificate, "%s/c", folder);
+    snprintf(key, sizeof key, "%s/k", folder);
+    given_certificate("IP:127.0.0.1", certificate, key);
+    ez_test_receiver *receiver = given_tls_receiver(silent, 1, certificate, key);
+    snprintf(url, 64, "https://127.0.0.1:%u/", receiver_port(receiver));
+    return receiver;
+}
+
 Test(once, what_nobody_listened_to_was_not_sent, .timeout = 60) {
     char url[64];
     snprintf(url, sizeof url, "http://127.0.0.1:%u/", given_port());
@@ -72,13 +84,8 @@ Test(once, what_nobody_listened_to_was_not_sent, .timeout = 60) {
 }
 
 Test(once, a_certificate_that_is_refused_is_shown_nothing, .timeout = 60) {
-    char folder[EZ_TEST_PATH_MAX], certificate[EZ_TEST_PATH_MAX + 8], key[EZ_TEST_PATH_MAX + 8], url[64];
-    given_folder(folder);
-    snprintf(certificate, sizeof certificate, "%s/c", folder);
-    snprintf(key, sizeof key, "%s/k", folder);
-    given_certificate("IP:127.0.0.1", certificate, key);
-    ez_test_receiver *receiver = given_tls_receiver(silent, 1, certificate, key);
-    snprintf(url, sizeof url, "https://127.0.0.1:%u/", receiver_port(receiver));
+    char folder[EZ_TEST_PATH_MAX], url[64];
+    ez_test_receiver *receiver = given_unknown_tls(folder, url);
     expect_unsent(url, "CERTIFICATE_REFUSED");
     end_receiver(receiver);
     remove_folder(folder);
@@ -86,13 +93,8 @@ Test(once, a_certificate_that_is_refused_is_shown_nothing, .timeout = 60) {
 
 // A peer that refuses a stream of HTTP/2 is sent it again, by the library itself.
 Test(once, what_must_not_be_sent_twice_goes_over_http_1, .timeout = 60) {
-    char folder[EZ_TEST_PATH_MAX], certificate[EZ_TEST_PATH_MAX + 8], key[EZ_TEST_PATH_MAX + 8], url[64];
-    given_folder(folder);
-    snprintf(certificate, sizeof certificate, "%s/c", folder);
-    snprintf(key, sizeof key, "%s/k", folder);
-    given_certificate("IP:127.0.0.1", certificate, key);
-    ez_test_receiver *receiver = given_tls_receiver(silent, 1, certificate, key);
-    snprintf(url, sizeof url, "https://127.0.0.1:%u/", receiver_port(receiver));
+    char folder[EZ_TEST_PATH_MAX], url[64];
+    ez_test_receiver *receiver = given_unknown_tls(folder, url);
     expect_unsent(url, "CERTIFICATE_REFUSED");
     cr_expect_eq(receiver_http2(receiver), 0);
     ez_outbound *outbound = given_outbound("127.0.0.1");

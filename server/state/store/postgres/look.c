@@ -14,18 +14,20 @@ typedef struct page_run {
     bool started;
 } page_run;
 
-static void put_texts(const ez_look *look, ez_pg_params *params) {
-    for (int i = 0; i < look->text_count; i++)
+// The query's words, which stay in text, and its parameters; NULL: no memory, and the error says so.
+static const char *prepare(ez_look *look, ez_look_text_fn *write, ez_buf *text, ez_pg_params *params, ez_error *error) {
+    const char *words = ez_look_write(look, write, text, error); // finds the texts
+    for (int i = 0; words && i < look->text_count; i++)
         ez_pg_put_text(params, look->texts[i]);
+    return words;
 }
 
 static ez_status find_end(const ez_pg_snapshot *within, ez_look *look, ez_error *error) {
     ez_auto(ez_buf) text;
-    const char *words = ez_look_write(look, look->end_text, &text, error);
+    ez_pg_params params = {0};
+    const char *words = prepare(look, look->end_text, &text, &params, error);
     if (!words)
         return EZ_RESOURCE_EXHAUSTED;
-    ez_pg_params params = {0};
-    put_texts(look, &params);
     ez_pg_autoclear PGresult *result = NULL;
     ez_status status = ez_pg_run(within->conn, words, &params, within->deadline, &result, error);
     if (status || !PQntuples(result))
@@ -52,11 +54,10 @@ static ez_status read_page(const ez_pg_snapshot *within, void *user, ez_error *e
     if (status)
         return status;
     ez_auto(ez_buf) text;
-    const char *words = ez_look_write(look, look->page_text, &text, error);
+    ez_pg_params params = {0};
+    const char *words = prepare(look, look->page_text, &text, &params, error);
     if (!words)
         return EZ_RESOURCE_EXHAUSTED;
-    ez_pg_params params = {0};
-    put_texts(look, &params);
     ez_pg_stream query = {.text = words, .params = &params, .row = give, .user = run, .is_reader = true};
     return ez_pg_stream_within(within->conn, &query, within->deadline, error);
 }
