@@ -156,11 +156,12 @@ static Ez__V1__ListAlertsResponse *expiries(void) {
     return ask(&w.admin, "Alerts/List", "{'type':'key_expired'}");
 }
 
-// A key that ends in a second, and the alert of it, the newest.
+// A key that ends in two to three seconds (a time that is past when it arrives is refused), and the alert of it, the
+// newest.
 static const Ez__V1__Alert *given_expiry(const char *name) {
-    char soon[EZ_CLOCK_TEXT_MAX];
-    ez_clock_format(ez_clock_wall_ns() / 1000000000 + 1, 0, soon);
     Ez__V1__Master *master = ask(&w.admin, "Masters/Create", "{'master':{'name':'%s'}}", name);
+    char soon[EZ_CLOCK_TEXT_MAX];
+    ez_clock_format(ez_clock_wall_ns() / 1000000000 + 3, 0, soon);
     Ez__V1__Key *key = ask(&w.admin, "Keys/Create", "{'master_id':%" PRId64 ",'key':{'name':'%s','expires_at':'%s'}}",
                            master->id, name, soon);
     int64_t id = key->id;
