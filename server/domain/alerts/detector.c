@@ -3,6 +3,9 @@
 // When a round begins, and how it goes from step to step. Each step is a query of its own to the store's readers; a
 // round that can't go on is given up as a whole, so that nothing is resolved because it was not looked at.
 //
+// The most of a round is reading what came in, of keys and of API keys: two readers do it beside each other. From FORK
+// on there are two ways, and who comes to MEETING last goes on alone. What both look at, nobody changes in between.
+//
 // Awkward: whoever loses the lease in the middle of a round must not tell what came of it, since the next holder is
 // looking already. That is asked once more before the end; alerts themselves are safe either way, as they are counted
 // to the same fingerprint.
@@ -15,15 +18,19 @@
 #include "server/domain/alerts/detector_inside.h"
 
 static ez_round_step *const steps[] = {
-    ez_round_adopt,     ez_round_masters,       ez_round_api_keys, ez_round_keys,
-    ez_round_walk_keys, ez_round_walk_api_keys, ez_round_tell,     ez_round_planes,
+    ez_round_adopt,     ez_round_masters,       ez_round_keys, ez_round_api_keys,
+    ez_round_walk_keys, ez_round_walk_api_keys, ez_round_tell, ez_round_planes,
 };
-#define STEPS (sizeof steps / sizeof steps[0])
+#define STEPS   (sizeof steps / sizeof steps[0])
+#define FORK    1 // before this step API keys begin to be read
+#define MEETING 3 // this one has need of them
 
 // ---- A round
 
-static void end(ez_detector *d, ez_status status, const ez_error *error) {
-    if (status != EZ_OK) {
+static void end(ez_detector *d) {
+    const ez_error *error = &d->round.error;
+    bool is_failing = d->round.status != EZ_OK;
+    if (is_failing) {
         atomic_fetch_add(&d->failed, 1);
         if (!d->is_failing)
             ez_log_warn("a round of the alerts' detector was given up; trying again", "reason", error->reason,
@@ -32,8 +39,53 @@ static void end(ez_detector *d, ez_status status, const ez_error *error) {
         atomic_store(&d->last_ms, (ez_clock_mono_ns() - d->round.began_ns) / 1000000);
         atomic_fetch_add(&d->rounds, 1);
     }
-    d->is_failing = status != EZ_OK;
+    d->is_failing = is_failing;
     atomic_store(&d->is_out, false); // last: the next round may begin
+}
+
+static bool is_on_two_ways(const ez_round *round) {
+    return round->step >= FORK && round->step < MEETING;
+}
+
+static void meet(ez_detector *d);
+
+// To the next step, or to the end. The round may be over when it returns.
+static void go_on(ez_detector *d) {
+    ez_status status = d->round.status;
+    if (status == EZ_OK && d->round.step < STEPS) {
+        status = ez_store_submit(d->options.store, &d->round.query, &d->round.error);
+        if (status == EZ_OK)
+            return; // it may run already
+        d->round.status = status;
+        if (is_on_two_ways(&d->round)) {
+            meet(d);
+            return;
+        }
+    }
+    end(d);
+}
+
+// At the end of one of the two ways.
+static void meet(ez_detector *d) {
+    if (atomic_fetch_sub(&d->round.ways, 1) == 1)
+        go_on(d);
+}
+
+static void run_beside(ez_query *query, ez_reader *reader) {
+    ez_detector *d = (ez_detector *)(void *)((char *)query - offsetof(ez_detector, round.beside.query));
+    d->round.beside.status = ez_round_read_api_keys(d, reader, &d->round.beside.error);
+    meet(d);
+}
+
+static void fork_ways(ez_detector *d) {
+    ez_beside *beside = &d->round.beside;
+    atomic_store(&d->round.ways, 2);
+    beside->query = (ez_query){.run = run_beside};
+    ez_status status = ez_store_submit(d->options.store, &beside->query, &beside->error);
+    if (status == EZ_OK)
+        return; // it may be done already
+    beside->status = status;
+    meet(d);
 }
 
 static bool is_still_holder(const ez_detector *d) {
@@ -43,23 +95,20 @@ static bool is_still_holder(const ez_detector *d) {
 
 static void run_step(ez_query *query, ez_reader *reader) {
     ez_detector *d = (ez_detector *)(void *)((char *)query - offsetof(ez_detector, round.query));
-    ez_error error = EZ_ERROR_INIT;
-    bool more = false;
-    ez_status status = is_still_holder(d)
-                           ? steps[d->round.step](d, reader, &more, &error)
-                           : ez_error_set(&error, EZ_ABORTED, "LEASE_LOST", "another server has taken over");
-    if (status == EZ_OK && !more)
-        d->round.step++;
-    if (status == EZ_OK && d->round.step < STEPS) {
-        status = ez_store_submit(d->options.store, &d->round.query, &error);
-        if (status == EZ_OK)
-            return; // it may run already
-    }
-    end(d, status, &error);
+    ez_error *error = &d->round.error;
+    bool more = false, was_on_two_ways = is_on_two_ways(&d->round);
+    d->round.status = is_still_holder(d)
+                          ? steps[d->round.step](d, reader, &more, error)
+                          : ez_error_set(error, EZ_ABORTED, "LEASE_LOST", "another server has taken over");
+    if (d->round.status == EZ_OK && !more && ++d->round.step == FORK)
+        fork_ways(d);
+    if (was_on_two_ways && (d->round.status != EZ_OK || d->round.step == MEETING))
+        meet(d);
+    else
+        go_on(d);
 }
 
 static void begin(ez_detector *d, uint64_t fence) {
-    ez_error error = EZ_ERROR_INIT;
     d->round.step = 0;
     d->round.after = 0;
     d->round.has_late = false;
@@ -69,12 +118,12 @@ static void begin(ez_detector *d, uint64_t fence) {
     d->round.now_ns = ez_clock_wall_ns();
     d->round.fence = fence;
     d->round.query = (ez_query){.run = run_step};
+    ez_error_clear(&d->round.error);
+    ez_error_clear(&d->round.beside.error);
     ez_findings_clear(&d->round.findings);
-    ez_status status = ez_thresholds_read(d->options.directory, &d->round.thresholds, &error);
-    if (status == EZ_OK)
-        status = ez_store_submit(d->options.store, &d->round.query, &error);
-    if (status != EZ_OK)
-        end(d, status, &error);
+    ez_findings_clear(&d->round.beside.findings);
+    d->round.status = ez_thresholds_read(d->options.directory, &d->round.thresholds, &d->round.error);
+    go_on(d);
 }
 
 // They are megabytes that nobody needs who does not look.
@@ -132,6 +181,7 @@ void ez_detector_destroy(ez_detector *d) {
         return;
     ez_held_fini(&d->held);
     ez_findings_fini(&d->round.findings);
+    ez_findings_fini(&d->round.beside.findings);
     forget_minutes(d);
     free(d);
 }

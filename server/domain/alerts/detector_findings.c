@@ -43,6 +43,13 @@ void ez_findings_add(ez_findings *findings, const ez_held *held, const ez_findin
     findings->items[findings->count++] = *finding;
 }
 
+void ez_findings_add_all(ez_findings *findings, const ez_held *held, const ez_findings *others) {
+    for (size_t i = 0; i < others->count; i++)
+        ez_findings_add(findings, held, &others->items[i]);
+    findings->left_out += others->left_out;
+    findings->has_failed = findings->has_failed || others->has_failed;
+}
+
 ez_finding *ez_findings_find(ez_findings *findings, ez_rule rule, int64_t id) {
     for (size_t i = 0; i < findings->count; i++)
         if (findings->items[i].rule == rule && findings->items[i].id == id)

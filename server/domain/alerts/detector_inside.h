@@ -24,9 +24,21 @@ typedef struct ez_findings {
     bool has_failed;        // for want of memory
 } ez_findings;
 
+// What another reader does beside a round's steps: it finds API keys in trouble.
+typedef struct ez_beside {
+    ez_query query;
+    ez_findings findings;
+    ez_status status;
+    ez_error error;
+} ez_beside;
+
 typedef struct ez_round {
     ez_query query;
     size_t step;
+    ez_status status; // of the last step; and what it said
+    ez_error error;
+    ez_beside beside;
+    atomic_int ways;   // that have not come to the meeting yet
     uint64_t began_ns; // monotonic
     int64_t now_ns;    // wall clock: what is judged is judged by it
     uint64_t fence;
@@ -65,6 +77,8 @@ void ez_findings_fini(ez_findings *findings);
 void ez_findings_clear(ez_findings *findings);
 // Takes one in, where it was held before or there is room.
 void ez_findings_add(ez_findings *findings, const ez_held *held, const ez_finding *finding);
+// Takes all of others in, likewise, and what they had no room for.
+void ez_findings_add_all(ez_findings *findings, const ez_held *held, const ez_findings *others);
 // The finding of a rule and an id; NULL: none.
 ez_finding *ez_findings_find(ez_findings *findings, ez_rule rule, int64_t id);
 
@@ -73,8 +87,10 @@ typedef ez_status ez_round_step(ez_detector *detector, ez_reader *reader, bool *
 
 // detector_window.c: numbers of the last minutes
 ez_round_step ez_round_masters;
-ez_round_step ez_round_api_keys;
 ez_round_step ez_round_keys;
+ez_round_step ez_round_api_keys; // takes over what the next one found
+// Beside them, on another reader's thread: the numbers of API keys, to round.beside.
+ez_status ez_round_read_api_keys(ez_detector *detector, ez_reader *reader, ez_error *error);
 // detector_walk.c: what the directory says
 ez_round_step ez_round_walk_keys;
 ez_round_step ez_round_walk_api_keys;

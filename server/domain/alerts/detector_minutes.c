@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Minutes stand in no order; there are few. A minute that is read is added up by id first, since its rows come by
-// model, and kept as an array; the window's sums are made of the arrays each time, in a table that is thrown away.
+// Minutes stand in no order; there are few. A minute is kept as an array, as its rows come: by model, those of one id
+// mostly one after the other, which become one entry. The window's sums are made of the arrays each time, in a table
+// that is thrown away.
 //
 // Awkward: a record that comes between the look at a minute's total and its reading counts already, and makes the next
 // round read the minute once more.
@@ -11,8 +12,9 @@
 
 #include "proto/runtime/error.h"
 
-#define MINUTE_S INT64_C(60)
-#define ROOM_MIN 1024
+#define MINUTE_S   INT64_C(60)
+#define ROOM_MIN   1024
+#define NEIGHBOURS 64
 
 // ---- Sums by id, in a table with linear probing
 
@@ -33,8 +35,10 @@ static void table_fini(table *sums) {
     *sums = (table){0};
 }
 
+// Ids that are neighbours are neighbours here too: rows come by id, or of every hundredth or so, again and again.
 static slot *slot_of(const table *sums, int64_t id) {
-    size_t at = (size_t)(((uint64_t)id * UINT64_C(0x9e3779b97f4a7c15)) >> 20) & (sums->room - 1);
+    uint64_t block = ((uint64_t)id / NEIGHBOURS * UINT64_C(0x9e3779b97f4a7c15)) >> 20;
+    size_t at = (size_t)(block * NEIGHBOURS + (uint64_t)id % NEIGHBOURS) & (sums->room - 1);
     while (sums->slots[at].requests && sums->slots[at].id != id)
         at = (at + 1) & (sums->room - 1);
     return &sums->slots[at];
@@ -104,51 +108,69 @@ static uint32_t narrow(int64_t number) {
     return number < 0 ? 0 : number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
 }
 
-// Where there is room for it.
-static void keep(ez_minutes *minutes, int64_t time_s, int64_t total, const table *sums) {
-    if (minutes->held + sums->count > EZ_MINUTES_HELD || minutes->count == EZ_MINUTES_MAX)
-        return;
-    ez_minute minute = {.time_s = time_s, .total = total};
-    minute.entries = malloc((sums->count + 1) * sizeof *minute.entries);
-    if (!minute.entries)
-        return;
-    for (size_t i = 0; i < sums->room; i++) {
-        const slot *from = &sums->slots[i];
-        if (from->requests)
-            minute.entries[minute.count++] = (ez_minute_entry){from->id, narrow(from->requests), narrow(from->errors)};
-    }
-    minutes->held += minute.count;
-    minutes->minutes[minutes->count++] = minute;
-}
-
 // ---- Reading
 
-static ez_status take_row(void *user, const ez_minute_row *row, ez_error *error) {
-    return add(user, row->id, row->requests, row->errors) ? EZ_OK : no_room(error);
+typedef struct filling {
+    table *sums;
+    ez_minute minute;
+    size_t room, most; // entries
+    bool is_kept;      // there was room so far
+} filling;
+
+static bool make_room(filling *it) {
+    if (it->minute.count < it->room)
+        return true;
+    size_t room = it->room ? 2 * it->room : ROOM_MIN;
+    room = room < it->most ? room : it->most;
+    ez_minute_entry *wider =
+        it->minute.count < room ? realloc(it->minute.entries, room * sizeof *it->minute.entries) : NULL;
+    if (!wider)
+        return false;
+    it->minute.entries = wider;
+    it->room = room;
+    return true;
 }
 
-static bool add_all(table *to, const table *from) {
-    for (size_t i = 0; i < from->room; i++)
-        if (!add(to, from->slots[i].id, from->slots[i].requests, from->slots[i].errors))
-            return false;
-    return true;
+static void keep(filling *it, const ez_minute_row *row) {
+    ez_minute *minute = &it->minute;
+    ez_minute_entry *last = minute->count ? &minute->entries[minute->count - 1] : NULL;
+    if (last && last->id == row->id) {
+        last->requests = narrow(last->requests + row->requests);
+        last->errors = narrow(last->errors + row->errors);
+        return;
+    }
+    it->is_kept = it->is_kept && make_room(it);
+    if (it->is_kept)
+        minute->entries[minute->count++] = (ez_minute_entry){row->id, narrow(row->requests), narrow(row->errors)};
+}
+
+static ez_status take_row(void *user, const ez_minute_row *row, ez_error *error) {
+    filling *it = user;
+    if (row->requests > 0 && it->is_kept)
+        keep(it, row);
+    return add(it->sums, row->id, row->requests, row->errors) ? EZ_OK : no_room(error);
 }
 
 // One that is not kept, or not as it is now.
 static ez_status read_anew(ez_minutes *minutes, ez_reader *reader, ez_stats_by by, int64_t time_s, int64_t total,
                            table *sums, ez_error *error) {
-    table fresh = {.expected = minutes->expected};
     ez_minute *old = find(minutes, time_s);
     if (old)
         forget(minutes, (size_t)(old - minutes->minutes));
+    filling it = {.sums = sums,
+                  .minute = {.time_s = time_s, .total = total},
+                  .most = EZ_MINUTES_HELD - minutes->held,
+                  .is_kept = minutes->count < EZ_MINUTES_MAX};
     minutes->reads++;
-    ez_status status = ez_reader_each_of_minute(reader, by, time_s, take_row, &fresh, error);
-    if (status == EZ_OK && !add_all(sums, &fresh))
-        status = no_room(error);
-    if (status == EZ_OK)
-        keep(minutes, time_s, total, &fresh);
-    minutes->expected = fresh.count;
-    table_fini(&fresh);
+    ez_status status = ez_reader_each_of_minute(reader, by, time_s, take_row, &it, error);
+    if (status == EZ_OK && it.is_kept) {
+        ez_minute_entry *fitting = realloc(it.minute.entries, (it.minute.count + 1) * sizeof *fitting);
+        it.minute.entries = fitting ? fitting : it.minute.entries;
+        minutes->held += it.minute.count;
+        minutes->minutes[minutes->count++] = it.minute;
+    } else {
+        free(it.minute.entries);
+    }
     return status;
 }
 
@@ -194,6 +216,7 @@ ez_status ez_minutes_each(ez_minutes *minutes, ez_reader *reader, const ez_minut
                           ez_error *error) {
     table sums = {.expected = minutes->expected};
     ez_status status = read_all(minutes, reader, ask, &sums, error);
+    minutes->expected = sums.count;
     for (size_t i = 0; status == EZ_OK && i < sums.room; i++) {
         const slot *one = &sums.slots[i];
         if (one->requests && one->requests >= ask->least_requests && one->errors >= ask->least_errors)

@@ -32,7 +32,7 @@ typedef struct ez_minutes {
     size_t held; // entries
     size_t count;
     ez_minute minutes[EZ_MINUTES_MAX];
-    size_t expected; // as many as the last minute had
+    size_t expected; // ids, as many as the last window had
     uint64_t reads;  // minutes that were read, ever
 } ez_minutes;
 

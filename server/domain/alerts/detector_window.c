@@ -18,16 +18,20 @@
 typedef bool judge_fn(const Ez__V1__AlertThresholds *thresholds, int64_t id, const ez_rule_numbers *numbers,
                       ez_finding *out);
 
+// Numbers of one kind, by whom they are judged, and where it goes.
 typedef struct reading {
     ez_detector *detector;
+    ez_stats_by by;
+    int64_t least_requests; // 0: masters', whose 429s are wanted
     judge_fn *judge;
+    ez_findings *findings;
 } reading;
 
 static void judge(const reading *it, int64_t id, const ez_rule_numbers *numbers) {
     ez_detector *d = it->detector;
     ez_finding finding;
     if (id > 0 && it->judge(&d->round.thresholds, id, numbers, &finding))
-        ez_findings_add(&d->round.findings, &d->held, &finding);
+        ez_findings_add(it->findings, &d->held, &finding);
 }
 
 static ez_status take(void *user, const ez_stats_row *row, ez_error *error) {
@@ -47,31 +51,26 @@ static void take_sums(void *user, int64_t id, const ez_rule_numbers *numbers) {
     judge(user, id, numbers);
 }
 
-static ez_status read_minutes(ez_detector *d, ez_reader *reader, ez_stats_by by, int64_t least_requests, judge_fn *fn,
-                              ez_error *error) {
-    reading it = {d, fn};
-    ez_minutes_ask ask = {.by = by, .least_requests = least_requests, .least_errors = 1};
+static ez_status read_minutes(reading *it, ez_reader *reader, ez_error *error) {
+    ez_detector *d = it->detector;
+    ez_minutes_ask ask = {.by = it->by, .least_requests = it->least_requests, .least_errors = 1};
     ez_rule_window(&d->round.thresholds, d->round.now_ns / NS_PER_S, &ask.since_s, &ask.until_s);
-    return ez_minutes_each(by == EZ_STATS_KEY ? &d->keys : &d->api_keys, reader, &ask, take_sums, &it, error);
+    return ez_minutes_each(it->by == EZ_STATS_KEY ? &d->keys : &d->api_keys, reader, &ask, take_sums, it, error);
 }
 
-// least_requests 0: masters', whose 429s are wanted.
-static ez_status read_whole(ez_detector *d, ez_reader *reader, ez_stats_by by, int64_t least_requests, judge_fn *fn,
-                            ez_error *error) {
-    reading it = {d, fn};
-    ez_stats_query query = window_of(d, by, least_requests ? 2 : 3);
-    query.least_requests = least_requests;
+static ez_status read_whole(reading *it, ez_reader *reader, ez_error *error) {
+    ez_stats_query query = window_of(it->detector, it->by, it->least_requests ? 2 : 3);
+    query.least_requests = it->least_requests;
     query.least_errors = 1;
-    return ez_reader_each_stat(reader, &query, take, &it, error);
+    return ez_reader_each_stat(reader, &query, take, it, error);
 }
 
-static ez_status read_window(ez_detector *d, ez_reader *reader, ez_stats_by by, int64_t least_requests, judge_fn *fn,
-                             ez_error *error) {
-    ez_status status = read_minutes(d, reader, by, least_requests, fn, error);
+static ez_status read_window(reading *it, ez_reader *reader, ez_error *error) {
+    ez_status status = read_minutes(it, reader, error);
     if (status != EZ_RESOURCE_EXHAUSTED)
         return status;
     ez_error_clear(error);
-    return read_whole(d, reader, by, least_requests, fn, error);
+    return read_whole(it, reader, error);
 }
 
 // ---- Masters
@@ -82,7 +81,7 @@ static void add_realtime(ez_detector *d) {
     if (!views)
         return;
     size_t count = ez_realtime_busiest(d->options.realtime, ez_clock_mono_ms() / 1000, views, REALTIME_MAX);
-    reading it = {d, ez_rule_rate_limit};
+    reading it = {.detector = d, .judge = ez_rule_rate_limit, .findings = &d->round.findings};
     for (size_t i = 0; i < count; i++) {
         ez_rule_numbers numbers = {.requests = views[i].sums.requests, .rate_limited = views[i].sums.rate_limited};
         if (numbers.rate_limited > 0 && !ez_findings_find(&d->round.findings, EZ_RULE_RATE_LIMIT, views[i].master_id))
@@ -95,7 +94,8 @@ ez_status ez_round_masters(ez_detector *d, ez_reader *reader, bool *more, ez_err
     (void)more;
     if (!ez_rule_is_on(EZ_RULE_RATE_LIMIT, &d->round.thresholds))
         return EZ_OK;
-    ez_status status = read_whole(d, reader, EZ_STATS_MASTER, 0, ez_rule_rate_limit, error);
+    reading it = {d, EZ_STATS_MASTER, 0, ez_rule_rate_limit, &d->round.findings};
+    ez_status status = read_whole(&it, reader, error);
     if (status == EZ_OK)
         add_realtime(d);
     return status;
@@ -153,14 +153,24 @@ static ez_status look_at_probed(ez_detector *d, ez_reader *reader, ez_error *err
     return status;
 }
 
-ez_status ez_round_api_keys(ez_detector *d, ez_reader *reader, bool *more, ez_error *error) {
-    (void)more;
+ez_status ez_round_read_api_keys(ez_detector *d, ez_reader *reader, ez_error *error) {
     const Ez__V1__AlertThresholds *thresholds = &d->round.thresholds;
     if (!ez_rule_is_on(EZ_RULE_PROVIDER_DOWN, thresholds))
         return EZ_OK;
-    ez_status status =
-        read_window(d, reader, EZ_STATS_API_KEY, thresholds->provider_down_requests, ez_rule_provider_down, error);
-    return status == EZ_OK ? look_at_probed(d, reader, error) : status;
+    reading it = {d, EZ_STATS_API_KEY, thresholds->provider_down_requests, ez_rule_provider_down,
+                  &d->round.beside.findings};
+    return read_window(&it, reader, error);
+}
+
+ez_status ez_round_api_keys(ez_detector *d, ez_reader *reader, bool *more, ez_error *error) {
+    (void)more;
+    const ez_beside *beside = &d->round.beside;
+    if (beside->status != EZ_OK) {
+        *error = beside->error;
+        return beside->status;
+    }
+    ez_findings_add_all(&d->round.findings, &d->held, &beside->findings);
+    return look_at_probed(d, reader, error);
 }
 
 // ---- Keys
@@ -170,5 +180,6 @@ ez_status ez_round_keys(ez_detector *d, ez_reader *reader, bool *more, ez_error 
     const Ez__V1__AlertThresholds *thresholds = &d->round.thresholds;
     if (!ez_rule_is_on(EZ_RULE_ERROR_SPIKE, thresholds))
         return EZ_OK;
-    return read_window(d, reader, EZ_STATS_KEY, thresholds->error_spike_requests, ez_rule_error_spike, error);
+    reading it = {d, EZ_STATS_KEY, thresholds->error_spike_requests, ez_rule_error_spike, &d->round.findings};
+    return read_window(&it, reader, error);
 }

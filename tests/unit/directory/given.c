@@ -59,7 +59,7 @@ void open_state(whole_state *state) {
     static const uint8_t key[EZ_SEAL_KEY_LEN] = {1, 2, 3};
     expect_ok(ez_sealer_create(key, &state->sealer, &error), &error);
     ez_store_options options = {.url = url,
-                                .readers = 1,
+                                .readers = 2,
                                 .connect_timeout_ms = 1000,
                                 .epoch = 77,
                                 .now_ns = ez_clock_wall_ns(),

@@ -138,13 +138,15 @@ ez_status ez_pg_flush(ez_pg_conn *conn, uint64_t deadline, ez_error *error) {
     return EZ_OK;
 }
 
+ez_status ez_pg_take_in(ez_pg_conn *conn, uint64_t deadline, ez_error *error) {
+    ez_status status = await(conn, POLLIN, deadline, error);
+    return status ? status : PQconsumeInput(conn->pg) ? EZ_OK : ez_pg_lost(conn, error);
+}
+
 ez_status ez_pg_next(ez_pg_conn *conn, uint64_t deadline, PGresult **out, ez_error *error) {
     ez_status status = ez_pg_flush(conn, deadline, error);
-    while (!status && PQisBusy(conn->pg)) {
-        status = await(conn, POLLIN, deadline, error);
-        if (!status && !PQconsumeInput(conn->pg))
-            status = ez_pg_lost(conn, error);
-    }
+    while (!status && PQisBusy(conn->pg))
+        status = ez_pg_take_in(conn, deadline, error);
     if (!status)
         *out = PQgetResult(conn->pg);
     return status;

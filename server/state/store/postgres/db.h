@@ -97,6 +97,8 @@ void ez_pg_drop(ez_pg_conn *conn); // closes; the next ez_pg_ready connects agai
 ez_status ez_pg_ready(ez_pg_conn *conn, bool patient, uint64_t deadline, ez_error *error) EZ_MUST_CHECK;
 // Sends what libpq holds back. Drops the connection on failure.
 ez_status ez_pg_flush(ez_pg_conn *conn, uint64_t deadline, ez_error *error) EZ_MUST_CHECK;
+// Waits until something came, and takes it in. Drops the connection on failure.
+ez_status ez_pg_take_in(ez_pg_conn *conn, uint64_t deadline, ez_error *error) EZ_MUST_CHECK;
 // The next result, or NULL at the end of a statement. Drops the connection on failure.
 ez_status ez_pg_next(ez_pg_conn *conn, uint64_t deadline, PGresult **out, ez_error *error) EZ_MUST_CHECK;
 // Waits for the end of the statement, throwing results away.

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "proto/runtime/cleanup.h"
+#include "server/state/store/postgres/copy_out.h"
 #include "server/state/store/postgres/meter.h"
 #include "server/state/store/postgres/meter_read.h"
 #include "server/state/store/postgres/snapshot.h"
@@ -139,9 +140,9 @@ typedef struct minute_run {
     bool started;
 } minute_run;
 
-static ez_status give_minute(void *user, const PGresult *row, ez_error *error) {
+static ez_status give_minute(void *user, const int64_t *numbers, ez_error *error) {
     minute_run *run = user;
-    ez_minute_row one = {ez_pg_int(row, 0, 0), ez_pg_int(row, 0, 1), ez_pg_int(row, 0, 2)};
+    ez_minute_row one = {numbers[0], numbers[1], numbers[2]};
     run->started = true;
     return run->each(run->user, &one, error);
 }
@@ -150,16 +151,14 @@ static ez_status read_minute(const ez_pg_snapshot *within, void *user, ez_error 
     minute_run *run = user;
     ez_auto(ez_buf) text;
     ez_buf_init(&text, MINUTE_TEXT_MAX);
-    ez_buf_puts(&text, "SELECT b, requests, errors");
+    ez_buf_puts(&text, "COPY (SELECT b, requests, errors");
     ez_status status = ez_stats_minute_text(run->by, run->minute_s, &text, error);
-    const char *words = ez_buf_cstr(&text);
+    ez_buf_puts(&text, ") TO STDOUT (FORMAT binary)");
+    const char *words = text.overflow ? NULL : ez_buf_cstr(&text);
     if (!status && !words)
         status = ez_error_set(error, EZ_RESOURCE_EXHAUSTED, "NO_MEMORY", "no memory for a query");
-    if (status)
-        return status;
-    ez_pg_params none = {0};
-    ez_pg_stream query = {.text = words, .params = &none, .row = give_minute, .user = run, .is_reader = true};
-    return ez_pg_stream_within(within->conn, &query, within->deadline, error);
+    ez_pg_copy_out copy = {.text = words, .columns = 3, .row = give_minute, .user = run};
+    return status ? status : ez_pg_copy_out_run(within->conn, &copy, within->deadline, error);
 }
 
 ez_status ez_pg_reader_each_of_minute(void *reader, ez_stats_by by, int64_t minute_s, ez_minute_fn *each, void *user,
