@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Token refresh with real servers and a real token endpoint over HTTPS: are all keys refreshed before their tokens end?
 
-The hour, and what is told in the endpoint's and the server's time, is shortened: everything that has a length is divided by the
-same number and the rate multiplied by it. Three parts, in each both stores at once:
+The hour is shortened (--faster, ten times unless told otherwise; 1 is the whole hour): whatever has a length is divided by that,
+the endpoint's 300 ms too, and the rate multiplied by it. What the server and the disk need for a refresh is not shortened, so
+each refresh has a tenth of the time it would have. Three parts, in each both stores at once:
 
   hour      2,500 keys of each of the four types, whose tokens end spread over an hour, refreshed 10 min before the end,
             the shortest time of any type
   together  as many whose tokens all end at one moment, refreshed 25 min before: at 2/s they need 1,250 s of those
   speed     at the clock's own speed with all settings as they are by default: 200 keys of each type that are due at once
+
+2 a second are 7,200 an hour of each type: 10,000 keys of one type would be out of reach.
 """
 import contextlib
 import datetime
