@@ -2,43 +2,26 @@
 """Token refresh as an admin meets it: token files imported by ezctl, refreshed over REST, shown and counted."""
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import unittest
 
 import ezplane
+import oauth_endpoint
 from ezplane import expect_code, wait_until
-
-HERE = os.path.dirname(os.path.abspath(ezplane.__file__))
 
 
 class OauthTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory(prefix="ez-test.")
         self.addCleanup(self.folder.cleanup)
-        cert, key = f"{self.folder.name}/cert.pem", f"{self.folder.name}/key.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                        "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=test", "-addext",
-                        "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
-        self.endpoint = subprocess.Popen(
-            [sys.executable, f"{HERE}/token_endpoint.py", cert, key, f"{self.folder.name}/presented"],
-            stdout=subprocess.PIPE, text=True)
-        self.addCleanup(self.end_endpoint)
-        port = self.endpoint.stdout.readline().split()[1]
-        self.plane = ezplane.Plane(env={"EZ_TOKEN_REFRESH": "true", "EZ_TOKEN_REFRESH_RATE": "100",
-                                        "EZ_OAUTH_CODEX_TOKEN_URL": f"https://127.0.0.1:{port}/token",
-                                        "EZ_OUTBOUND_ALLOW": "127.0.0.1", "EZ_CA_FILE": cert})
+        self.endpoint = oauth_endpoint.OauthEndpoint()
+        self.addCleanup(self.endpoint.end)
+        self.plane = ezplane.Plane(env={**self.endpoint.env, "EZ_TOKEN_REFRESH_RATE": "100"})
         self.plane.__enter__()
         self.addCleanup(lambda: self.plane.__exit__(None, None, None))
         reply = self.plane.post("/admin/provider-groups", {"name": "codex", "type": "codex", "models": ["m"]})
         expect_code(reply, 201)
         self.group = reply.json["id"]
-
-    def end_endpoint(self):
-        self.endpoint.kill()
-        self.endpoint.wait()
-        self.endpoint.stdout.close()
 
     def given_token_file(self, name, **more):
         tokens = {"type": "codex", "access_token": f"at-{name}-0", "refresh_token": f"rt-{name}-0", "account_id": f"acc-{name}",
@@ -107,6 +90,10 @@ class OauthTest(unittest.TestCase):
         for line in ('ezplane_token_refresh_success_total{type="codex"} 1',
                      'ezplane_token_refresh_failures_total{type="codex",class="terminal"} 1'):
             wait_until(lambda line=line: line in self.plane.get("/metrics").body.decode(), line)
+        for name in ("scan", "begin"):
+            self.assertRegex(self.plane.get("/metrics").body.decode(),
+                             f'_{name}_seconds_bucket{{le="0.25"}} [1-9](?s:.*)_{name}_seconds_sum 0[.][0-9]+\n.*_count [1-9]')
+        self.assertGreaterEqual(self.plane.get("/admin/token-refresh").json["scan_us"], 0)
         done = self.import_tokens()
         self.assertIn("updated 0, left alone 1, failed 1", done.stdout)
         self.assertIn("grant1.json: it holds the tokens whose login has ended", done.stderr)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""An OAuth token endpoint for tests: token_endpoint.py CERTIFICATE KEY LOG [DELAY_MS]
+"""An OAuth token endpoint for tests: token_endpoint.py CERTIFICATE KEY LOG [DELAY_MS [LIFE_S]]
 
 HTTPS on a free port of 127.0.0.1; prints "ready PORT". A refresh token is "rt-ACCOUNT-N"; the good one of an account has
 N = how often it was rotated, and each good presentation rotates it. One that is used up is refused
@@ -22,6 +22,7 @@ LOCK = threading.Lock()
 CURRENT = {}  # account -> N of its good refresh token
 SEEN = {}     # account -> presentations
 DELAY_S = float(sys.argv[4]) / 1000 if len(sys.argv) > 4 else 0
+LIFE_S = int(sys.argv[5]) if len(sys.argv) > 5 else 3600  # of an access token
 SLOW_S = 1    # accounts whose name begins with "slow": the answer, long after the token was rotated
 LOG = open(sys.argv[3], "a", encoding="ascii", buffering=1)
 
@@ -35,7 +36,7 @@ def error(status, code, headers=None):
 
 
 def tokens(account, number):
-    reply = {"access_token": f"at-{account}-{number}", "refresh_token": f"rt-{account}-{number}", "expires_in": 3600}
+    reply = {"access_token": f"at-{account}-{number}", "refresh_token": f"rt-{account}-{number}", "expires_in": LIFE_S}
     return 200, json.dumps(reply), {}
 
 
@@ -74,7 +75,7 @@ BEHAVIOURS = {
     "lost": lose,
     "unused": lose_unused,
     "never": lambda a, n: (_ for _ in ()).throw(Drop()),
-    "keep": lambda a, n: (200, json.dumps({"access_token": f"at-{a}-{n}", "expires_in": 3600}), {}),
+    "keep": lambda a, n: (200, json.dumps({"access_token": f"at-{a}-{n}", "expires_in": LIFE_S}), {}),
     "zip": lambda a, n: (200, gzip.compress(rotate(a)[1].encode()), {"Content-Encoding": "gzip"}),
     "endless": lambda a, n: (200, None, {}),
     "canary": canary,

@@ -74,6 +74,13 @@ typedef struct ez_oauth_key {
     char proxy[EZ_OAUTH_PROXY_MAX];
 } ez_oauth_key;
 
+// How long something took, for Prometheus.
+#define EZ_OAUTH_TIME_BOUNDS 9
+typedef struct ez_oauth_times {
+    int64_t within[EZ_OAUTH_TIME_BOUNDS + 1]; // by status.c's bounds; the last has none
+    int64_t sum_us, last_us;
+} ez_oauth_times;
+
 typedef struct ez_oauth_flight ez_oauth_flight;
 struct ez_oauth_flight {
     ez_oauth *oauth;
@@ -133,6 +140,7 @@ struct ez_oauth {
     ez_idmap groups; // provider + 1 of groups whose keys hold OAuth tokens
     bool is_loaded;
     bool scans;               // takes what is due
+    uint64_t begin_us;        // of the scan under way: what it begins, most of it the store's
     uint64_t end_until_ms;    // the end was called: writes are tried until then
     uint64_t store_again_ms;  // no claim is tried before, monotonic: each try may block
     uint64_t extend_again_ms; // claims are not extended before, monotonic
@@ -156,7 +164,7 @@ struct ez_oauth {
     int64_t refreshed[EZ_OAUTH_PROVIDERS];
     int64_t failed[EZ_OAUTH_PROVIDERS][EZ_OAUTH_CLASSES];
     int64_t calls[EZ_OAUTH_PROVIDERS];
-    int64_t scan_us;
+    ez_oauth_times scans_took, begins_took;
 };
 
 // ---- key.c
@@ -238,5 +246,9 @@ void ez_oauth_take_asked(ez_oauth *oauth);
 void ez_oauth_expire_waiters(ez_oauth *oauth);
 // Whether the access token that was seen has been replaced.
 bool ez_oauth_is_newer(const ez_oauth_key *key, const ez_oauth_waiter *waiter);
+
+// ---- status.c
+
+void ez_oauth_note_time(ez_oauth *oauth, ez_oauth_times *times, uint64_t took_us);
 
 uint64_t ez_oauth_random(ez_oauth *oauth);

@@ -192,30 +192,33 @@ static void tell_ended(ez_oauth *oauth) {
     }
 }
 
-static void scan_provider(ez_oauth *oauth, int provider) {
-    turn it;
-    for (unsigned quiet = 0; quiet < QUIET_AT_ONCE && !oauth->is_stopping && take_due(oauth, provider, &it);) {
-        quiet += !it.has_place;
-        begin_due(oauth, &it, provider);
-    }
+static void begin_and_time(ez_oauth *oauth, const turn *it, int provider) {
+    uint64_t began_ns = ez_clock_mono_ns();
+    begin_due(oauth, it, provider);
+    uint64_t took_us = (ez_clock_mono_ns() - began_ns) / 1000;
+    oauth->begin_us += took_us;
+    ez_oauth_note_time(oauth, &oauth->begins_took, took_us);
 }
 
-static void scan(ez_oauth *oauth) {
-    uint64_t fence;
+// One that is called, and then the others have a turn: a claim and a mark are two commits of the store, and meanwhile
+// no reply is taken.
+static void scan_provider(ez_oauth *oauth, int provider) {
+    turn it = {.has_place = false};
+    for (unsigned n = 0; n < QUIET_AT_ONCE && !it.has_place && !oauth->is_stopping && take_due(oauth, provider, &it);
+         n++)
+        begin_and_time(oauth, &it, provider);
+}
+
+static void scan(ez_oauth *oauth, uint64_t followed_ns) {
+    uint64_t fence, began_ns = ez_clock_mono_ns() - followed_ns;
+    oauth->begin_us = 0;
     bool did_scan = oauth->scans;
     oauth->scans = !oauth->options.is_off && !oauth->is_stopping && ez_holder_may(&oauth->options.holder, &fence);
     if (oauth->scans && !did_scan)
         tell_ended(oauth);
     for (int i = 0; oauth->scans && i < EZ_OAUTH_PROVIDERS; i++)
         scan_provider(oauth, i);
-}
-
-static void follow(ez_oauth *oauth) {
-    uint64_t began = ez_clock_mono_ns();
-    ez_oauth_follow(oauth);
-    pthread_mutex_lock(&oauth->lock);
-    oauth->scan_us = (int64_t)(ez_clock_mono_ns() - began) / 1000;
-    pthread_mutex_unlock(&oauth->lock);
+    ez_oauth_note_time(oauth, &oauth->scans_took, (ez_clock_mono_ns() - began_ns) / 1000 - oauth->begin_us);
 }
 
 // ---- The thread
@@ -270,11 +273,13 @@ static void *work(void *user) {
         if (ends && !did_end)
             begin_end(oauth);
         take_ready(oauth);
+        uint64_t began_ns = ez_clock_mono_ns();
         if (!oauth->is_stopping)
-            follow(oauth);
+            ez_oauth_follow(oauth);
+        uint64_t followed_ns = ez_clock_mono_ns() - began_ns;
         ez_oauth_take_asked(oauth);
         step_all(oauth, ends);
-        scan(oauth);
+        scan(oauth, followed_ns);
         ez_oauth_expire_waiters(oauth);
         if (!ends || oauth->flights)
             wait_for_work(oauth);

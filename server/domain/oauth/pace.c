@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A bucket of turns. What is due by itself leaves one turn in it and one place free, so that a data plane that meets a
-// 401 does not wait behind a thousand keys whose time has come.
+// 401 does not wait behind a thousand keys whose time has come. It holds a second's turns beside that one, so that a
+// turn that is taken late is not lost.
 #include "server/domain/oauth/pace.h"
 
 #include <string.h>
@@ -9,7 +10,7 @@
 #define TURN 1000u
 
 static uint64_t room(const ez_oauth_pace *pace) {
-    return (pace->rate > 2 ? pace->rate : 2) * (uint64_t)TURN;
+    return (pace->rate + 1) * (uint64_t)TURN;
 }
 
 void ez_oauth_pace_init(ez_oauth_pace *pace, unsigned rate, unsigned concurrency, uint64_t now_ms) {

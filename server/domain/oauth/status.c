@@ -94,7 +94,7 @@ ez_status ez_handle_token_refresh_get(ez_oauth *self, ez_call *call, Ez__V1__Get
     pthread_mutex_lock(&self->lock);
     for (int i = 0; i < EZ_OAUTH_PROVIDERS; i++)
         look(self, i, now_ns, &now[i]);
-    reply.scan_us = self->scan_us;
+    reply.scan_us = self->scans_took.last_us;
     reply.waiting = (int64_t)self->waiting;
     pthread_mutex_unlock(&self->lock);
     reply.scans = !self->options.is_off && ez_holder_may(&self->options.holder, &fence);
@@ -152,6 +152,31 @@ static void write_failures(int64_t failed[EZ_OAUTH_PROVIDERS][EZ_OAUTH_CLASSES],
                                     (long long)failed[i][class]);
 }
 
+static const int64_t bounds_us[EZ_OAUTH_TIME_BOUNDS] = {100, 500, 1000, 2500, 5000, 10000, 25000, 50000, 250000};
+
+void ez_oauth_note_time(ez_oauth *oauth, ez_oauth_times *times, uint64_t took_us) {
+    size_t at = 0;
+    while (at < EZ_OAUTH_TIME_BOUNDS && (int64_t)took_us > bounds_us[at])
+        at++;
+    pthread_mutex_lock(&oauth->lock);
+    times->within[at]++;
+    times->sum_us += (int64_t)took_us;
+    times->last_us = (int64_t)took_us;
+    pthread_mutex_unlock(&oauth->lock);
+}
+
+static void write_times(const char *name, const char *help, const ez_oauth_times *times, ez_buf *out) {
+    int64_t count = 0;
+    (void)ez_buf_printf(out, "# HELP %s %s\n# TYPE %s histogram\n", name, help, name);
+    for (size_t i = 0; i < EZ_OAUTH_TIME_BOUNDS; i++) {
+        count += times->within[i];
+        (void)ez_buf_printf(out, "%s_bucket{le=\"%g\"} %lld\n", name, (double)bounds_us[i] / 1e6, (long long)count);
+    }
+    count += times->within[EZ_OAUTH_TIME_BOUNDS];
+    (void)ez_buf_printf(out, "%s_bucket{le=\"+Inf\"} %lld\n%s_sum %.6f\n%s_count %lld\n", name, (long long)count, name,
+                        (double)times->sum_us / 1e6, name, (long long)count);
+}
+
 void ez_oauth_write_metrics(ez_oauth *oauth, ez_buf *out) {
     if (!oauth)
         return;
@@ -161,6 +186,7 @@ void ez_oauth_write_metrics(ez_oauth *oauth, ez_buf *out) {
     for (int i = 0; i < EZ_OAUTH_PROVIDERS; i++)
         look(oauth, i, ez_clock_wall_ns(), &now[i]);
     memcpy(failed, oauth->failed, sizeof failed);
+    ez_oauth_times scans = oauth->scans_took, begins = oauth->begins_took;
     pthread_mutex_unlock(&oauth->lock);
     for (size_t at = 0; at < sizeof numbers / sizeof numbers[0]; at++) {
         const number *one = &numbers[at];
@@ -170,4 +196,7 @@ void ez_oauth_write_metrics(ez_oauth *oauth, ez_buf *out) {
                                 (long long)one->value(&now[i]));
     }
     write_failures(failed, out);
+    write_times("ezplane_token_refresh_scan_seconds", "Looks for what is due, what they begin not counted.", &scans,
+                out);
+    write_times("ezplane_token_refresh_begin_seconds", "From a turn to the call out: the store's part.", &begins, out);
 }

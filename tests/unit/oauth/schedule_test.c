@@ -149,6 +149,19 @@ Test(oauth_pace, ten_thousand_keys_due_in_one_hour_are_done_in_it) {
     }
 }
 
+// At 2 a second the bucket was full when there was just enough in it, so each moment that a turn was late for was lost.
+Test(oauth_pace, a_turn_that_is_taken_late_costs_none) {
+    ez_oauth_pace pace;
+    uint64_t now = 0;
+    ez_oauth_pace_init(&pace, 2, 4, 0);
+    for (unsigned i = 0; i < 1000; i++) {
+        now += ez_oauth_pace_wait_ms(&pace, false, now) + (i % 2 ? 5 : 400); // the store, or a place, was waited for
+        cr_assert(ez_oauth_pace_take(&pace, false, now));
+        ez_oauth_pace_leave(&pace);
+    }
+    cr_expect(now >= 499000 && now <= 501000, "%llu ms for 1,000", (unsigned long long)now);
+}
+
 Test(oauth_pace, what_is_asked_for_does_not_wait_behind_what_is_due) {
     ez_oauth_pace pace;
     ez_oauth_pace_init(&pace, 2, 4, 0);

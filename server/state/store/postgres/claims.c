@@ -4,6 +4,9 @@
 // own, by the database's clock. Each may run twice where a COMMIT's answer was lost: taking what one has already,
 // marking under the same claim and ending change nothing the second time. A mark of later than now is of before the
 // database's clock was set back, or of another machine's: it is as one of now.
+//
+// Only a mark waits for the disk. It takes the claim before it along, and a claim that a crash lost can't be marked; of
+// an end that a crash lost the mark is left, which says less than is known and never more.
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +41,13 @@ static const char open_text[] =
 static const char unsend_text[] = "UPDATE oauth_claims SET until_ms = 0, sent_hash = $4, sends = $5, sent_ms = " NOW_MS
                                   " - $6 WHERE api_key_id = $1 AND owner = $2 AND token = $3";
 
-enum { FIRST = 2 }; // ez_pg_begin's statements come before ours
+enum { FIRST = 3, MARK = 3 }; // so many statements come before ours; before a mark, its lock too
+
+static ez_status begin(ez_pg_attempt *try, ez_error *error) {
+    ez_pg_params none = {0};
+    ez_status status = ez_pg_begin(try, error);
+    return status ? status : ez_pg_push(try, "SET LOCAL synchronous_commit TO off", &none, error);
+}
 
 static ez_status run(ez_pg *store, ez_pg_work_fn *work, void *user, ez_error *error) {
     bool is_unknown = false;
@@ -86,7 +95,7 @@ static ez_status push_take(void *user, ez_pg_attempt *try, ez_error *error) {
     ez_pg_put_text(&take, it->owner);
     ez_pg_put_int(&take, it->ttl_ms);
     ez_pg_put_int(&look, it->api_key_id);
-    ez_status status = ez_pg_begin(try, error);
+    ez_status status = begin(try, error);
     if (!status)
         status = ez_pg_push(try, take_text, &take, error);
     if (!status)
@@ -116,9 +125,9 @@ typedef struct marking {
 
 static ez_status read_marked(void *user, unsigned at, const PGresult *result, ez_error *error) {
     marking *it = user;
-    if (at == FIRST + 1)
+    if (at == MARK)
         it->is_missed = strtoll(PQcmdTuples((PGresult *)(uintptr_t)result), NULL, 10) == 0;
-    if (at != FIRST + 2 || !it->is_missed)
+    if (at != MARK + 1 || !it->is_missed)
         return EZ_OK;
     return PQntuples(result) ? ez_sql_token_shared(ez_pg_int(result, 0, 0), error) : ez_sql_claim_lost(error);
 }
@@ -170,7 +179,7 @@ typedef struct ending {
 
 static ez_status push_end(void *user, ez_pg_attempt *try, ez_error *error) {
     ending *it = user;
-    ez_status status = ez_pg_begin(try, error);
+    ez_status status = begin(try, error);
     if (!status)
         status = ez_pg_push(try, it->text, &it->params, error);
     return status ? status : ez_pg_collect(try, NULL, NULL, error);
