@@ -57,6 +57,11 @@ def lose_unused(account, seen):
     return rotate(account)
 
 
+def widen(account, _seen):
+    CURRENT[account] += 1
+    return 200, json.dumps({"access_token": "at-new", "refresh_token": "r" * 8193, "expires_in": 3600}), {}
+
+
 def canary(account, seen):
     text = f"rt-{account}-0 at-{account}-0"
     return 403, json.dumps({"error": {"code": text, "message": text, "type": text}, "error_description": text}), {
@@ -76,6 +81,7 @@ BEHAVIOURS = {
     "never": lambda a, n: (_ for _ in ()).throw(Drop()),
     "keep": lambda a, n: (200, json.dumps({"access_token": f"at-{a}-{n}", "expires_in": 3600}), {}),
     "zip": lambda a, n: (200, gzip.compress(rotate(a)[1].encode()), {"Content-Encoding": "gzip"}),
+    "wide": widen,
     "endless": lambda a, n: (200, None, {}),
     "canary": canary,
     "busy": lambda a, n: error(429, "rate_limit_exceeded", {"Retry-After": "300"}),

@@ -22,6 +22,22 @@ static int provider_of(const ez_oauth *oauth, int64_t group_id) {
 // What a change of a key means for its alert.
 typedef enum news { NO_NEWS, HAS_ENDED, IS_MENDED } news;
 
+static int64_t turn_of(const ez_oauth *oauth, const ez_oauth_facts *facts, int64_t id, int provider) {
+    int64_t due_ns = ez_oauth_due_ns(facts, id, oauth->sources[provider].before_s);
+    return facts->ended_ns ? due_ns
+                           : ez_oauth_not_before_ns(facts, due_ns, oauth->options.interval_ms, ez_clock_wall_ns());
+}
+
+int64_t ez_oauth_turn_ns(const ez_oauth *oauth, int64_t id, int provider) {
+    ez_directory_enter();
+    const ez_entry *entry = ez_directory_get(oauth->options.directory, KIND_API_KEY, id);
+    ez_oauth_facts facts = {.group_id = 0};
+    if (entry)
+        facts = ez_oauth_read_facts(ez_entry_data(entry));
+    ez_directory_leave();
+    return facts.ended_ns ? EZ_OAUTH_NEVER : turn_of(oauth, &facts, id, provider);
+}
+
 static void plan_slot(ez_oauth *oauth, ez_oauth_slot *slot, const ez_oauth_facts *facts, uint64_t version) {
     if (slot->secret_version != version) {
         slot->secret_version = version;
@@ -33,9 +49,7 @@ static void plan_slot(ez_oauth *oauth, ez_oauth_slot *slot, const ez_oauth_facts
     slot->is_quiet = slot->is_ended || !facts->has_refresh;
     if (slot->is_flying || slot->is_told)
         return;
-    int64_t due_ns = ez_oauth_due_ns(facts, slot->id, oauth->sources[slot->provider].before_s);
-    if (!facts->ended_ns)
-        due_ns = ez_oauth_not_before_ns(facts, due_ns, oauth->options.interval_ms, ez_clock_wall_ns());
+    int64_t due_ns = turn_of(oauth, facts, slot->id, slot->provider);
     if (slot->fails > 0 && !facts->ended_ns)
         due_ns = ez_oauth_retry_ns(slot->due_ns, oauth->options.interval_ms, ez_clock_wall_ns());
     ez_oauth_schedule_move(&oauth->schedule, slot, due_ns);

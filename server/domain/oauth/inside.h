@@ -171,6 +171,9 @@ void ez_oauth_key_fini(ez_oauth_key *key);
 void ez_oauth_follow(ez_oauth *oauth);
 // The turn of one key as the directory has it now; keeps what is known of its failures unless its secret changed.
 void ez_oauth_plan(ez_oauth *oauth, int64_t id);
+// When the directory says that it is a key's turn, whatever happened to it here; for one that is being refreshed. Any
+// thread.
+int64_t ez_oauth_turn_ns(const ez_oauth *oauth, int64_t id, int provider);
 
 // ---- flight.c: beginning and ending
 
