@@ -325,24 +325,85 @@ Test(oauth_flight, no_other_claim_is_tried_at_once) {
 
 // ---- Alerts
 
+static void put_key(int64_t id) {
+    Ez__V1__ApiKey key = EZ__V1__API_KEY__INIT;
+    key.id = id;
+    key.group_id = 1;
+    key.has_access_token = true;
+    put_row(KIND_API_KEY, id, &key.base);
+}
+
 static unsigned cleared;
 
-static void on_clear(void *user, const ez_oauth_trouble *trouble) {
+static bool on_clear(void *user, const ez_oauth_trouble *troubles, size_t count) {
     (void)user;
-    cr_expect_eq(trouble->api_key_id, KEY);
+    cr_expect_eq(count, 1);
+    cr_expect_eq(troubles[0].api_key_id, KEY);
     cleared++;
+    return true;
+}
+
+static unsigned cleared_by_a_success(void) {
+    cleared = 0;
+    ez_oauth_clear_key(oauth, KEY, 0, false);
+    ez_oauth_tell(oauth);
+    return cleared;
 }
 
 // A server that starts does not know what the one before it raised: once, a success says that it is over.
 Test(oauth_flight, an_alert_of_before_the_start_is_cleared) {
     oauth->options.clear = on_clear;
+    put_key(KEY);
     cr_assert_not_null(ez_oauth_schedule_put(&oauth->schedule, KEY, 0));
-    cleared = 0;
-    ez_oauth_clear_key(oauth, KEY, 0, false);
-    cr_expect_eq(cleared, 1);
-    ez_oauth_clear_key(oauth, KEY, 0, false);
-    cr_expect_eq(cleared, 1, "and each later one costs nothing");
+    cr_expect_eq(cleared_by_a_success(), 1);
+    cr_expect_eq(cleared_by_a_success(), 0, "and each later one costs nothing");
     ez_oauth_raise_ended(oauth, KEY, 0);
-    ez_oauth_clear_key(oauth, KEY, 0, false);
-    cr_expect_eq(cleared, 2);
+    cr_expect_eq(cleared_by_a_success(), 1);
+    ez_oauth_note_alert(oauth, KEY, 1); // a data plane's
+    cr_expect_eq(cleared_by_a_success(), 1);
+    cr_expect_eq(cleared_by_a_success(), 0);
+}
+
+#define MANY 5000
+
+static unsigned raised[MANY + 1];
+static unsigned raises;
+
+static bool on_raise(void *user, const ez_oauth_trouble *troubles, size_t count) {
+    (void)user;
+    cr_assert_leq(count, EZ_OAUTH_TOLD_AT_ONCE);
+    if (raises++ % 3 == 2)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        raised[troubles[i].api_key_id]++;
+    return true;
+}
+
+// More at once than the alerts take: what they refused was never told.
+Test(oauth_flight, all_of_many_ended_logins_are_told) {
+    oauth->options.raise = on_raise;
+    for (int64_t id = 1; id <= MANY; id++) {
+        put_key(id);
+        ez_oauth_slot *slot = ez_oauth_schedule_put(&oauth->schedule, id, 0);
+        cr_assert_not_null(slot);
+        slot->is_ended = true;
+    }
+    for (int round = 0; round < MANY && (oauth->news || oauth->tell_after != EZ_OAUTH_ALL_TOLD); round++) {
+        ez_oauth_tell_ended(oauth);
+        cr_assert_leq(oauth->news_count, 1000, "and no more of them wait than that");
+        ez_oauth_tell(oauth);
+    }
+    for (int64_t id = 1; id <= MANY; id++)
+        cr_assert_eq(raised[id], 1, "%lld was told %u times", (long long)id, raised[id]);
+}
+
+// Raised behind the key's end, it stood open for ever.
+Test(oauth_flight, nothing_is_told_of_a_key_that_is_gone) {
+    oauth->options.raise = on_raise;
+    ez_oauth_raise_ended(oauth, KEY, 0);
+    cr_expect_null(oauth->news);
+    put_key(KEY);
+    ez_oauth_raise_ended(oauth, KEY, 0);
+    cr_expect_not_null(oauth->news);
+    ez_oauth_tell(oauth);
 }
