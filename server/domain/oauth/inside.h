@@ -157,6 +157,8 @@ struct ez_oauth {
     uint64_t end_until_ms;    // the end was called: writes are tried until then
     uint64_t store_again_ms;  // no claim is tried before, monotonic: each try may block
     uint64_t extend_again_ms; // claims are not extended before, monotonic
+    uint64_t forget_at_ms;   // the next step of forgetting claims, monotonic
+    int64_t forget_after;    // and where it goes on
     int64_t clock_offset_ns; // wall less monotonic, to see a clock that jumps
     uint64_t random;
     bool is_told[EZ_OAUTH_PROVIDERS];  // that its setting is wrong
@@ -279,6 +281,11 @@ void ez_oauth_forget_news(ez_oauth *oauth); // at the end
 // ends those whose trouble is over.
 void ez_oauth_look_at_alerts(ez_oauth *oauth);
 void ez_oauth_forget_look(ez_oauth *oauth); // at the end
+
+// ---- forget.c
+
+// A step of forgetting claims, where it is time.
+void ez_oauth_forget_claims(ez_oauth *oauth);
 
 // ---- asked.c: those who wait
 

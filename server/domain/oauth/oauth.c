@@ -260,6 +260,7 @@ static void *work(void *user) {
         step_all(oauth, ends);
         scan(oauth);
         ez_oauth_look_at_alerts(oauth);
+        ez_oauth_forget_claims(oauth);
         ez_oauth_tell(oauth);
         ez_oauth_expire_waiters(oauth);
         if (!ends || oauth->flights)

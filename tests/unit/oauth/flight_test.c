@@ -213,6 +213,19 @@ Test(oauth_flight, nothing_is_sent_by_a_server_that_stops) {
     cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims WHERE sends > 0"), 0);
 }
 
+// A store that keeps one row for each key that ever was.
+Test(oauth_flight, who_scans_forgets_claims_of_keys_that_are_gone) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    claim(flight);
+    ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, 1000);
+    cr_assert_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 1);
+    ez_oauth_forget_claims(oauth);
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 1);
+    oauth->scans = true;
+    ez_oauth_forget_claims(oauth);
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 0);
+}
+
 // ---- Used up, or not
 
 // What stands of a token after a reply with this refresh token in it.
