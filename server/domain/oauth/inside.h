@@ -122,6 +122,15 @@ struct ez_oauth_flight {
     ez_oauth_flight *ready; // the hand-back list's
 };
 
+// How a claim is to end, once the store is there.
+typedef struct ez_oauth_owed ez_oauth_owed;
+struct ez_oauth_owed {
+    ez_oauth_owed *next;
+    ez_claim claim;
+    ez_claim_end end;
+    uint64_t since_ms; // monotonic
+};
+
 // Something to be told, in trouble.c's queue.
 typedef struct ez_oauth_news ez_oauth_news;
 
@@ -157,6 +166,8 @@ struct ez_oauth {
     uint64_t end_until_ms;    // the end was called: writes are tried until then
     uint64_t store_again_ms;  // no claim is tried before, monotonic: each try may block
     uint64_t extend_again_ms; // claims are not extended before, monotonic
+    ez_oauth_owed *owed;      // ends of claims that the store did not take
+    size_t owed_count;
     uint64_t forget_at_ms;   // the next step of forgetting claims, monotonic
     int64_t forget_after;    // and where it goes on
     int64_t clock_offset_ns; // wall less monotonic, to see a clock that jumps
@@ -225,6 +236,10 @@ void ez_oauth_flight_end(ez_oauth_flight *flight, ez_claim_end end, uint64_t due
 unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class);
 // The store did not answer: no claim is tried for a while, so that the thread comes round to what it has.
 void ez_oauth_spare_store(ez_oauth *oauth);
+// Ends the claims that could not be ended then. Before any claim is taken: what was not sent must not look as if it
+// was.
+void ez_oauth_pay_claims(ez_oauth *oauth);
+void ez_oauth_forget_owed(ez_oauth *oauth); // at the end
 // Takes a place in the pace, where it has none; false: not now, or the store is away. And gives it back.
 bool ez_oauth_take_place(ez_oauth_flight *flight);
 void ez_oauth_leave_place(ez_oauth_flight *flight);

@@ -253,6 +253,7 @@ static void *work(void *user) {
         ends = is_ending(oauth);
         if (ends && !did_end)
             begin_end(oauth);
+        ez_oauth_pay_claims(oauth);
         take_ready(oauth);
         if (!oauth->is_stopping)
             follow(oauth);
@@ -266,6 +267,7 @@ static void *work(void *user) {
         if (!ends || oauth->flights)
             wait_for_work(oauth);
     }
+    ez_oauth_pay_claims(oauth);
     ez_oauth_take_asked(oauth); // whom the last flight left
     ez_oauth_tell(oauth);       // and what it left
     return NULL;
@@ -365,6 +367,7 @@ void ez_oauth_destroy(ez_oauth *oauth) {
     ez_oauth_join(oauth);
     for (int i = 0; i < EZ_OAUTH_PROVIDERS; i++)
         ez_oauth_source_fini(&oauth->sources[i]);
+    ez_oauth_forget_owed(oauth);
     ez_oauth_forget_news(oauth);
     ez_oauth_forget_look(oauth);
     ez_oauth_schedule_fini(&oauth->schedule);

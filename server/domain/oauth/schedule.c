@@ -128,6 +128,7 @@ void ez_oauth_schedule_note(ez_oauth_schedule *schedule, ez_oauth_slot *slot, ez
     heap->failing[slot->class]++;
     slot->fails = class == EZ_OAUTH_REFRESHED ? 0 : slot->fails + 1;
     slot->vain = class == EZ_OAUTH_REFRESHED ? 0 : slot->vain;
+    slot->owes_note = slot->owes_note && class != EZ_OAUTH_REFRESHED;
 }
 
 void ez_oauth_schedule_remove(ez_oauth_schedule *schedule, int64_t id) {

@@ -21,6 +21,7 @@ typedef struct ez_oauth_slot {
     bool is_ended;  // its refresh token: what is due is the end of its access token
     bool is_quiet;  // no call is made for it: there is no refresh token, or it has ended
     bool is_told;   // that it has no refresh token
+    bool owes_note; // last_refresh_error is to say why it fails, and does not yet
     bool is_raised; // an alert about it
     bool is_clear;  // there is none, as far as is known here
 } ez_oauth_slot;

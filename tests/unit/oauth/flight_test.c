@@ -226,6 +226,102 @@ Test(oauth_flight, who_scans_forgets_claims_of_keys_that_are_gone) {
     cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 0);
 }
 
+// ---- A store that does not answer
+
+static unsigned refusals;      // to come
+static unsigned notes_refused; // by a writer that takes nothing
+
+ez_status __real_ez_store_end_claim(ez_store *store, const ez_claim *claim, const char *owner, ez_claim_end end,
+                                    ez_error *why);
+ez_status __wrap_ez_store_end_claim(ez_store *store, const ez_claim *claim, const char *owner, ez_claim_end end,
+                                    ez_error *why);
+ez_status __wrap_ez_writer_submit(ez_writer *writer, ez_write *write, ez_error *why);
+
+ez_status __wrap_ez_store_end_claim(ez_store *store, const ez_claim *claim, const char *owner, ez_claim_end end,
+                                    ez_error *why) {
+    if (refusals == 0)
+        return __real_ez_store_end_claim(store, claim, owner, end, why);
+    refusals--;
+    return ez_error_set(why, EZ_UNAVAILABLE, "STORE_UNREACHABLE", "it is away");
+}
+
+ez_status __wrap_ez_writer_submit(ez_writer *writer, ez_write *write, ez_error *why) {
+    (void)writer, (void)write;
+    notes_refused++;
+    return ez_error_set(why, EZ_UNAVAILABLE, "STOPPING", "it takes nothing");
+}
+
+// Marked, and not sent after all: where the store was away at that moment, the token counted as presented, and after
+// the second such time as given up.
+Test(oauth_flight, a_mark_is_taken_back_when_the_store_is_there_again) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    claim(flight);
+    cr_assert_eq(ez_store_mark_sent(oauth->options.store, &flight->claim, "a", flight->key.refresh_hash, 1000, &error),
+                 EZ_OK);
+    flight->is_marked = true;
+    refusals = 2;
+    ez_oauth_flight_end(flight, EZ_CLAIM_UNSENT, 1000);
+    cr_expect_eq(number_of(&at, "SELECT sends FROM oauth_claims"), 1);
+    ez_oauth_pay_claims(oauth);
+    cr_expect_eq(refusals, 1, "it is spared for a while");
+    oauth->store_again_ms = 0;
+    ez_oauth_pay_claims(oauth);
+    cr_expect_eq(refusals, 0);
+    cr_expect_gt(oauth->store_again_ms, 0, "and again");
+    oauth->store_again_ms = 0;
+    ez_oauth_pay_claims(oauth);
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 0);
+    cr_expect_null(oauth->owed);
+}
+
+// Somebody else has it by then: it is theirs.
+Test(oauth_flight, a_mark_that_another_claim_made_stays) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    claim(flight);
+    refusals = 1;
+    ez_oauth_flight_end(flight, EZ_CLAIM_UNSENT, 1000);
+    flight = given_flight(NULL);
+    claim(flight);
+    cr_assert_eq(ez_store_mark_sent(oauth->options.store, &flight->claim, "a", flight->key.refresh_hash, 1000, &error),
+                 EZ_OK);
+    oauth->store_again_ms = 0;
+    ez_oauth_pay_claims(oauth);
+    cr_expect_eq(number_of(&at, "SELECT sends FROM oauth_claims"), 1);
+    ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, 1000);
+}
+
+static void fail_once(unsigned fails) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    flight->verdict.class = EZ_OAUTH_TRANSIENT;
+    ez_oauth_schedule_get(&oauth->schedule, KEY)->fails = fails;
+    ez_oauth_land(flight);
+    cr_assert_eq(flight->stage, EZ_OAUTH_ENDED);
+}
+
+// What the store did not take was said after five more tries.
+Test(oauth_flight, a_note_that_was_not_written_is_with_the_next_failure) {
+    cr_assert_not_null(ez_oauth_schedule_put(&oauth->schedule, KEY, 0));
+    fail_once(0);
+    cr_expect_eq(notes_refused, 0);
+    fail_once(EZ_OAUTH_TRIES - 1);
+    cr_expect_eq(notes_refused, 1);
+    fail_once(EZ_OAUTH_TRIES);
+    cr_expect_eq(notes_refused, 2);
+    ez_oauth_schedule_note(&oauth->schedule, ez_oauth_schedule_get(&oauth->schedule, KEY), EZ_OAUTH_REFRESHED);
+    fail_once(1);
+    cr_expect_eq(notes_refused, 2, "nothing is owed after a success");
+}
+
+Test(oauth_flight, a_key_that_could_not_be_marked_expired_is_due_again) {
+    ez_oauth_slot *slot = ez_oauth_schedule_put(&oauth->schedule, KEY, 0);
+    ez_oauth_flight *flight = given_flight(NULL);
+    flight->put = EZ_OAUTH_PUT_EXPIRED;
+    flight->write.status = EZ_UNAVAILABLE;
+    ez_oauth_settle(flight);
+    cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
+    cr_expect_lt(slot->due_ns, EZ_OAUTH_NEVER);
+}
+
 // ---- Used up, or not
 
 // What stands of a token after a reply with this refresh token in it.
