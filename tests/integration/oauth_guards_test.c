@@ -250,6 +250,27 @@ Test(oauth_guards, force_presents_once_more_what_was_given_up) {
     cr_expect_eq(presented(&endpoint, "never1 "), 3);
 }
 
+// ---- Alerts of tries that fail
+
+static int64_t given_failing_key(const char *account) {
+    int64_t id = given_key_of(account, account, -60);
+    expect_soon(((void)force(id), open_alert_about(&w.admin, id) != 0)); // the fifth time
+    return id;
+}
+
+Test(oauth_guards, an_alert_of_tries_that_fail_ends_with_the_refresh_token) {
+    int64_t gone = given_failing_key("down1"), emptied = given_failing_key("down2");
+    char ends[EZ_CLOCK_TEXT_MAX];
+    ez_clock_format(ez_clock_wall_ns() / 1000000000 + FAR_S, 0, ends);
+    ask(&w.admin, "ApiKeys/Delete", "{'id':%" PRId64 "}", gone);
+    ask(&w.admin, "ApiKeys/Update",
+        "{'id':%" PRId64 ",'api_key':{'refresh_token':'','expires_at':'%s'},'update_mask':['refresh_token',"
+        "'expires_at']}",
+        emptied, ends);
+    expect_soon(open_alert_about(&w.admin, gone) == 0);
+    expect_soon(open_alert_about(&w.admin, emptied) == 0);
+}
+
 // ---- Turns
 
 #define QUIET 60 // at one turn a second they would take longer than the test waits
