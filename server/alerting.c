@@ -9,6 +9,7 @@
 #include "proto/runtime/clock.h"
 #include "server/domain/alerts/detector_rules.h"
 #include "server/domain/alerts/open.h"
+#include "server/tokens.h"
 
 #define OPEN_PAGE 1000  // alerts that a detector which begins reads at once
 #define OPEN_MAX  10000 // and in all, the newest of each type
@@ -22,7 +23,11 @@ static bool clear_alerts(void *user, const ez_alert_subject *subjects, size_t co
 }
 
 static void note(void *user, const Ez__V1__AlertEvent *event) {
-    ez_alert_notifier_note(user, event->event, event->alert);
+    ez_alerting *self = user;
+    ez_oauth *oauth = atomic_load(&self->oauth);
+    ez_alert_notifier_note(self->notifier, event->event, event->alert);
+    if (oauth)
+        ez_tokens_note_alert(oauth, event);
 }
 
 // ---- What was told, for a detector that begins
@@ -104,7 +109,7 @@ static ez_status open_alerts(ez_alerting *self, const ez_alerting_options *optio
                                 .retention_days = ez_settings_int(settings, "EZ_ALERT_RETENTION_DAYS"),
                                 .max_records = ez_settings_int(settings, "EZ_ALERT_MAX_RECORDS"),
                                 .noted = note,
-                                .noted_user = self->notifier};
+                                .noted_user = self};
     status = status != EZ_OK ? status : ez_alerts_create(&alerts, &self->alerts, error);
     return status != EZ_OK ? status
                            : ez_alert_reteller_create(core->store, self->notifier, ez_lease_holder(core->lease),

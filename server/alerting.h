@@ -4,11 +4,14 @@
 // planes, Redis), the alerts themselves, and who is told of them. For serve.c.
 #pragma once
 
+#include <stdatomic.h>
+
 #include "server/core.h"
 #include "server/domain/alerts/alerts.h"
 #include "server/domain/alerts/detector.h"
 #include "server/domain/alerts/notify.h"
 #include "server/domain/alerts/retell.h"
+#include "server/domain/oauth/oauth.h"
 #include "server/jobs/alert_sources.h"
 #include "server/jobs/auto_bans.h"
 
@@ -19,6 +22,7 @@ typedef struct ez_alerting {
     ez_alert_sources *sources;
     ez_auto_bans *auto_bans;
     ez_detector *detector;
+    _Atomic(ez_oauth *) oauth; // the caller's, who puts it here once it is made; NULL: it is told of no alert
     ez_fleet *fleet; // the caller's, who puts it here before the timer starts; NULL: no data plane is looked at again
 } ez_alerting;
 

@@ -286,6 +286,7 @@ static ez_status open_domain(server *s, const ez_settings *settings, ez_error *e
     status = status != EZ_OK ? status
                              : ez_tokens_open(&s->core, settings, s->id, s->outbound, s->routing, s->alerting.alerts,
                                               &s->oauth, error);
+    atomic_store(&s->alerting.oauth, s->oauth);
     status = status != EZ_OK ? status : open_redis(s, settings, error);
     if (status != EZ_OK) {
         return status;

@@ -7,8 +7,12 @@
 #include <string.h>
 
 #include "proto/runtime/log.h"
+#include "server/domain/alerts/open.h"
+#include "server/state/directory/stamp.h"
 
-#define QUEUED_MS 10000 // an entry of the Redis queue waits so long, then it is tried again
+#define QUEUED_MS   10000 // an entry of the Redis queue waits so long, then it is tried again
+#define ALERTS_PAGE 1000  // open alerts that are read at once
+#define ALERTS_MAX  10000 // and in all, the newest
 
 #define RAISED_BY "oauth"
 #define TYPE      EZ__V1__ALERT_TYPE__ALERT_TYPE_TOKEN_REFRESH_FAILED
@@ -23,28 +27,79 @@ static const char *fingerprint(const ez_oauth_trouble *trouble) {
     return trouble->api_key_id ? "" : trouble->fingerprint;
 }
 
-static void raise_trouble(void *user, const ez_oauth_trouble *trouble) {
-    ez_log_warn("token refresh needs a hand", "api_key", EZ_LOG_INT(trouble->api_key_id), "type", trouble->type, "what",
-                trouble->title, "why", trouble->message);
-    ez_alert_report report = {.type = TYPE,
-                              .severity = trouble->is_critical ? EZ__V1__ALERT_SEVERITY__ALERT_SEVERITY_CRITICAL
-                                                               : EZ__V1__ALERT_SEVERITY__ALERT_SEVERITY_WARNING,
-                              .title = trouble->title,
-                              .message = trouble->message,
-                              .related_type = related_type(trouble),
-                              .related_id = trouble->api_key_id,
-                              .related_name = trouble->api_key_id ? "" : trouble->type,
-                              .fingerprint = fingerprint(trouble)};
-    (void)ez_alerts_raise(user, &report, 1, RAISED_BY); // refused: it is counted and logged there
+static ez_alert_report report_of(const ez_oauth_trouble *trouble) {
+    return (ez_alert_report){.type = TYPE,
+                             .severity = trouble->is_critical ? EZ__V1__ALERT_SEVERITY__ALERT_SEVERITY_CRITICAL
+                                                              : EZ__V1__ALERT_SEVERITY__ALERT_SEVERITY_WARNING,
+                             .title = trouble->title,
+                             .message = trouble->message,
+                             .related_type = related_type(trouble),
+                             .related_id = trouble->api_key_id,
+                             .related_name = trouble->api_key_id ? "" : trouble->type,
+                             .fingerprint = fingerprint(trouble)};
 }
 
-static void clear_trouble(void *user, const ez_oauth_trouble *trouble) {
-    ez_alert_subject subject = {.type = TYPE,
-                                .related_type = related_type(trouble),
-                                .related_id = trouble->api_key_id,
-                                .fingerprint = fingerprint(trouble)};
-    (void)ez_alerts_clear(user, &subject, 1, RAISED_BY);
+static bool raise_troubles(void *user, const ez_oauth_trouble *troubles, size_t count) {
+    ez_alert_report reports[EZ_OAUTH_TOLD_AT_ONCE];
+    for (size_t i = 0; i < count; i++)
+        reports[i] = report_of(&troubles[i]);
+    if (!ez_alerts_has_room(user) || !ez_alerts_raise(user, reports, count, RAISED_BY))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        ez_log_warn("token refresh needs a hand", "api_key", EZ_LOG_INT(troubles[i].api_key_id), "type",
+                    troubles[i].type, "what", troubles[i].title, "why", troubles[i].message);
+    return true;
 }
+
+static bool clear_troubles(void *user, const ez_oauth_trouble *troubles, size_t count) {
+    ez_alert_subject subjects[EZ_OAUTH_TOLD_AT_ONCE];
+    for (size_t i = 0; i < count; i++)
+        subjects[i] = (ez_alert_subject){.type = TYPE,
+                                         .related_type = related_type(&troubles[i]),
+                                         .related_id = troubles[i].api_key_id,
+                                         .fingerprint = fingerprint(&troubles[i]),
+                                         .seen_before_ns = troubles[i].seen_before_ns};
+    return ez_alerts_has_room(user) && ez_alerts_clear(user, subjects, count, RAISED_BY);
+}
+
+// ---- Alerts that stand
+
+typedef struct giving {
+    ez_oauth_alert_fn *each;
+    void *user;
+    size_t count;
+} giving;
+
+static bool is_about_a_key(const char *type, int64_t id) {
+    return id > 0 && strcmp(type, "api_key") == 0;
+}
+
+static ez_status give_alert(void *user, const ez_alert_row *row, ez_error *error) {
+    giving *it = user;
+    it->count++;
+    if (!is_about_a_key(row->related_type, row->related_id) || !ez_alert_is_by_subject(row))
+        return EZ_OK;
+    return it->each(it->user, row->related_id, row->last_seen_ns, error);
+}
+
+static ez_status each_alert(void *user, ez_reader *reader, ez_oauth_alert_fn *each, void *each_user, ez_error *error) {
+    (void)user;
+    giving it = {.each = each, .user = each_user};
+    ez_open_place place = {.type = TYPE};
+    ez_status status = EZ_OK;
+    for (bool more = true; status == EZ_OK && more && it.count < ALERTS_MAX;)
+        status = ez_alerts_open_page(reader, &place, ALERTS_PAGE, give_alert, &it, &more, error);
+    return status;
+}
+
+void ez_tokens_note_alert(ez_oauth *oauth, const Ez__V1__AlertEvent *event) {
+    const Ez__V1__Alert *alert = event->alert;
+    bool is_news = strcmp(event->event, "created") == 0 || strcmp(event->event, "repeated") == 0;
+    if (is_news && alert->type == TYPE && alert->last_seen_at && is_about_a_key(alert->related_type, alert->related_id))
+        ez_oauth_note_alert(oauth, alert->related_id, ez_stamp_ns(alert->last_seen_at));
+}
+
+// ---- Opening
 
 static const char *setting_of(const ez_settings *settings, const ez_oauth_provider *provider, const char *what) {
     char name[64];
@@ -83,8 +138,9 @@ ez_status ez_tokens_open(const ez_core *core, const ez_settings *settings, const
         .concurrency = (unsigned)ez_settings_int(settings, "EZ_TOKEN_REFRESH_CONCURRENCY"),
         .follow = ez_routing_follow_key,
         .follow_user = routing,
-        .raise = raise_trouble,
-        .clear = clear_trouble,
+        .raise = raise_troubles,
+        .clear = clear_troubles,
+        .each_alert = each_alert,
         .alerts_user = alerts,
     };
     read_providers(settings, &options);

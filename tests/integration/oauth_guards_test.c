@@ -107,6 +107,68 @@ Test(oauth_guards, an_alert_ends_with_what_it_was_about) {
     cr_expect_eq(presented(&endpoint, "ok1 "), 0);
 }
 
+// ---- Alerts
+
+static int64_t given_key_without_refresh(const char *name) {
+    Ez__V1__ApiKey *key = ask(&w.admin, "ApiKeys/Create",
+                              "{'api_key':{'group_id':%" PRId64 ",'name':'%s','access_token':'at-%s-0',"
+                              "'expires_at':'2001-01-01T00:00:00Z'}}",
+                              codex, name, name);
+    expect_soon(open_alert_about(&w.admin, key->id) != 0);
+    return key->id;
+}
+
+// Only that a login had ended was ever over before the next refresh.
+Test(oauth_guards, an_alert_ends_with_its_key) {
+    int64_t gone = given_key_without_refresh("gone"), empty = given_key_without_refresh("empty");
+    int64_t mended = given_key_without_refresh("mended");
+    ask(&w.admin, "ApiKeys/Delete", "{'id':%" PRId64 "}", gone);
+    ask(&w.admin, "ApiKeys/Update",
+        "{'id':%" PRId64 ",'api_key':{'api_key':'sk-1','access_token':''},'update_mask':['api_key','access_token']}",
+        empty);
+    replace_tokens(mended, "ok1", FAR_S);
+    expect_soon(open_alert_about(&w.admin, gone) == 0);
+    expect_soon(open_alert_about(&w.admin, empty) == 0);
+    expect_soon(open_alert_about(&w.admin, mended) == 0);
+    cr_expect_eq(presented(&endpoint, "ok1 "), 0);
+}
+
+// Since a refresh had succeeded, the server took it that there was no alert.
+static void expect_ended_by_a_refresh(ez_caller *plane, int64_t id) {
+    ask(&w.admin, "TokenRefresh/Refresh", "{'id':%" PRId64 "}", id);
+    ask(plane, "Alerts/Report",
+        "{'alerts':[{'type':'token_refresh_failed','title':'401','related_type':'api_key','related_id':%" PRId64 "}]}",
+        id);
+    expect_soon(open_alert_about(&w.admin, id) != 0);
+    ask(&w.admin, "TokenRefresh/Refresh", "{'id':%" PRId64 "}", id);
+    expect_soon(open_alert_about(&w.admin, id) == 0);
+}
+
+Test(oauth_guards, a_data_planes_alert_ends_with_the_next_refresh) {
+    const char *token = given_plane(&w.admin, "dp")->token;
+    ez_caller plane = caller_with(&w, token);
+    expect_ended_by_a_refresh(&plane, given_key_of("one", "ok1", FAR_S));
+    if (!w.server.is_postgres)
+        return;
+    ez_world two = {.kept = NULL}; // reported there, refreshed here
+    given_second_server(&two.server, &w.server);
+    given_callers(&two);
+    plane = caller_with(&two, token);
+    expect_ended_by_a_refresh(&plane, given_key_of("two", "ok2", FAR_S));
+    end_world(&two);
+}
+
+// Whoever knew of the alert died before the key was deleted, or with the deletion.
+Test(oauth_guards, who_begins_ends_alerts_of_keys_that_are_gone) {
+    int64_t kept = given_key_without_refresh("kept");
+    ask(&w.admin, "Alerts/Create",
+        "{'alert':{'type':'token_refresh_failed','title':'x','related_type':'api_key','related_id':99}}");
+    restart_server(&w.server);
+    await_answers(&w);
+    expect_soon(open_alert_about(&w.admin, 99) == 0);
+    cr_expect_neq(open_alert_about(&w.admin, kept), 0);
+}
+
 // ---- In flight
 
 Test(oauth_guards, a_server_that_stops_stores_what_it_was_given) {
@@ -186,6 +248,27 @@ Test(oauth_guards, force_presents_once_more_what_was_given_up) {
     cr_expect_eq(presented(&endpoint, "never1 "), 2);
     expect_soon(((void)force(id), presented(&endpoint, "never1 ") > 2));
     cr_expect_eq(presented(&endpoint, "never1 "), 3);
+}
+
+// ---- Alerts of tries that fail
+
+static int64_t given_failing_key(const char *account) {
+    int64_t id = given_key_of(account, account, -60);
+    expect_soon(((void)force(id), open_alert_about(&w.admin, id) != 0)); // the fifth time
+    return id;
+}
+
+Test(oauth_guards, an_alert_of_tries_that_fail_ends_with_the_refresh_token) {
+    int64_t gone = given_failing_key("down1"), emptied = given_failing_key("down2");
+    char ends[EZ_CLOCK_TEXT_MAX];
+    ez_clock_format(ez_clock_wall_ns() / 1000000000 + FAR_S, 0, ends);
+    ask(&w.admin, "ApiKeys/Delete", "{'id':%" PRId64 "}", gone);
+    ask(&w.admin, "ApiKeys/Update",
+        "{'id':%" PRId64 ",'api_key':{'refresh_token':'','expires_at':'%s'},'update_mask':['refresh_token',"
+        "'expires_at']}",
+        emptied, ends);
+    expect_soon(open_alert_about(&w.admin, gone) == 0);
+    expect_soon(open_alert_about(&w.admin, emptied) == 0);
 }
 
 // ---- Turns

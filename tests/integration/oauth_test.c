@@ -120,6 +120,17 @@ Test(oauth, a_data_plane_asks_and_has_the_new_token) {
     cr_expect_eq(presented(&endpoint, "ok1 "), 2);
 }
 
+// The call was answered while its turn was not planned yet.
+Test(oauth, a_refresh_says_when_the_next_one_is) {
+    int64_t id = given_oauth_key(&w.admin, codex, "ok1", 20 * 24 * 3600);
+    Ez__V1__RefreshApiKeyResponse *reply = ask(&w.admin, "TokenRefresh/Refresh", "{'id':%" PRId64 "}", id);
+    Ez__V1__ApiKey *key;
+    expect_soon((key = read_oauth_key(&w.admin, id))->next_refresh_at != NULL);
+    cr_assert_not_null(reply->next_refresh_at);
+    cr_expect_eq(reply->next_refresh_at->seconds, key->next_refresh_at->seconds);
+    cr_expect_lt(reply->next_refresh_at->seconds, reply->expires_at->seconds);
+}
+
 Test(oauth, what_can_not_be_refreshed_is_refused) {
     Ez__V1__ProviderGroup *plain = given_group(&w.admin, "plain", "'m'");
     expect_refused(&w.admin, EZ_NOT_FOUND, NULL, "TokenRefresh/Refresh", "{'id':999}");
@@ -377,6 +388,15 @@ Test(oauth, who_asks_again_too_soon_is_told_so) {
     for (int i = 0; i < 20; i++)
         cr_expect_eq(request(id, "at-down1-0", &reply), EZ_ABORTED);
     cr_expect_leq(presented(&endpoint, "down1 "), 6);
+}
+
+// The access token was stored with the refresh token that it had replaced, which was then presented as if it were good.
+Test(oauth, a_token_that_is_too_long_is_no_answer) {
+    int64_t id = given_oauth_key(&w.admin, codex, "wide1", -1);
+    expect_soon(has_error(id, "may be used up"));
+    expect_soon(read_oauth_key(&w.admin, id)->status == EZ__V1__API_KEY_STATUS__API_KEY_STATUS_EXPIRED);
+    cr_expect_null(read_oauth_key(&w.admin, id)->last_refresh_at, "nothing of it is stored");
+    cr_expect_eq(presented(&endpoint, "wide1 0"), 2);
 }
 
 Test(oauth, an_endless_body_is_no_answer) {

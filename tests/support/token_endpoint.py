@@ -5,11 +5,13 @@
 HTTPS on a free port of 127.0.0.1; prints "ready PORT". A refresh token is "rt-ACCOUNT-N"; the good one of an account has
 N = how often it was rotated, and each good presentation rotates it. One that is used up is refused
 (refresh_token_reused). How an account behaves beyond that is said by the letters its name begins with: see BEHAVIOURS.
-Each presentation is a line of LOG: "ACCOUNT N RESULT", written before it is answered. Forms and JSON are both read; the
+Each presentation is a line of LOG: "ACCOUNT N RESULT", written before it is answered; those of accounts that are held
+until LOG.release is there have one more, "answered ACCOUNT-N", after it. Forms and JSON are both read; the
 project lookup is at /project. In no line and no error of its own are tokens quoted, but by "canary" accounts.
 """
 import gzip
 import json
+import os
 import re
 import ssl
 import sys
@@ -24,6 +26,7 @@ SEEN = {}     # account -> presentations
 DELAY_S = float(sys.argv[4]) / 1000 if len(sys.argv) > 4 else 0
 LIFE_S = int(sys.argv[5]) if len(sys.argv) > 5 else 3600  # of an access token
 SLOW_S = 1    # accounts whose name begins with "slow": the answer, long after the token was rotated
+RELEASE = sys.argv[3] + ".release"  # accounts whose name begins with "hold" are answered once it is there
 LOG = open(sys.argv[3], "a", encoding="ascii", buffering=1)
 
 
@@ -58,6 +61,11 @@ def lose_unused(account, seen):
     return rotate(account)
 
 
+def widen(account, _seen):
+    CURRENT[account] += 1
+    return 200, json.dumps({"access_token": "at-new", "refresh_token": "r" * 8193, "expires_in": 3600}), {}
+
+
 def canary(account, seen):
     text = f"rt-{account}-0 at-{account}-0"
     return 403, json.dumps({"error": {"code": text, "message": text, "type": text}, "error_description": text}), {
@@ -77,6 +85,7 @@ BEHAVIOURS = {
     "never": lambda a, n: (_ for _ in ()).throw(Drop()),
     "keep": lambda a, n: (200, json.dumps({"access_token": f"at-{a}-{n}", "expires_in": LIFE_S}), {}),
     "zip": lambda a, n: (200, gzip.compress(rotate(a)[1].encode()), {"Content-Encoding": "gzip"}),
+    "wide": widen,
     "endless": lambda a, n: (200, None, {}),
     "canary": canary,
     "busy": lambda a, n: error(429, "rate_limit_exceeded", {"Retry-After": "300"}),
@@ -131,11 +140,15 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(DELAY_S)
         try:
             status, text, headers = judge(form.get("refresh_token", ""))
+            while form.get("refresh_token", "").startswith("rt-hold") and not os.path.exists(RELEASE):
+                time.sleep(0.01)
             time.sleep(SLOW_S if form.get("refresh_token", "").startswith("rt-slow") else 0)
             if text is None:
                 self.flood()
             else:
                 self.reply(status, text, headers)
+            if form.get("refresh_token", "").startswith("rt-hold"):
+                LOG.write(f"answered {form['refresh_token'][3:]}\n")
         except (Drop, OSError):
             self.close_connection = True
 

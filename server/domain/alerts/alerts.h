@@ -74,5 +74,8 @@ bool ez_alerts_raise(ez_alerts *alerts, const ez_alert_report *reports, size_t c
 // The troubles are over: resolves the open alerts of these subjects, where there are any, with resolved_by = by. Goes
 // behind everything that was raised before it on the same thread. Otherwise as ez_alerts_raise.
 bool ez_alerts_clear(ez_alerts *alerts, const ez_alert_subject *subjects, size_t count, const char *by);
+// Whether somebody who can wait should raise or clear now. What is handed over while there is room finds a place among
+// those that wait for a store that goes away, and crowds out nobody else's. Any thread.
+bool ez_alerts_has_room(const ez_alerts *alerts);
 // How many raises and clears were not taken, or were given up whole or in part, since the server started. Any thread.
 uint64_t ez_alerts_dropped(const ez_alerts *alerts);

@@ -21,6 +21,7 @@ struct ez_alerts {
     atomic_uint_fast64_t dropped;
     atomic_bool is_dropping; // and it was logged
     atomic_bool is_stopping;
+    atomic_size_t on_way; // raises and clears that were handed over and are not over
 
     pthread_mutex_t lock; // held while submitting: the appender's own lock is taken within
     ez_raise *again;      // guarded: those that the store did not take, and all after them, in the order of the raises

@@ -32,6 +32,7 @@ struct ez_raise {
 };
 
 static void destroy(ez_raise *raise) {
+    atomic_fetch_sub(&raise->self->on_way, 1);
     ez_call_destroy_system(raise->append.call);
     free(raise);
 }
@@ -179,6 +180,12 @@ void ez_raises_destroy(ez_alerts *self) {
     }
 }
 
+// Half of the places, and of the queue: the other half is for those who can't wait.
+bool ez_alerts_has_room(const ez_alerts *alerts) {
+    size_t most = alerts->options.queue < AGAIN_MAX ? alerts->options.queue : AGAIN_MAX;
+    return atomic_load(&alerts->on_way) < (most + 1) / 2;
+}
+
 // A raise with room for count ops. NULL: no memory.
 static ez_raise *create(ez_alerts *self, size_t count, const char *by) {
     ez_raise *raise = calloc(1, sizeof *raise);
@@ -189,6 +196,7 @@ static ez_raise *create(ez_alerts *self, size_t count, const char *by) {
         free(raise);
         return NULL;
     }
+    atomic_fetch_add(&self->on_way, 1);
     raise->ops = ez_arena_zalloc(&raise->append.call->arena, (count + 1) * sizeof *raise->ops);
     if (!raise->ops || !make_mark(raise)) {
         destroy(raise);

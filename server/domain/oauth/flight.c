@@ -9,6 +9,8 @@
 #include "proto/runtime/log.h"
 #include "server/domain/oauth/inside.h"
 
+#define OWED_MAX 4096 // more than are in flight at once; a claim past it ends by itself, and its mark stays
+
 ez_oauth_flight *ez_oauth_flight_find(ez_oauth *oauth, int64_t id) {
     for (ez_oauth_flight *flight = oauth->flights; flight; flight = flight->next)
         if (flight->id == id && flight->stage != EZ_OAUTH_ENDED)
@@ -84,6 +86,43 @@ void ez_oauth_spare_store(ez_oauth *oauth) {
     oauth->store_again_ms = ez_clock_mono_ms() + EZ_OAUTH_STORE_MS;
 }
 
+static void owe_end(ez_oauth *oauth, const ez_claim *claim, ez_claim_end end) {
+    ez_oauth_owed *owed = oauth->owed_count < OWED_MAX ? calloc(1, sizeof *owed) : NULL;
+    if (!owed)
+        return;
+    *owed = (ez_oauth_owed){.next = oauth->owed, .claim = *claim, .end = end, .since_ms = ez_clock_mono_ms()};
+    oauth->owed = owed;
+    oauth->owed_count++;
+}
+
+static bool pay(ez_oauth *oauth, const ez_oauth_owed *owed) {
+    ez_error error = EZ_ERROR_INIT;
+    ez_claim claim = owed->claim;
+    claim.sent_ago_ms += (int64_t)(ez_clock_mono_ms() - owed->since_ms);
+    return ez_store_end_claim(oauth->options.store, &claim, oauth->options.server_id, owed->end, &error) == EZ_OK;
+}
+
+static void drop_owed(ez_oauth *oauth) {
+    ez_oauth_owed *first = oauth->owed;
+    oauth->owed = first->next;
+    oauth->owed_count--;
+    free(first);
+}
+
+void ez_oauth_pay_claims(ez_oauth *oauth) {
+    while (oauth->owed && ez_clock_mono_ms() >= oauth->store_again_ms) {
+        if (pay(oauth, oauth->owed))
+            drop_owed(oauth);
+        else
+            ez_oauth_spare_store(oauth);
+    }
+}
+
+void ez_oauth_forget_owed(ez_oauth *oauth) {
+    while (oauth->owed)
+        drop_owed(oauth);
+}
+
 static void end_claim(ez_oauth_flight *flight, ez_claim_end end) {
     ez_error error = EZ_ERROR_INIT;
     if (!flight->has_claim)
@@ -97,7 +136,8 @@ static void end_claim(ez_oauth_flight *flight, ez_claim_end end) {
                            &error) == EZ_OK)
         return;
     ez_oauth_spare_store(flight->oauth);
-    ez_log_warn("a claim of a token refresh was not given up: it ends by itself", "api_key", EZ_LOG_INT(flight->id),
+    owe_end(flight->oauth, &flight->claim, end);
+    ez_log_warn("a claim of a token refresh was not given up: trying again", "api_key", EZ_LOG_INT(flight->id),
                 "message", error.message);
 }
 

@@ -4,11 +4,15 @@
 // not reach back any more, it is made anew from the directory.
 //
 // Awkward: a group whose type changes takes its keys along, so their turns are looked at again. Which groups are ours
-// is remembered, so that an edit of a group of a million keys costs nothing otherwise.
+// is remembered, so that an edit of a group of a million keys costs nothing otherwise. Where many alerts wait to be
+// taken, so does the feed.
 #include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
 #include "proto/runtime/wire.h"
 #include "server/domain/oauth/inside.h"
+#include "server/state/directory/stamp.h"
+
+enum { F_UPDATED = 28 };
 
 #define STEP 256 // keys looked at in one read section, or changes of one read of the feed
 
@@ -22,6 +26,27 @@ static int provider_of(const ez_oauth *oauth, int64_t group_id) {
 // What a change of a key means for its alert.
 typedef enum news { NO_NEWS, HAS_ENDED, IS_MENDED } news;
 
+ez_oauth_facts ez_oauth_facts_of(const ez_oauth *oauth, int64_t id) {
+    ez_oauth_facts facts = {.group_id = 0};
+    ez_directory_enter();
+    const ez_entry *entry = ez_directory_get(oauth->options.directory, KIND_API_KEY, id);
+    if (entry)
+        facts = ez_oauth_read_facts(ez_entry_data(entry));
+    ez_directory_leave();
+    return facts;
+}
+
+static int64_t turn_of(const ez_oauth *oauth, const ez_oauth_facts *facts, int64_t id, int provider) {
+    int64_t due_ns = ez_oauth_due_ns(facts, id, oauth->sources[provider].before_s);
+    return facts->ended_ns ? due_ns
+                           : ez_oauth_not_before_ns(facts, due_ns, oauth->options.interval_ms, ez_clock_wall_ns());
+}
+
+int64_t ez_oauth_turn_ns(const ez_oauth *oauth, int64_t id, int provider) {
+    ez_oauth_facts facts = ez_oauth_facts_of(oauth, id);
+    return facts.ended_ns ? EZ_OAUTH_NEVER : turn_of(oauth, &facts, id, provider);
+}
+
 static void plan_slot(ez_oauth *oauth, ez_oauth_slot *slot, const ez_oauth_facts *facts, uint64_t version) {
     if (slot->secret_version != version) {
         slot->secret_version = version;
@@ -33,20 +58,55 @@ static void plan_slot(ez_oauth *oauth, ez_oauth_slot *slot, const ez_oauth_facts
     slot->is_quiet = slot->is_ended || !facts->has_refresh;
     if (slot->is_flying || slot->is_told)
         return;
-    int64_t due_ns = ez_oauth_due_ns(facts, slot->id, oauth->sources[slot->provider].before_s);
-    if (!facts->ended_ns)
-        due_ns = ez_oauth_not_before_ns(facts, due_ns, oauth->options.interval_ms, ez_clock_wall_ns());
+    int64_t due_ns = turn_of(oauth, facts, slot->id, slot->provider);
     if (slot->fails > 0 && !facts->ended_ns)
         due_ns = ez_oauth_retry_ns(slot->due_ns, oauth->options.interval_ms, ez_clock_wall_ns());
     ez_oauth_schedule_move(&oauth->schedule, slot, due_ns);
 }
 
-// A login that ended is told of by whoever scans, since the server that ended it may have died before it told; that it
-// is mended, or gone, by all, since nobody knows who told.
-static news compare(const ez_oauth *oauth, const ez_oauth_slot *slot, bool was_ended) {
-    if (!slot || !slot->is_ended)
-        return was_ended ? IS_MENDED : NO_NEWS;
-    return oauth->scans && !slot->is_raised && !slot->is_flying ? HAS_ENDED : NO_NEWS;
+// What was known of a key before a change.
+typedef struct known {
+    bool is_there, was_ended;
+    bool is_told;     // here
+    int64_t noted_ns; // an alert, whoever reported it; 0: none
+    uint64_t secret_version;
+    int provider;
+} known;
+
+static known look_at_slot(const ez_oauth_slot *slot) {
+    if (!slot)
+        return (known){.is_there = false};
+    return (known){.is_there = true,
+                   .was_ended = slot->is_ended,
+                   .is_told = slot->is_ended || slot->is_raised,
+                   .noted_ns = slot->noted_ns,
+                   .secret_version = slot->secret_version,
+                   .provider = slot->provider};
+}
+
+static int64_t changed_ns(const ez_entry *entry) {
+    ez_wire_field field;
+    ez_slice data = ez_entry_data(entry);
+    return ez_wire_find(data.data, data.len, F_UPDATED, &field) ? ez_stamp_read(field.bytes) : 0;
+}
+
+// A login that ended is told of by whoever scans, since the server that ended it may have died before it told; that a
+// key has other tokens, or none, or is gone, by all that know of an alert, since nobody knows who else does. What was
+// reported after the change that is followed now is not of before it.
+static news compare(const ez_oauth *oauth, const known *before, const ez_oauth_slot *slot, const ez_entry *entry) {
+    if (slot && slot->is_ended)
+        return oauth->scans && !slot->is_raised && !slot->is_flying ? HAS_ENDED : NO_NEWS;
+    bool is_changed =
+        before->is_there && (!slot || before->was_ended || slot->secret_version != before->secret_version);
+    bool is_known = before->is_told || (before->noted_ns && (!slot || before->noted_ns < changed_ns(entry)));
+    return is_changed && is_known ? IS_MENDED : NO_NEWS;
+}
+
+static void tell_news(ez_oauth *oauth, int64_t id, int provider, news what) {
+    if (what == HAS_ENDED)
+        ez_oauth_raise_ended(oauth, id, provider);
+    else if (what == IS_MENDED)
+        ez_oauth_clear_key(oauth, id, provider, true);
 }
 
 static ez_oauth_slot *plan_entry(ez_oauth *oauth, int64_t id, const ez_entry *entry) {
@@ -66,21 +126,27 @@ static ez_oauth_slot *plan_entry(ez_oauth *oauth, int64_t id, const ez_entry *en
     return slot;
 }
 
+// Within the lock and a read section. Sets the provider that it is told of with.
+static news plan_known(ez_oauth *oauth, int64_t id, const ez_entry *entry, int *provider) {
+    const known before = look_at_slot(ez_oauth_schedule_get(&oauth->schedule, id));
+    const ez_oauth_slot *slot = plan_entry(oauth, id, entry);
+    *provider = slot ? slot->provider : before.provider;
+    return compare(oauth, &before, slot, entry);
+}
+
 void ez_oauth_plan(ez_oauth *oauth, int64_t id) {
+    int provider;
     ez_directory_enter();
     pthread_mutex_lock(&oauth->lock);
-    const ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
-    bool was_ended = slot && slot->is_ended;
-    int provider = slot ? slot->provider : 0;
-    slot = plan_entry(oauth, id, ez_directory_get(oauth->options.directory, KIND_API_KEY, id));
-    provider = slot ? slot->provider : provider;
-    news what = compare(oauth, slot, was_ended);
+    news what = plan_known(oauth, id, ez_directory_get(oauth->options.directory, KIND_API_KEY, id), &provider);
     pthread_mutex_unlock(&oauth->lock);
     ez_directory_leave();
-    if (what == HAS_ENDED)
-        ez_oauth_raise_ended(oauth, id, provider);
-    else if (what == IS_MENDED)
-        ez_oauth_clear_key(oauth, id, provider, true);
+    tell_news(oauth, id, provider, what);
+}
+
+bool ez_oauth_is_gone(const ez_oauth *oauth, int64_t id) {
+    ez_oauth_facts facts = ez_oauth_facts_of(oauth, id);
+    return !facts.has_access && !facts.has_refresh;
 }
 
 // ---- Groups
@@ -94,18 +160,26 @@ static void remember_group(ez_oauth *oauth, int64_t id, int provider) {
 
 // Plans the group's keys; false where there are none past *after.
 static bool plan_members(ez_oauth *oauth, int64_t group_id, int64_t *after) {
-    size_t count = 0;
+    struct {
+        int64_t id;
+        int provider;
+        news what;
+    } told[STEP];
+    size_t count = 0, told_count = 0;
     ez_directory_enter();
     pthread_mutex_lock(&oauth->lock);
     for (const ez_entry *entry;
          count < STEP && (entry = ez_directory_member(oauth->options.directory, EZ_INDEX_API_KEY_BY_GROUP,
                                                       ez_index_id(group_id), *after, false));
          count++) {
-        *after = ez_entry_id(entry);
-        (void)plan_entry(oauth, *after, entry);
+        *after = told[told_count].id = ez_entry_id(entry);
+        told[told_count].what = plan_known(oauth, *after, entry, &told[told_count].provider);
+        told_count += told[told_count].what != NO_NEWS;
     }
     pthread_mutex_unlock(&oauth->lock);
     ez_directory_leave();
+    for (size_t i = 0; i < told_count; i++)
+        tell_news(oauth, told[i].id, told[i].provider, told[i].what);
     return count == STEP;
 }
 
@@ -205,6 +279,6 @@ void ez_oauth_follow(ez_oauth *oauth) {
     if (!oauth->is_loaded)
         load_anew(oauth);
     uint64_t head = ez_feed_head(oauth->options.feed).n;
-    while (oauth->is_loaded && oauth->cursor.n < head && !follow_step(oauth, head)) {
+    while (oauth->is_loaded && oauth->cursor.n < head && ez_oauth_may_tell(oauth) && !follow_step(oauth, head)) {
     }
 }

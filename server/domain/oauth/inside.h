@@ -23,6 +23,7 @@
 
 #define EZ_OAUTH_STORE_MS   5000 // until the store is tried again
 #define EZ_OAUTH_PROXY_MAX  513
+#define EZ_OAUTH_ALL_TOLD   INT64_MAX
 #define EZ_OAUTH_FOREVER_MS (UINT64_MAX - 1) // not by itself, until its secret changes
 
 // ---- Those who wait
@@ -128,6 +129,35 @@ struct ez_oauth_flight {
     ez_oauth_flight *ready; // the hand-back list's
 };
 
+// How a claim is to end, once the store is there.
+typedef struct ez_oauth_owed ez_oauth_owed;
+struct ez_oauth_owed {
+    ez_oauth_owed *next;
+    ez_claim claim;
+    ez_claim_end end;
+    uint64_t since_ms; // monotonic
+};
+
+// Something to be told, in trouble.c's queue.
+typedef struct ez_oauth_news ez_oauth_news;
+
+#define EZ_OAUTH_NOTED_MAX  256   // alerts of keys that are not known yet; more are found by the next look
+#define EZ_OAUTH_ALERTS_MAX 10000 // open alerts that are looked at, the newest
+
+// An alert that stands, and when it was last reported, wall clock.
+typedef struct ez_oauth_stand {
+    int64_t api_key_id, seen_ns;
+} ez_oauth_stand;
+
+// A look at the alerts that stand (stand.c).
+typedef struct ez_oauth_look {
+    ez_query query; // first: the reader is given this
+    ez_oauth *oauth;
+    ez_oauth_stand *items; // EZ_OAUTH_ALERTS_MAX; the reader's until it is done
+    size_t count;
+    ez_status status;
+} ez_oauth_look;
+
 struct ez_oauth {
     ez_oauth_options options;
     ez_oauth_source sources[EZ_OAUTH_PROVIDERS];
@@ -144,11 +174,22 @@ struct ez_oauth {
     uint64_t end_until_ms;    // the end was called: writes are tried until then
     uint64_t store_again_ms;  // no claim is tried before, monotonic: each try may block
     uint64_t extend_again_ms; // claims are not extended before, monotonic
-    int64_t clock_offset_ns;  // wall less monotonic, to see a clock that jumps
+    ez_oauth_owed *owed;      // ends of claims that the store did not take
+    size_t owed_count;
+    uint64_t forget_at_ms;   // the next step of forgetting claims, monotonic
+    int64_t forget_after;    // and where it goes on
+    int64_t clock_offset_ns; // wall less monotonic, to see a clock that jumps
     uint64_t random;
     bool is_told[EZ_OAUTH_PROVIDERS];  // that its setting is wrong
     bool is_clear[EZ_OAUTH_PROVIDERS]; // no alert says so, for certain
     unsigned lost[EZ_OAUTH_PROVIDERS]; // unknown outcomes in a row
+    ez_oauth_news *news, *last_news;   // to be told, in order
+    size_t news_count;
+    bool has_lost_news;  // and has said so
+    int64_t tell_after;  // of those whose login has ended, who was told of last; EZ_OAUTH_ALL_TOLD
+    ez_oauth_look *look; // under way, or taken
+    size_t looked_at;    // of its items
+    uint64_t look_at_ms; // when the next one begins, monotonic
 
     atomic_bool is_stopping; // any thread reads it; set under the lock
     pthread_mutex_t lock;    // guards what follows
@@ -156,8 +197,11 @@ struct ez_oauth {
     bool is_ending;
     ez_oauth_waiter *asked;
     size_t waiting;
-    ez_oauth_flight *ready; // handed back
-    size_t aloft;           // flights that were sent and are not yet stored
+    ez_oauth_flight *ready;                   // handed back
+    bool has_looked;                          // the look was handed back
+    ez_oauth_stand noted[EZ_OAUTH_NOTED_MAX]; // alerts of keys that were not known then
+    size_t noted_count;
+    size_t aloft; // flights that were sent and are not yet stored
     ez_oauth_schedule schedule;
     ez_oauth_pace paces[EZ_OAUTH_PROVIDERS];
     char why[EZ_OAUTH_PROVIDERS][EZ_OAUTH_WHY_MAX]; // it pauses
@@ -179,6 +223,13 @@ void ez_oauth_key_fini(ez_oauth_key *key);
 void ez_oauth_follow(ez_oauth *oauth);
 // The turn of one key as the directory has it now; keeps what is known of its failures unless its secret changed.
 void ez_oauth_plan(ez_oauth *oauth, int64_t id);
+// What the directory says of a key; nothing, where there is none. Any thread.
+ez_oauth_facts ez_oauth_facts_of(const ez_oauth *oauth, int64_t id);
+// Whether there is no such key any more, or none with OAuth tokens. Any thread.
+bool ez_oauth_is_gone(const ez_oauth *oauth, int64_t id);
+// When the directory says that it is a key's turn, whatever happened to it here; for one that is being refreshed. Any
+// thread.
+int64_t ez_oauth_turn_ns(const ez_oauth *oauth, int64_t id, int provider);
 
 // ---- flight.c: beginning and ending
 
@@ -193,6 +244,10 @@ void ez_oauth_flight_end(ez_oauth_flight *flight, ez_claim_end end, uint64_t due
 unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class);
 // The store did not answer: no claim is tried for a while, so that the thread comes round to what it has.
 void ez_oauth_spare_store(ez_oauth *oauth);
+// Ends the claims that could not be ended then. Before any claim is taken: what was not sent must not look as if it
+// was.
+void ez_oauth_pay_claims(ez_oauth *oauth);
+void ez_oauth_forget_owed(ez_oauth *oauth); // at the end
 // Takes a place in the pace, where it has none; false: not now, or the store is away. And gives it back.
 bool ez_oauth_take_place(ez_oauth_flight *flight);
 void ez_oauth_leave_place(ez_oauth_flight *flight);
@@ -231,10 +286,29 @@ void ez_oauth_write(ez_oauth_flight *flight, ez_oauth_put put, ez_oauth_stage st
 void ez_oauth_raise_key(const ez_oauth_flight *flight, bool is_critical, const char *title, const char *message);
 // That its login has ended, where only the key says so.
 void ez_oauth_raise_ended(ez_oauth *oauth, int64_t id, int provider);
+// That of all whose login has ended, as many as there is room for; then it goes on from there.
+void ez_oauth_tell_ended(ez_oauth *oauth);
 // It is over. is_certain: there is one, else there may be.
 void ez_oauth_clear_key(ez_oauth *oauth, int64_t id, int provider, bool is_certain);
 void ez_oauth_raise_provider(ez_oauth *oauth, int provider, const char *message);
 void ez_oauth_clear_provider(ez_oauth *oauth, int provider);
+// Hands on what waits to be told, as far as it is taken.
+void ez_oauth_tell(ez_oauth *oauth);
+// Whether those who can go on later should add to it now.
+bool ez_oauth_may_tell(const ez_oauth *oauth);
+void ez_oauth_forget_news(ez_oauth *oauth); // at the end
+
+// ---- stand.c: alerts that stand
+
+// Looks at them now and then, and at those that were noted before their key was known, after the feed was followed;
+// ends those whose trouble is over.
+void ez_oauth_look_at_alerts(ez_oauth *oauth);
+void ez_oauth_forget_look(ez_oauth *oauth); // at the end
+
+// ---- forget.c
+
+// A step of forgetting claims, where it is time.
+void ez_oauth_forget_claims(ez_oauth *oauth);
 
 // ---- asked.c: those who wait
 

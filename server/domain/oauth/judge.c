@@ -3,8 +3,8 @@
 // The error table. A reply is judged by its status and the code in its body; codes are compared whole, never searched
 // for in texts.
 //
-// Awkward: a 200 that can't be read. The provider has most likely spent the old refresh token and given a new one that
-// nobody will ever see, so such a reply counts as none.
+// Awkward: a 200 that can't be read, as where a token is longer than the schema lets one be. The provider has most
+// likely spent the old refresh token and given a new one that nobody will ever see, so such a reply counts as none.
 #include "server/domain/oauth/judge.h"
 
 #include <stdio.h>
@@ -135,9 +135,10 @@ static ez_oauth_class lost(const ez_oauth_provider *provider) {
 
 static ez_oauth_class judge_success(const ez_oauth_provider *provider, const ez_oauth_reply *reply,
                                     ez_oauth_tokens *tokens) {
-    if (ez_oauth_reply_tokens(reply, provider, tokens))
+    ez_oauth_taken taken = ez_oauth_reply_tokens(reply, provider, tokens);
+    if (taken == EZ_OAUTH_TAKEN)
         return EZ_OAUTH_REFRESHED;
-    return reply->code[0] ? class_of_code(provider, 200, reply->code) : lost(provider);
+    return taken == EZ_OAUTH_NONE_THERE && reply->code[0] ? class_of_code(provider, 200, reply->code) : lost(provider);
 }
 
 static ez_oauth_class class_of(const ez_oauth_provider *provider, const ez_oauth_answer *answer,

@@ -59,12 +59,29 @@ static unsigned count_vain(ez_oauth_flight *flight) {
     return vain;
 }
 
+// Each fifth failure in a row is noted in the key; where that could not be written, the next one is.
+static bool wants_note(const ez_oauth_flight *flight, unsigned fails) {
+    pthread_mutex_lock(&flight->oauth->lock);
+    const ez_oauth_slot *slot = ez_oauth_schedule_get(&flight->oauth->schedule, flight->id);
+    bool owes = slot && slot->owes_note;
+    pthread_mutex_unlock(&flight->oauth->lock);
+    return owes || fails % EZ_OAUTH_TRIES == 0;
+}
+
+static void owe_note(const ez_oauth_flight *flight, bool owes) {
+    pthread_mutex_lock(&flight->oauth->lock);
+    ez_oauth_slot *slot = ez_oauth_schedule_get(&flight->oauth->schedule, flight->id);
+    if (slot)
+        slot->owes_note = owes;
+    pthread_mutex_unlock(&flight->oauth->lock);
+}
+
 static void land_transient(ez_oauth_flight *flight) {
     unsigned fails = ez_oauth_note(flight, EZ_OAUTH_TRANSIENT);
     uint64_t due_ms = ez_oauth_backoff_ms(fails, ez_oauth_random(flight->oauth) >> 1);
     ez_claim_end end = known_end(flight, count_vain(flight) >= EZ_OAUTH_TRIES);
     answer(flight, EZ_ABORTED, "REFRESH_FAILED"); // UNAVAILABLE is taken to another server
-    if (fails % EZ_OAUTH_TRIES != 0) {
+    if (!wants_note(flight, fails)) {
         ez_oauth_flight_end(flight, end, due_ms);
         return;
     }
@@ -84,7 +101,7 @@ static void land_limited(ez_oauth_flight *flight) {
     pthread_mutex_unlock(&oauth->lock);
     answer(flight, EZ_ABORTED, "REFRESH_RATE_LIMITED");
     wait_ms += ez_oauth_random(oauth) % (wait_ms / 10 + 1);
-    if (fails % EZ_OAUTH_TRIES == 0)
+    if (wants_note(flight, fails))
         end_with_note(flight, known_end(flight, false), wait_ms);
     else
         ez_oauth_flight_end(flight, known_end(flight, false), wait_ms);
@@ -200,9 +217,10 @@ static void settle_failed(ez_oauth_flight *flight) {
     else
         (void)ez_error_set(&error, EZ_UNAVAILABLE, "STORE_UNREACHABLE", "the store can't be written to: try again");
     ez_oauth_answer_all(flight, error.code, 0, &error);
-    if (flight->put == EZ_OAUTH_PUT_NOTE && flight->stage != EZ_OAUTH_NOTES)
+    if (flight->put == EZ_OAUTH_PUT_NOTE && flight->stage != EZ_OAUTH_NOTES) {
+        owe_note(flight, !is_gone);
         ez_oauth_flight_end(flight, flight->end, flight->due_ms);
-    else if (flight->put == EZ_OAUTH_PUT_PROJECT)
+    } else if (flight->put == EZ_OAUTH_PUT_PROJECT)
         ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
     else // of a key that is gone: what came of its token is known
         ez_oauth_flight_end(flight, matters ? EZ_CLAIM_SETTLED : EZ_CLAIM_OPEN, WRITE_MAX_MS);
@@ -252,6 +270,11 @@ static void settle_expired(ez_oauth_flight *flight) {
     ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
 }
 
+static void end_noted(ez_oauth_flight *flight) {
+    owe_note(flight, false);
+    ez_oauth_flight_end(flight, flight->end, flight->due_ms);
+}
+
 void ez_oauth_settle(ez_oauth_flight *flight) {
     if (flight->write.status != EZ_OK) {
         settle_failed(flight);
@@ -271,7 +294,7 @@ void ez_oauth_settle(ez_oauth_flight *flight) {
         if (flight->stage == EZ_OAUTH_NOTES)
             ez_oauth_go_on(flight);
         else
-            ez_oauth_flight_end(flight, flight->end, flight->due_ms);
+            end_noted(flight);
         break;
     default:
         ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);

@@ -174,24 +174,6 @@ static void begin_due(ez_oauth *oauth, const turn *it, int provider) {
     pthread_mutex_unlock(&oauth->lock);
 }
 
-// Who died between the commit of an end and its alert told nobody, so whoever begins to scan tells it again: an alert
-// of the same trouble is one.
-static void tell_ended(ez_oauth *oauth) {
-    int64_t id = 0;
-    for (bool is_more = true; is_more;) {
-        pthread_mutex_lock(&oauth->lock);
-        const ez_oauth_slot *slot = ez_idmap_after(&oauth->schedule.by_id, id);
-        while (slot && (!slot->is_ended || slot->is_raised || slot->is_flying))
-            slot = ez_idmap_after(&oauth->schedule.by_id, slot->id);
-        is_more = slot != NULL;
-        id = slot ? slot->id : 0;
-        int provider = slot ? slot->provider : 0;
-        pthread_mutex_unlock(&oauth->lock);
-        if (is_more)
-            ez_oauth_raise_ended(oauth, id, provider);
-    }
-}
-
 static void begin_and_time(ez_oauth *oauth, const turn *it, int provider) {
     uint64_t began_ns = ez_clock_mono_ns();
     begin_due(oauth, it, provider);
@@ -214,8 +196,12 @@ static void scan(ez_oauth *oauth, uint64_t followed_ns) {
     oauth->begin_us = 0;
     bool did_scan = oauth->scans;
     oauth->scans = !oauth->options.is_off && !oauth->is_stopping && ez_holder_may(&oauth->options.holder, &fence);
-    if (oauth->scans && !did_scan)
-        tell_ended(oauth);
+    if (oauth->scans && !did_scan) {
+        oauth->tell_after = 0;
+        oauth->look_at_ms = 0;
+    }
+    if (oauth->scans)
+        ez_oauth_tell_ended(oauth);
     for (int i = 0; oauth->scans && i < EZ_OAUTH_PROVIDERS; i++)
         scan_provider(oauth, i);
     ez_oauth_note_time(oauth, &oauth->scans_took, (ez_clock_mono_ns() - began_ns) / 1000 - oauth->begin_us);
@@ -272,6 +258,7 @@ static void *work(void *user) {
         ends = is_ending(oauth);
         if (ends && !did_end)
             begin_end(oauth);
+        ez_oauth_pay_claims(oauth);
         take_ready(oauth);
         uint64_t began_ns = ez_clock_mono_ns();
         if (!oauth->is_stopping)
@@ -280,11 +267,16 @@ static void *work(void *user) {
         ez_oauth_take_asked(oauth);
         step_all(oauth, ends);
         scan(oauth, followed_ns);
+        ez_oauth_look_at_alerts(oauth);
+        ez_oauth_forget_claims(oauth);
+        ez_oauth_tell(oauth);
         ez_oauth_expire_waiters(oauth);
         if (!ends || oauth->flights)
             wait_for_work(oauth);
     }
+    ez_oauth_pay_claims(oauth);
     ez_oauth_take_asked(oauth); // whom the last flight left
+    ez_oauth_tell(oauth);       // and what it left
     return NULL;
 }
 
@@ -382,6 +374,9 @@ void ez_oauth_destroy(ez_oauth *oauth) {
     ez_oauth_join(oauth);
     for (int i = 0; i < EZ_OAUTH_PROVIDERS; i++)
         ez_oauth_source_fini(&oauth->sources[i]);
+    ez_oauth_forget_owed(oauth);
+    ez_oauth_forget_news(oauth);
+    ez_oauth_forget_look(oauth);
     ez_oauth_schedule_fini(&oauth->schedule);
     ez_idmap_fini(&oauth->groups);
     pthread_cond_destroy(&oauth->wake);

@@ -17,7 +17,8 @@
 #include "server/domain/oauth/source.h"
 #include "server/state/directory/writer.h"
 
-#define EZ_OAUTH_WAITING 4096 // calls that wait for a refresh; more: RESOURCE_EXHAUSTED (REFRESH_QUEUE_FULL)
+#define EZ_OAUTH_TOLD_AT_ONCE 100  // troubles
+#define EZ_OAUTH_WAITING      4096 // calls that wait for a refresh; more: RESOURCE_EXHAUSTED (REFRESH_QUEUE_FULL)
 
 typedef struct ez_oauth ez_oauth;
 
@@ -29,7 +30,10 @@ typedef struct ez_oauth_trouble {
     const char *title;       // one line
     const char *message;     // what to do
     const char *fingerprint; // the same for the same trouble
+    int64_t seen_before_ns;  // of an end: only where nobody reported it then or later, wall clock; 0: in any case
 } ez_oauth_trouble;
+
+typedef ez_status ez_oauth_alert_fn(void *user, int64_t api_key_id, int64_t seen_ns, ez_error *error);
 
 typedef struct ez_oauth_options {
     ez_store *store; // these must outlive it, but for outbound, which must only be stopped before join
@@ -48,10 +52,13 @@ typedef struct ez_oauth_options {
     // An API key came into service or left it, within the transaction that says so. NULL: nothing follows.
     ez_status (*follow)(void *user, ez_txn *txn, int64_t group_id, int64_t api_key_id, ez_error *error);
     void *follow_user;
-    // A trouble began, or goes on; or is over (by its fingerprint). On the object's thread; must not block. May be
-    // NULL.
-    void (*raise)(void *user, const ez_oauth_trouble *trouble);
-    void (*clear)(void *user, const ez_oauth_trouble *trouble);
+    // Troubles that began, or go on; or that are over (by their fingerprints); EZ_OAUTH_TOLD_AT_ONCE at most. On the
+    // object's thread; must not block. False: none was taken, and all are told again soon. May be NULL.
+    bool (*raise)(void *user, const ez_oauth_trouble *troubles, size_t count);
+    bool (*clear)(void *user, const ez_oauth_trouble *troubles, size_t count);
+    // Each open alert about an API key's tokens, whoever raised it, and when it was last reported. On a reader's
+    // thread. May be NULL.
+    ez_status (*each_alert)(void *user, ez_reader *reader, ez_oauth_alert_fn *each, void *each_user, ez_error *error);
     void *alerts_user;
 } ez_oauth_options;
 
@@ -63,6 +70,7 @@ void ez_oauth_stop(ez_oauth *oauth);
 void ez_oauth_drain(ez_oauth *oauth, uint64_t timeout_ms);
 // Ends the thread, once outbound has stopped and while the writer still works.
 void ez_oauth_join(ez_oauth *oauth);
+// After the store's readers have ended. NULL is fine.
 void ez_oauth_destroy(ez_oauth *oauth);
 
 // For the Redis queue: asks, and waits for what comes of it, timeout_ms at most. OK: refreshed, or not needed, or
@@ -73,6 +81,10 @@ ez_status ez_oauth_refresh(ez_oauth *oauth, int64_t api_key_id, const char *obse
 
 // When this server means to refresh it, in wall-clock nanoseconds; 0: not at all. Any thread. oauth: an ez_oauth.
 int64_t ez_oauth_next_ns(void *oauth, int64_t api_key_id);
+
+// An alert about this API key's tokens was reported then (wall clock), whoever did: it ends with the key's next
+// refresh. Any thread.
+void ez_oauth_note_alert(ez_oauth *oauth, int64_t api_key_id, int64_t seen_ns);
 
 // Appends metrics in Prometheus's form.
 void ez_oauth_write_metrics(ez_oauth *oauth, ez_buf *out);

@@ -102,18 +102,32 @@ void ez_oauth_reply_fini(ez_oauth_reply *reply) {
 
 // ---- The tokens
 
-bool ez_oauth_reply_tokens(const ez_oauth_reply *reply, const ez_oauth_provider *provider, ez_oauth_tokens *out) {
+static ez_oauth_taken take_token(const json_t *value, char *out, size_t size) {
+    if (json_string_length(value) == 0)
+        return EZ_OAUTH_NONE_THERE;
+    return ez_oauth_take_text(value, out, size) ? EZ_OAUTH_TAKEN : EZ_OAUTH_NOT_TAKEN;
+}
+
+static ez_oauth_taken take_both(const ez_oauth_reply *reply, ez_oauth_tokens *out) {
+    ez_oauth_taken access =
+        take_token(json_object_get(reply->object, "access_token"), out->access_token, sizeof out->access_token);
+    ez_oauth_taken refresh =
+        take_token(json_object_get(reply->object, "refresh_token"), out->refresh_token, sizeof out->refresh_token);
+    return access > refresh ? access : refresh;
+}
+
+ez_oauth_taken ez_oauth_reply_tokens(const ez_oauth_reply *reply, const ez_oauth_provider *provider,
+                                     ez_oauth_tokens *out) {
     memset(out, 0, sizeof *out);
-    bool has_access =
-        ez_oauth_take_text(json_object_get(reply->object, "access_token"), out->access_token, sizeof out->access_token);
-    bool has_refresh = ez_oauth_take_text(json_object_get(reply->object, "refresh_token"), out->refresh_token,
-                                          sizeof out->refresh_token);
-    if (!has_access && !has_refresh)
-        return false;
+    ez_oauth_taken taken = take_both(reply, out);
+    if (taken == EZ_OAUTH_NOT_TAKEN)
+        ez_wipe(out, sizeof *out);
+    if (taken != EZ_OAUTH_TAKEN)
+        return taken;
     ez_oauth_take_text(json_object_get(reply->object, "scope"), out->scope, sizeof out->scope);
     double lasts = json_number_value(json_object_get(reply->object, "expires_in"));
     if (lasts >= 1 && lasts < EZ_OAUTH_SECONDS_MAX / 2)
         out->expires_in_s = (int64_t)lasts;
     provider->read(reply->object, out);
-    return true;
+    return EZ_OAUTH_TAKEN;
 }

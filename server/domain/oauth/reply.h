@@ -19,5 +19,12 @@ typedef struct ez_oauth_reply {
 void ez_oauth_reply_init(ez_oauth_reply *reply, ez_slice body, const char *encoding);
 void ez_oauth_reply_fini(ez_oauth_reply *reply);
 
-// Takes the tokens. False where there is neither an access nor a refresh token: nothing was taken.
-bool ez_oauth_reply_tokens(const ez_oauth_reply *reply, const ez_oauth_provider *provider, ez_oauth_tokens *out);
+typedef enum ez_oauth_taken {
+    EZ_OAUTH_NONE_THERE, // neither an access nor a refresh token
+    EZ_OAUTH_TAKEN,
+    EZ_OAUTH_NOT_TAKEN, // one of them is too long, or no text: what was given with it is not to be used either
+} ez_oauth_taken;
+
+// Takes the tokens; all of *out is empty where none was taken.
+ez_oauth_taken ez_oauth_reply_tokens(const ez_oauth_reply *reply, const ez_oauth_provider *provider,
+                                     ez_oauth_tokens *out);

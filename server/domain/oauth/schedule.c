@@ -101,12 +101,16 @@ ez_oauth_slot *ez_oauth_schedule_put(ez_oauth_schedule *schedule, int64_t id, in
     ez_oauth_slot *slot = ez_oauth_schedule_get(schedule, id);
     if (slot && slot->provider == provider)
         return slot;
-    bool is_flying = slot && slot->is_flying;
+    const ez_oauth_slot before = slot ? *slot : (ez_oauth_slot){.id = id};
     if (slot)
         ez_oauth_schedule_remove(schedule, id);
     slot = make(schedule, id, provider);
-    if (slot)
-        slot->is_flying = is_flying;
+    if (slot) {
+        slot->is_flying = before.is_flying;
+        slot->is_raised = before.is_raised;
+        slot->noted_ns = before.noted_ns;
+        slot->is_clear = before.is_clear;
+    }
     return slot;
 }
 
@@ -124,6 +128,7 @@ void ez_oauth_schedule_note(ez_oauth_schedule *schedule, ez_oauth_slot *slot, ez
     heap->failing[slot->class]++;
     slot->fails = class == EZ_OAUTH_REFRESHED ? 0 : slot->fails + 1;
     slot->vain = class == EZ_OAUTH_REFRESHED ? 0 : slot->vain;
+    slot->owes_note = slot->owes_note && class != EZ_OAUTH_REFRESHED;
 }
 
 void ez_oauth_schedule_remove(ez_oauth_schedule *schedule, int64_t id) {

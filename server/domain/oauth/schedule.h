@@ -9,7 +9,8 @@
 
 typedef struct ez_oauth_slot {
     int64_t id;
-    int64_t due_ns; // wall clock; EZ_OAUTH_NEVER
+    int64_t due_ns;   // wall clock; EZ_OAUTH_NEVER
+    int64_t noted_ns; // when an alert about it was last reported, whoever did, wall clock; 0: none is known of
     uint64_t secret_version;
     uint32_t at;    // in the heap
     uint32_t fails; // in a row
@@ -20,8 +21,9 @@ typedef struct ez_oauth_slot {
     bool is_ended;  // its refresh token: what is due is the end of its access token
     bool is_quiet;  // no call is made for it: there is no refresh token, or it has ended
     bool is_told;   // that it has no refresh token
+    bool owes_note; // last_refresh_error is to say why it fails, and does not yet
     bool is_raised; // an alert about it
-    bool is_clear;  // there is none, for certain
+    bool is_clear;  // there is none, as far as is known here
 } ez_oauth_slot;
 
 typedef struct ez_oauth_heap {
@@ -39,8 +41,8 @@ void ez_oauth_schedule_init(ez_oauth_schedule *schedule);
 void ez_oauth_schedule_fini(ez_oauth_schedule *schedule);
 
 ez_oauth_slot *ez_oauth_schedule_get(const ez_oauth_schedule *schedule, int64_t id); // NULL: none
-// Makes the slot of a key, never due, or moves it to another provider, still flying if it was. NULL where there is no
-// memory.
+// Makes the slot of a key, never due, or moves it to another provider, still flying and with its alert if it was, or
+// had one. NULL where there is no memory.
 ez_oauth_slot *ez_oauth_schedule_put(ez_oauth_schedule *schedule, int64_t id, int provider);
 void ez_oauth_schedule_move(ez_oauth_schedule *schedule, ez_oauth_slot *slot, int64_t due_ns);
 // class 0: it succeeded.

@@ -16,9 +16,14 @@ int64_t ez_oauth_next_ns(void *self, int64_t api_key_id) {
     int64_t due_ns = EZ_OAUTH_NEVER;
     pthread_mutex_lock(&oauth->lock);
     const ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, api_key_id);
-    if (slot && !slot->is_ended && !oauth->options.is_off)
+    bool is_planned = slot && !slot->is_ended && !oauth->options.is_off;
+    bool is_flying = is_planned && slot->is_flying;
+    int provider = slot ? slot->provider : 0;
+    if (is_planned)
         due_ns = slot->due_ns;
     pthread_mutex_unlock(&oauth->lock);
+    if (is_flying)
+        due_ns = ez_oauth_turn_ns(oauth, api_key_id, provider);
     if (due_ns == EZ_OAUTH_NEVER)
         return 0;
     return due_ns > 0 ? due_ns : ez_clock_wall_ns(); // at once

@@ -74,6 +74,7 @@ typedef struct ez_claim_ops {
     ez_status (*mark)(void *db, const ez_claim *claim, const char *owner, const uint8_t hash[EZ_SHA256_LEN],
                       uint32_t ttl_ms, ez_error *error);
     ez_status (*end)(void *db, const ez_claim *claim, const char *owner, ez_claim_end end, ez_error *error);
+    ez_status (*trim)(void *db, int64_t keep_ms, size_t max_rows, int64_t *after, ez_error *error);
 } ez_claim_ops;
 
 extern const ez_claim_ops ez_claims_sqlite;

@@ -32,3 +32,10 @@ ez_status ez_store_end_claim(ez_store *store, const ez_claim *claim, const char 
     pthread_mutex_unlock(claims_lock(store));
     return status;
 }
+
+ez_status ez_store_trim_claims(ez_store *store, int64_t keep_ms, size_t max_rows, int64_t *after, ez_error *error) {
+    pthread_mutex_lock(claims_lock(store));
+    ez_status status = store->backend->claims->trim(store->db, keep_ms, max_rows, after, error);
+    pthread_mutex_unlock(claims_lock(store));
+    return status;
+}

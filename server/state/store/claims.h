@@ -3,7 +3,8 @@
 // Who refreshes an API key's tokens now, and which refresh token was last presented. A row is claimed for a while,
 // under a fencing token that grows; it is marked before anything is sent, so that whoever finds it after a crash knows
 // that the refresh token may be used up. The mark of one that is used up stays: two API keys that were given the same
-// refresh token can't both present it.
+// refresh token can't both present it. The row of an API key that is gone is kept for as long as its token may turn up
+// in another one, then forgotten.
 //
 // Threads: any, on a connection of its own; a lock lets one at a time through. Blocks on the database, 5 s at most. On
 // SQLite the process that has the file is the only server, so it takes over what another one left at once.
@@ -41,3 +42,9 @@ typedef enum ez_claim_end {
 // Gives the claim up; does nothing where another owner has it by now. claim: as it was taken, before the mark.
 ez_status ez_store_end_claim(ez_store *store, const ez_claim *claim, const char *owner, ez_claim_end end,
                              ez_error *error) EZ_MUST_CHECK;
+
+// One bounded step of forgetting: looks at the next max_rows rows behind *after, by API key, and removes those that
+// nobody has, whose token was presented last more than keep_ms ago or never, and whose API key is no more. *after:
+// where the next step goes on; 0: at the beginning, all were looked at. Any server; nothing is lost where two do it.
+ez_status ez_store_trim_claims(ez_store *store, int64_t keep_ms, size_t max_rows, int64_t *after,
+                               ez_error *error) EZ_MUST_CHECK;

@@ -21,6 +21,9 @@ typedef struct ez_token_endpoint {
 void given_token_endpoint(ez_token_endpoint *endpoint, unsigned delay_ms, const char *const *more);
 void end_token_endpoint(ez_token_endpoint *endpoint);
 
+// Those accounts are answered whose name begins with "hold", from now on.
+void release_answers(const ez_token_endpoint *endpoint);
+
 // What was presented: lines "ACCOUNT N good" and "ACCOUNT N reused". How many begin with this text.
 unsigned presented(const ez_token_endpoint *endpoint, const char *prefix);
 

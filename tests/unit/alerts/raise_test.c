@@ -227,6 +227,21 @@ Test(raise, what_was_never_taken_is_counted) {
     cr_assert(is_told(""));
 }
 
+// Those who can wait filled the queue, and what the store did not take then was more than waits for it.
+Test(raise, who_can_wait_is_told_to) {
+    atomic_store(&is_stuck, true);
+    int taken = 0;
+    for (; ez_alerts_has_room(alerts); taken++)
+        cr_assert(ez_alerts_raise(alerts, &down, 1, "oauth"));
+    cr_expect_eq(taken, 4, "half of the queue");
+    cr_assert(ez_alerts_raise(alerts, &down, 1, "detector"), "others have room still");
+    atomic_store(&failures, 2);
+    atomic_store(&is_stuck, false);
+    expect_soon(ez_alerts_has_room(alerts));
+    cr_expect(is_told("created:down "), "%s", told);
+    cr_expect_eq(ez_alerts_dropped(alerts), 0);
+}
+
 Test(raise, the_queue_has_a_bound) {
     atomic_store(&is_stuck, true);
     int taken = 0;

@@ -213,6 +213,115 @@ Test(oauth_flight, nothing_is_sent_by_a_server_that_stops) {
     cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims WHERE sends > 0"), 0);
 }
 
+// A store that keeps one row for each key that ever was.
+Test(oauth_flight, who_scans_forgets_claims_of_keys_that_are_gone) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    claim(flight);
+    ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, 1000);
+    cr_assert_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 1);
+    ez_oauth_forget_claims(oauth);
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 1);
+    oauth->scans = true;
+    ez_oauth_forget_claims(oauth);
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 0);
+}
+
+// ---- A store that does not answer
+
+static unsigned refusals;      // to come
+static unsigned notes_refused; // by a writer that takes nothing
+
+ez_status __real_ez_store_end_claim(ez_store *store, const ez_claim *claim, const char *owner, ez_claim_end end,
+                                    ez_error *why);
+ez_status __wrap_ez_store_end_claim(ez_store *store, const ez_claim *claim, const char *owner, ez_claim_end end,
+                                    ez_error *why);
+ez_status __wrap_ez_writer_submit(ez_writer *writer, ez_write *write, ez_error *why);
+
+ez_status __wrap_ez_store_end_claim(ez_store *store, const ez_claim *claim, const char *owner, ez_claim_end end,
+                                    ez_error *why) {
+    if (refusals == 0)
+        return __real_ez_store_end_claim(store, claim, owner, end, why);
+    refusals--;
+    return ez_error_set(why, EZ_UNAVAILABLE, "STORE_UNREACHABLE", "it is away");
+}
+
+ez_status __wrap_ez_writer_submit(ez_writer *writer, ez_write *write, ez_error *why) {
+    (void)writer, (void)write;
+    notes_refused++;
+    return ez_error_set(why, EZ_UNAVAILABLE, "STOPPING", "it takes nothing");
+}
+
+// Marked, and not sent after all: where the store was away at that moment, the token counted as presented, and after
+// the second such time as given up.
+Test(oauth_flight, a_mark_is_taken_back_when_the_store_is_there_again) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    claim(flight);
+    cr_assert_eq(ez_store_mark_sent(oauth->options.store, &flight->claim, "a", flight->key.refresh_hash, 1000, &error),
+                 EZ_OK);
+    flight->is_marked = true;
+    refusals = 2;
+    ez_oauth_flight_end(flight, EZ_CLAIM_UNSENT, 1000);
+    cr_expect_eq(number_of(&at, "SELECT sends FROM oauth_claims"), 1);
+    ez_oauth_pay_claims(oauth);
+    cr_expect_eq(refusals, 1, "it is spared for a while");
+    oauth->store_again_ms = 0;
+    ez_oauth_pay_claims(oauth);
+    cr_expect_eq(refusals, 0);
+    cr_expect_gt(oauth->store_again_ms, 0, "and again");
+    oauth->store_again_ms = 0;
+    ez_oauth_pay_claims(oauth);
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 0);
+    cr_expect_null(oauth->owed);
+}
+
+// Somebody else has it by then: it is theirs.
+Test(oauth_flight, a_mark_that_another_claim_made_stays) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    claim(flight);
+    refusals = 1;
+    ez_oauth_flight_end(flight, EZ_CLAIM_UNSENT, 1000);
+    flight = given_flight(NULL);
+    claim(flight);
+    cr_assert_eq(ez_store_mark_sent(oauth->options.store, &flight->claim, "a", flight->key.refresh_hash, 1000, &error),
+                 EZ_OK);
+    oauth->store_again_ms = 0;
+    ez_oauth_pay_claims(oauth);
+    cr_expect_eq(number_of(&at, "SELECT sends FROM oauth_claims"), 1);
+    ez_oauth_flight_end(flight, EZ_CLAIM_OPEN, 1000);
+}
+
+static void fail_once(unsigned fails) {
+    ez_oauth_flight *flight = given_flight(NULL);
+    flight->verdict.class = EZ_OAUTH_TRANSIENT;
+    ez_oauth_schedule_get(&oauth->schedule, KEY)->fails = fails;
+    ez_oauth_land(flight);
+    cr_assert_eq(flight->stage, EZ_OAUTH_ENDED);
+}
+
+// What the store did not take was said after five more tries.
+Test(oauth_flight, a_note_that_was_not_written_is_with_the_next_failure) {
+    cr_assert_not_null(ez_oauth_schedule_put(&oauth->schedule, KEY, 0));
+    fail_once(0);
+    cr_expect_eq(notes_refused, 0);
+    fail_once(EZ_OAUTH_TRIES - 1);
+    cr_expect_eq(notes_refused, 1);
+    fail_once(EZ_OAUTH_TRIES);
+    cr_expect_eq(notes_refused, 2);
+    ez_oauth_schedule_note(&oauth->schedule, ez_oauth_schedule_get(&oauth->schedule, KEY), EZ_OAUTH_REFRESHED);
+    fail_once(1);
+    cr_expect_eq(notes_refused, 2, "nothing is owed after a success");
+}
+
+Test(oauth_flight, a_key_that_could_not_be_marked_expired_is_due_again) {
+    ez_oauth_slot *slot = ez_oauth_schedule_put(&oauth->schedule, KEY, 0);
+    ez_oauth_flight *flight = given_flight(NULL);
+    flight->put = EZ_OAUTH_PUT_EXPIRED;
+    flight->write.status = EZ_UNAVAILABLE;
+    ez_oauth_settle(flight);
+    cr_expect_eq(flight->stage, EZ_OAUTH_ENDED);
+    cr_expect_lt(slot->due_ns, EZ_OAUTH_NEVER);
+}
+
 // ---- Used up, or not
 
 // What stands of a token after a reply with this refresh token in it.
@@ -325,24 +434,85 @@ Test(oauth_flight, no_other_claim_is_tried_at_once) {
 
 // ---- Alerts
 
+static void put_key(int64_t id) {
+    Ez__V1__ApiKey key = EZ__V1__API_KEY__INIT;
+    key.id = id;
+    key.group_id = 1;
+    key.has_access_token = true;
+    put_row(KIND_API_KEY, id, &key.base);
+}
+
 static unsigned cleared;
 
-static void on_clear(void *user, const ez_oauth_trouble *trouble) {
+static bool on_clear(void *user, const ez_oauth_trouble *troubles, size_t count) {
     (void)user;
-    cr_expect_eq(trouble->api_key_id, KEY);
+    cr_expect_eq(count, 1);
+    cr_expect_eq(troubles[0].api_key_id, KEY);
     cleared++;
+    return true;
+}
+
+static unsigned cleared_by_a_success(void) {
+    cleared = 0;
+    ez_oauth_clear_key(oauth, KEY, 0, false);
+    ez_oauth_tell(oauth);
+    return cleared;
 }
 
 // A server that starts does not know what the one before it raised: once, a success says that it is over.
 Test(oauth_flight, an_alert_of_before_the_start_is_cleared) {
     oauth->options.clear = on_clear;
+    put_key(KEY);
     cr_assert_not_null(ez_oauth_schedule_put(&oauth->schedule, KEY, 0));
-    cleared = 0;
-    ez_oauth_clear_key(oauth, KEY, 0, false);
-    cr_expect_eq(cleared, 1);
-    ez_oauth_clear_key(oauth, KEY, 0, false);
-    cr_expect_eq(cleared, 1, "and each later one costs nothing");
+    cr_expect_eq(cleared_by_a_success(), 1);
+    cr_expect_eq(cleared_by_a_success(), 0, "and each later one costs nothing");
     ez_oauth_raise_ended(oauth, KEY, 0);
-    ez_oauth_clear_key(oauth, KEY, 0, false);
-    cr_expect_eq(cleared, 2);
+    cr_expect_eq(cleared_by_a_success(), 1);
+    ez_oauth_note_alert(oauth, KEY, 1); // a data plane's
+    cr_expect_eq(cleared_by_a_success(), 1);
+    cr_expect_eq(cleared_by_a_success(), 0);
+}
+
+#define MANY 5000
+
+static unsigned raised[MANY + 1];
+static unsigned raises;
+
+static bool on_raise(void *user, const ez_oauth_trouble *troubles, size_t count) {
+    (void)user;
+    cr_assert_leq(count, EZ_OAUTH_TOLD_AT_ONCE);
+    if (raises++ % 3 == 2)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        raised[troubles[i].api_key_id]++;
+    return true;
+}
+
+// More at once than the alerts take: what they refused was never told.
+Test(oauth_flight, all_of_many_ended_logins_are_told) {
+    oauth->options.raise = on_raise;
+    for (int64_t id = 1; id <= MANY; id++) {
+        put_key(id);
+        ez_oauth_slot *slot = ez_oauth_schedule_put(&oauth->schedule, id, 0);
+        cr_assert_not_null(slot);
+        slot->is_ended = true;
+    }
+    for (int round = 0; round < MANY && (oauth->news || oauth->tell_after != EZ_OAUTH_ALL_TOLD); round++) {
+        ez_oauth_tell_ended(oauth);
+        cr_assert_leq(oauth->news_count, 1000, "and no more of them wait than that");
+        ez_oauth_tell(oauth);
+    }
+    for (int64_t id = 1; id <= MANY; id++)
+        cr_assert_eq(raised[id], 1, "%lld was told %u times", (long long)id, raised[id]);
+}
+
+// Raised behind the key's end, it stood open for ever.
+Test(oauth_flight, nothing_is_told_of_a_key_that_is_gone) {
+    oauth->options.raise = on_raise;
+    ez_oauth_raise_ended(oauth, KEY, 0);
+    cr_expect_null(oauth->news);
+    put_key(KEY);
+    ez_oauth_raise_ended(oauth, KEY, 0);
+    cr_expect_not_null(oauth->news);
+    ez_oauth_tell(oauth);
 }

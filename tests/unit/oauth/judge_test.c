@@ -125,6 +125,30 @@ Test(oauth_judge, sent_without_a_readable_answer_is_unknown_where_tokens_rotate)
     expect_class(EZ_OAUTH_TRANSIENT, replied(&ez_oauth_antigravity, 200, "{}"));
 }
 
+// A reply whose two tokens are that long, and more of it.
+static ez_oauth_class with_lengths(const ez_oauth_provider *provider, int access_len, int refresh_len,
+                                   const char *more) {
+    static char longest[EZ_OAUTH_ACCESS_MAX + 1], body[2 * EZ_OAUTH_ACCESS_MAX + 256];
+    memset(longest, 'x', sizeof longest - 1);
+    snprintf(body, sizeof body, "{\"access_token\":\"%.*s\",\"refresh_token\":\"%.*s\"%s}", access_len, longest,
+             refresh_len, longest, more);
+    return replied(provider, 200, body);
+}
+
+// The old refresh token was kept beside the new access token, as if the reply had named none.
+Test(oauth_judge, a_token_that_is_too_long_is_no_readable_answer) {
+    const int most = EZ_OAUTH_ACCESS_MAX - 1, most_refresh = EZ_OAUTH_REFRESH_MAX - 1;
+    expect_class(EZ_OAUTH_REFRESHED, with_lengths(&ez_oauth_codex, most, most_refresh, ""));
+    cr_expect_eq(strlen(tokens.access_token), most);
+    cr_expect_eq(strlen(tokens.refresh_token), most_refresh);
+    expect_class(EZ_OAUTH_UNKNOWN, with_lengths(&ez_oauth_codex, most, most_refresh + 1, ""));
+    expect_class(EZ_OAUTH_UNKNOWN, with_lengths(&ez_oauth_codex, most + 1, most_refresh, ""));
+    expect_class(EZ_OAUTH_UNKNOWN, with_lengths(&ez_oauth_claude_code, 9, most_refresh + 1, ",\"code\":\"ok\""));
+    expect_class(EZ_OAUTH_TRANSIENT, with_lengths(&ez_oauth_gemini_cli, most + 1, 9, ""));
+    expect_class(EZ_OAUTH_UNKNOWN,
+                 replied(&ez_oauth_codex, 200, "{\"access_token\":\"at\",\"refresh_token\":\"a\\nb\"}"));
+}
+
 // ---- Success
 
 Test(oauth_judge, tokens_are_taken_as_they_are_given) {

@@ -3,6 +3,7 @@
 // Claims of token refreshes: one owner at a time, a mark that outlives its owner, and a count of how often a refresh
 // token was presented without anybody learning what came of it.
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/runtime/clock.h"
@@ -188,4 +189,59 @@ Test(store_claims, a_token_that_was_refused_for_now_is_nobodys) {
     marks("a", one);
     ends("a", EZ_CLAIM_SETTLED);
     cr_expect(marks_for(8, one));
+}
+
+// ---- Forgetting
+
+#define DAY_MS INT64_C(86400000)
+
+static const char *no_bytes(void) {
+    return is_postgres() ? "''" : "x''";
+}
+
+static void given_row(int64_t api_key_id, int64_t sent_days_ago, bool is_held, bool has_key) {
+    int64_t now_ms = ez_clock_wall_ns() / 1000000;
+    char text[256];
+    snprintf(text, sizeof text,
+             "INSERT INTO oauth_claims VALUES (%lld, 'a', 1, %lld, %s, 0, %lld, 0) RETURNING api_key_id",
+             (long long)api_key_id, (long long)(is_held ? now_ms + 60000 : 0), no_bytes(),
+             (long long)(sent_days_ago ? now_ms - sent_days_ago * DAY_MS : 0));
+    cr_assert_eq(number_of(&at, text), api_key_id);
+    if (!has_key)
+        return;
+    snprintf(text, sizeof text, "INSERT INTO api_keys VALUES (%lld, 1, 0, %s, %s) RETURNING id", (long long)api_key_id,
+             no_bytes(), no_bytes());
+    cr_assert_eq(number_of(&at, text), api_key_id);
+}
+
+static unsigned trim_all(size_t max_rows) {
+    int64_t after = 0;
+    unsigned steps = 0;
+    do {
+        cr_assert_eq(ez_store_trim_claims(store, 90 * DAY_MS, max_rows, &after, &error), EZ_OK, "%s", error.message);
+        cr_assert_lt(steps++, 20);
+    } while (after);
+    return steps;
+}
+
+// One row for each key ever refreshed stayed for ever.
+Test(store_claims, a_row_whose_key_is_gone_is_forgotten_in_time) {
+    given_row(1, 91, false, false); // goes
+    given_row(2, 89, false, false);
+    given_row(3, 91, true, false);
+    given_row(4, 91, false, true);
+    given_row(5, 0, false, false); // goes: it never presented anything
+    given_row(6, 0, false, true);
+    given_row(7, 91, false, false); // goes
+    cr_expect_eq(trim_all(3), 4, "three rows each, and then none");
+    cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 4);
+    cr_expect_eq(number_of(&at, "SELECT sum(api_key_id) FROM oauth_claims"), 2 + 3 + 4 + 6);
+}
+
+Test(store_claims, what_is_kept_of_a_key_that_is_gone_guards_its_token) {
+    cr_assert(takes("a", 60000));
+    marks("a", one);
+    ends("a", EZ_CLAIM_SPENT);
+    trim_all(100);
+    cr_expect_not(marks_for(8, one));
 }

@@ -40,6 +40,14 @@ static const char open_text[] =
     "UPDATE oauth_claims SET until_ms = 0 WHERE api_key_id = $1 AND owner = $2 AND token = $3";
 static const char unsend_text[] = "UPDATE oauth_claims SET until_ms = 0, sent_hash = $4, sends = $5, sent_ms = " NOW_MS
                                   " - $6 WHERE api_key_id = $1 AND owner = $2 AND token = $3";
+// The last row of a step, and what of it is forgotten.
+#define BOUND                                                                                                          \
+    "(SELECT coalesce(max(n.api_key_id), 0) FROM (SELECT api_key_id FROM oauth_claims WHERE api_key_id > $1 ORDER BY " \
+    "api_key_id LIMIT $2) n)"
+static const char bound_text[] = "SELECT " BOUND;
+static const char trim_text[] =
+    "DELETE FROM oauth_claims c WHERE c.api_key_id > $1 AND c.api_key_id <= " BOUND " AND c.until_ms < " NOW_MS
+    " AND c.sent_ms < " NOW_MS " - $3 AND NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.id = c.api_key_id)";
 
 enum { FIRST = 3, MARK = 3 }; // so many statements come before ours; before a mark, its lock too
 
@@ -200,4 +208,42 @@ static ez_status end(void *db, const ez_claim *claim, const char *owner, ez_clai
     return run(db, push_end, &it, error);
 }
 
-const ez_claim_ops ez_claims_postgres = {.take = take, .mark = mark, .end = end};
+// ---- Forgetting
+
+typedef struct trimming {
+    ez_pg_params bound, trim;
+    int64_t after;
+} trimming;
+
+static ez_status read_bound(void *user, unsigned at, const PGresult *result, ez_error *error) {
+    (void)error;
+    trimming *it = user;
+    if (at == FIRST)
+        it->after = PQntuples(result) == 1 ? ez_pg_int(result, 0, 0) : 0;
+    return EZ_OK;
+}
+
+static ez_status push_trim(void *user, ez_pg_attempt *try, ez_error *error) {
+    trimming *it = user;
+    ez_status status = ez_pg_begin(try, error);
+    if (!status)
+        status = ez_pg_push(try, bound_text, &it->bound, error);
+    if (!status)
+        status = ez_pg_push(try, trim_text, &it->trim, error);
+    return status ? status : ez_pg_collect(try, read_bound, it, error);
+}
+
+static ez_status trim(void *db, int64_t keep_ms, size_t max_rows, int64_t *after, ez_error *error) {
+    trimming it = {.after = 0};
+    ez_pg_put_int(&it.bound, *after);
+    ez_pg_put_int(&it.bound, (int64_t)max_rows);
+    ez_pg_put_int(&it.trim, *after);
+    ez_pg_put_int(&it.trim, (int64_t)max_rows);
+    ez_pg_put_int(&it.trim, keep_ms);
+    ez_status status = run(db, push_trim, &it, error);
+    if (!status)
+        *after = it.after;
+    return status;
+}
+
+const ez_claim_ops ez_claims_postgres = {.take = take, .mark = mark, .end = end, .trim = trim};

@@ -27,6 +27,11 @@ static const char open_text[] =
     "UPDATE oauth_claims SET until_ms = 0 WHERE api_key_id = ?1 AND owner = ?2 AND token = ?3";
 static const char unsend_text[] = "UPDATE oauth_claims SET until_ms = 0, sent_hash = ?4, sends = ?5, sent_ms = ?6 "
                                   "WHERE api_key_id = ?1 AND owner = ?2 AND token = ?3";
+static const char bound_text[] = "SELECT coalesce(max(api_key_id), 0) FROM (SELECT api_key_id FROM oauth_claims WHERE "
+                                 "api_key_id > ?1 ORDER BY api_key_id LIMIT ?2)";
+static const char trim_text[] =
+    "DELETE FROM oauth_claims WHERE api_key_id > ?1 AND api_key_id <= ?2 AND until_ms < ?3 AND sent_ms < ?3 - ?4 AND "
+    "NOT EXISTS (SELECT 1 FROM api_keys k WHERE k.id = oauth_claims.api_key_id)";
 
 static int64_t now_ms(void) {
     return ez_clock_wall_ns() / 1000000;
@@ -138,4 +143,43 @@ static ez_status end(void *db, const ez_claim *claim, const char *owner, ez_clai
     return status;
 }
 
-const ez_claim_ops ez_claims_sqlite = {.take = take, .mark = mark, .end = end};
+// ---- Forgetting
+
+// The last row of a step; 0: there is none behind after.
+static ez_status find_bound(ez_sqlite_conn *conn, int64_t after, size_t max_rows, int64_t *out, ez_error *error) {
+    sqlite3_stmt *statement = NULL;
+    ez_status status = ez_sqlite_prepare(conn, bound_text, &statement, error);
+    if (status)
+        return status;
+    sqlite3_bind_int64(statement, 1, after);
+    sqlite3_bind_int64(statement, 2, (int64_t)max_rows);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        *out = sqlite3_column_int64(statement, 0);
+    else
+        status = ez_sqlite_fail(conn, code, error);
+    sqlite3_finalize(statement);
+    return status;
+}
+
+static ez_status trim(void *db, int64_t keep_ms, size_t max_rows, int64_t *after, ez_error *error) {
+    ez_sqlite_conn *conn = &((ez_sqlite *)db)->conn;
+    sqlite3_stmt *statement = NULL;
+    int64_t bound = 0;
+    ez_status status = find_bound(conn, *after, max_rows, &bound, error);
+    if (!status && bound)
+        status = ez_sqlite_prepare(conn, trim_text, &statement, error);
+    if (statement) {
+        sqlite3_bind_int64(statement, 1, *after);
+        sqlite3_bind_int64(statement, 2, bound);
+        sqlite3_bind_int64(statement, 3, now_ms());
+        sqlite3_bind_int64(statement, 4, keep_ms);
+        status = ez_sqlite_run(conn, statement, error);
+        sqlite3_finalize(statement);
+    }
+    if (!status)
+        *after = bound;
+    return status;
+}
+
+const ez_claim_ops ez_claims_sqlite = {.take = take, .mark = mark, .end = end, .trim = trim};
