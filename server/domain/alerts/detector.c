@@ -18,12 +18,12 @@
 #include "server/domain/alerts/detector_inside.h"
 
 static ez_round_step *const steps[] = {
-    ez_round_adopt,     ez_round_masters,       ez_round_keys, ez_round_api_keys,
-    ez_round_walk_keys, ez_round_walk_api_keys, ez_round_tell, ez_round_planes,
+    ez_round_adopt,         ez_round_keys, ez_round_take_beside, ez_round_walk_keys,
+    ez_round_walk_api_keys, ez_round_tell, ez_round_planes,
 };
 #define STEPS   (sizeof steps / sizeof steps[0])
-#define FORK    1 // before this step API keys begin to be read
-#define MEETING 3 // this one has need of them
+#define FORK    1 // before this step the others begin to be read
+#define MEETING 2 // this one has need of them
 
 // ---- A round
 
@@ -73,7 +73,7 @@ static void meet(ez_detector *d) {
 
 static void run_beside(ez_query *query, ez_reader *reader) {
     ez_detector *d = (ez_detector *)(void *)((char *)query - offsetof(ez_detector, round.beside.query));
-    d->round.beside.status = ez_round_read_api_keys(d, reader, &d->round.beside.error);
+    d->round.beside.status = ez_round_read_beside(d, reader, &d->round.beside.error);
     meet(d);
 }
 

@@ -24,7 +24,7 @@ typedef struct ez_findings {
     bool has_failed;        // for want of memory
 } ez_findings;
 
-// What another reader does beside a round's steps: it finds API keys in trouble.
+// What another reader does beside a round's steps: it finds masters and API keys in trouble.
 typedef struct ez_beside {
     ez_query query;
     ez_findings findings;
@@ -86,11 +86,10 @@ ez_finding *ez_findings_find(ez_findings *findings, ez_rule rule, int64_t id);
 typedef ez_status ez_round_step(ez_detector *detector, ez_reader *reader, bool *more, ez_error *error);
 
 // detector_window.c: numbers of the last minutes
-ez_round_step ez_round_masters;
 ez_round_step ez_round_keys;
-ez_round_step ez_round_api_keys; // takes over what the next one found
-// Beside them, on another reader's thread: the numbers of API keys, to round.beside.
-ez_status ez_round_read_api_keys(ez_detector *detector, ez_reader *reader, ez_error *error);
+ez_round_step ez_round_take_beside; // what the next one found
+// Beside them, on another reader's thread: the numbers of masters and API keys, to round.beside.
+ez_status ez_round_read_beside(ez_detector *detector, ez_reader *reader, ez_error *error);
 // detector_walk.c: what the directory says
 ez_round_step ez_round_walk_keys;
 ez_round_step ez_round_walk_api_keys;

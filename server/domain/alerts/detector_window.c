@@ -81,20 +81,20 @@ static void add_realtime(ez_detector *d) {
     if (!views)
         return;
     size_t count = ez_realtime_busiest(d->options.realtime, ez_clock_mono_ms() / 1000, views, REALTIME_MAX);
-    reading it = {.detector = d, .judge = ez_rule_rate_limit, .findings = &d->round.findings};
+    ez_findings *findings = &d->round.beside.findings;
+    reading it = {.detector = d, .judge = ez_rule_rate_limit, .findings = findings};
     for (size_t i = 0; i < count; i++) {
         ez_rule_numbers numbers = {.requests = views[i].sums.requests, .rate_limited = views[i].sums.rate_limited};
-        if (numbers.rate_limited > 0 && !ez_findings_find(&d->round.findings, EZ_RULE_RATE_LIMIT, views[i].master_id))
+        if (numbers.rate_limited > 0 && !ez_findings_find(findings, EZ_RULE_RATE_LIMIT, views[i].master_id))
             judge(&it, views[i].master_id, &numbers);
     }
     free(views);
 }
 
-ez_status ez_round_masters(ez_detector *d, ez_reader *reader, bool *more, ez_error *error) {
-    (void)more;
+static ez_status read_masters(ez_detector *d, ez_reader *reader, ez_error *error) {
     if (!ez_rule_is_on(EZ_RULE_RATE_LIMIT, &d->round.thresholds))
         return EZ_OK;
-    reading it = {d, EZ_STATS_MASTER, 0, ez_rule_rate_limit, &d->round.findings};
+    reading it = {d, EZ_STATS_MASTER, 0, ez_rule_rate_limit, &d->round.beside.findings};
     ez_status status = read_whole(&it, reader, error);
     if (status == EZ_OK)
         add_realtime(d);
@@ -153,7 +153,7 @@ static ez_status look_at_probed(ez_detector *d, ez_reader *reader, ez_error *err
     return status;
 }
 
-ez_status ez_round_read_api_keys(ez_detector *d, ez_reader *reader, ez_error *error) {
+static ez_status read_api_keys(ez_detector *d, ez_reader *reader, ez_error *error) {
     const Ez__V1__AlertThresholds *thresholds = &d->round.thresholds;
     if (!ez_rule_is_on(EZ_RULE_PROVIDER_DOWN, thresholds))
         return EZ_OK;
@@ -162,7 +162,12 @@ ez_status ez_round_read_api_keys(ez_detector *d, ez_reader *reader, ez_error *er
     return read_window(&it, reader, error);
 }
 
-ez_status ez_round_api_keys(ez_detector *d, ez_reader *reader, bool *more, ez_error *error) {
+ez_status ez_round_read_beside(ez_detector *d, ez_reader *reader, ez_error *error) {
+    ez_status status = read_masters(d, reader, error);
+    return status ? status : read_api_keys(d, reader, error);
+}
+
+ez_status ez_round_take_beside(ez_detector *d, ez_reader *reader, bool *more, ez_error *error) {
     (void)more;
     const ez_beside *beside = &d->round.beside;
     if (beside->status != EZ_OK) {

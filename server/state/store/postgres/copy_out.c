@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The form: a header with the first row, each row a count of columns and for each column a length and its bytes, a count
-// of -1 at the end (PostgreSQL's documentation of COPY, "Binary Format"). libpq gives a row at a time.
+// The form: a header with the first row, each row a count of columns and for each column a length and its bytes, a
+// count of -1 at the end (PostgreSQL's documentation of COPY, "Binary Format"). libpq gives a row at a time.
 #include "server/state/store/postgres/copy_out.h"
 
 #include <endian.h>
@@ -69,8 +69,7 @@ static ez_status take_all(ez_pg_conn *conn, rows *it, uint64_t deadline, ez_erro
         int len = PQgetCopyData(conn->pg, &row, 1);
         if (len < 0)
             return EZ_OK; // its end, which ez_pg_next tells
-        ez_status status =
-            len == 0 ? ez_pg_take_in(conn, deadline, error) : take(it, row, (size_t)len, error);
+        ez_status status = len == 0 ? ez_pg_take_in(conn, deadline, error) : take(it, row, (size_t)len, error);
         PQfreemem(row);
         if (status) {
             ez_pg_drop(conn);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// COPY … TO STDOUT in PostgreSQL's binary form, of rows of BIGINTs: for hundreds of thousands of them, which as a stream
-// (stream.h) cost several times as much here. Memory holds what came in and was not handed on yet, a few KiB. What row
-// gets is the row's, until it returns. Nothing is owned.
+// COPY … TO STDOUT in PostgreSQL's binary form, of rows of BIGINTs: for hundreds of thousands of them, which as a
+// stream (stream.h) cost several times as much here. Memory holds what came in and was not handed on yet, a few KiB.
+// What row gets is the row's, until it returns. Nothing is owned.
 #pragma once
 
 #include "server/state/store/postgres/db.h"
@@ -19,7 +19,7 @@ typedef struct ez_pg_copy_out {
     void *user;
 } ez_pg_copy_out;
 
-// On a connection that is ready, within whatever transaction is open. Where row fails the connection is dropped: that is
-// quicker than to read the rest.
+// On a connection that is ready, within whatever transaction is open. Where row fails the connection is dropped: that
+// is quicker than to read the rest.
 ez_status ez_pg_copy_out_run(ez_pg_conn *conn, const ez_pg_copy_out *run, uint64_t deadline,
                              ez_error *error) EZ_MUST_CHECK;
