@@ -225,7 +225,7 @@ static ez_status read_bound(void *user, unsigned at, const PGresult *result, ez_
 
 static ez_status push_trim(void *user, ez_pg_attempt *try, ez_error *error) {
     trimming *it = user;
-    ez_status status = ez_pg_begin(try, error);
+    ez_status status = begin(try, error);
     if (!status)
         status = ez_pg_push(try, bound_text, &it->bound, error);
     if (!status)
