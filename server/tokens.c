@@ -79,7 +79,7 @@ static ez_status give_alert(void *user, const ez_alert_row *row, ez_error *error
     it->count++;
     if (!is_about_a_key(row->related_type, row->related_id) || !ez_alert_is_by_subject(row))
         return EZ_OK;
-    return it->each(it->user, row->related_id, row->last_seen_ns, error);
+    return it->each(it->user, row->related_id, row->title, row->last_seen_ns, error);
 }
 
 static ez_status each_alert(void *user, ez_reader *reader, ez_oauth_alert_fn *each, void *each_user, ez_error *error) {

@@ -3,8 +3,9 @@
 // When a round begins, and how it goes from step to step. Each step is a query of its own to the store's readers; a
 // round that can't go on is given up as a whole, so that nothing is resolved because it was not looked at.
 //
-// The most of a round is reading what came in, of keys and of API keys: two readers do it beside each other. From FORK
-// on there are two ways, and who comes to MEETING last goes on alone. What both look at, nobody changes in between.
+// The most of a round is reading what came in: one reader does it for keys, another beside it for masters and API keys.
+// From FORK on there are two ways, and who comes to MEETING last goes on alone. What both look at, nobody changes in
+// between.
 //
 // Awkward: whoever loses the lease in the middle of a round must not tell what came of it, since the next holder is
 // looking already. That is asked once more before the end; alerts themselves are safe either way, as they are counted

@@ -5,8 +5,8 @@
 // what is open. The handlers, of the thresholds, are in ez/handlers.h.
 //
 // A round is a few short steps on the store's readers, so that other queries get in between: rollups of the last
-// minutes by master and key, and those of API keys beside them by a second reader; then one after the other a walk over
-// the directory for quotas, expiry and bans, and telling what came of it. It reads no log records and writes nothing.
+// minutes by key, and by master and API key beside them by a second reader; then one after the other a walk over the
+// directory for quotas, expiry and bans, and telling what came of it. It reads no log records and writes nothing.
 //
 // Threads. Tick: the timer's. The callbacks run on a reader's thread and must not wait for the store.
 #pragma once

@@ -19,6 +19,7 @@ enum {
     F_LAST_ERROR = 23,
     F_HAS_ACCESS = 24,
     F_HAS_REFRESH = 25,
+    F_UPDATED = 28,
     F_ENDED = 33,
 };
 
@@ -51,6 +52,9 @@ ez_oauth_facts ez_oauth_read_facts(ez_slice packed) {
             break;
         case F_HAS_REFRESH:
             facts.has_refresh = field.varint != 0;
+            break;
+        case F_UPDATED:
+            facts.updated_ns = ez_stamp_read(field.bytes);
             break;
         case F_ENDED:
             facts.ended_ns = ez_stamp_read(field.bytes);

@@ -6,8 +6,8 @@
 #include "server/state/directory/directory.h"
 
 typedef struct ez_oauth_facts {
-    int64_t group_id;
-    int64_t expires_ns, last_refresh_ns, ended_ns; // 0: none
+    int64_t group_id;                                          // 0: there is no such key
+    int64_t expires_ns, last_refresh_ns, ended_ns, updated_ns; // 0: none
     int status;
     bool has_access, has_refresh;
     bool has_project, has_error;

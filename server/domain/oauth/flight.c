@@ -86,6 +86,10 @@ void ez_oauth_spare_store(ez_oauth *oauth) {
     oauth->store_again_ms = ez_clock_mono_ms() + EZ_OAUTH_STORE_MS;
 }
 
+bool ez_oauth_store_rests(const ez_oauth *oauth) {
+    return ez_clock_mono_ms() < oauth->store_again_ms || oauth->owed;
+}
+
 static void owe_end(ez_oauth *oauth, const ez_claim *claim, ez_claim_end end) {
     ez_oauth_owed *owed = oauth->owed_count < OWED_MAX ? calloc(1, sizeof *owed) : NULL;
     if (!owed)
@@ -124,6 +128,7 @@ void ez_oauth_forget_owed(ez_oauth *oauth) {
 }
 
 static void end_claim(ez_oauth_flight *flight, ez_claim_end end) {
+    ez_oauth *oauth = flight->oauth;
     ez_error error = EZ_ERROR_INIT;
     if (!flight->has_claim)
         return;
@@ -132,11 +137,14 @@ static void end_claim(ez_oauth_flight *flight, ez_claim_end end) {
     if (end == EZ_CLAIM_SETTLED)
         end = judge_sent(flight);
     flight->has_claim = false;
-    if (ez_store_end_claim(flight->oauth->options.store, &flight->claim, flight->oauth->options.server_id, end,
-                           &error) == EZ_OK)
+    if (ez_oauth_store_rests(oauth)) {
+        owe_end(oauth, &flight->claim, end);
         return;
-    ez_oauth_spare_store(flight->oauth);
-    owe_end(flight->oauth, &flight->claim, end);
+    }
+    if (ez_store_end_claim(oauth->options.store, &flight->claim, oauth->options.server_id, end, &error) == EZ_OK)
+        return;
+    ez_oauth_spare_store(oauth);
+    owe_end(oauth, &flight->claim, end);
     ez_log_warn("a claim of a token refresh was not given up: trying again", "api_key", EZ_LOG_INT(flight->id),
                 "message", error.message);
 }
@@ -187,7 +195,7 @@ bool ez_oauth_take_place(ez_oauth_flight *flight) {
     ez_oauth *oauth = flight->oauth;
     uint64_t now_ms = ez_clock_mono_ms();
     pthread_mutex_lock(&oauth->lock);
-    if (!flight->has_place && now_ms >= oauth->store_again_ms)
+    if (!flight->has_place && !ez_oauth_store_rests(oauth))
         flight->has_place = ez_oauth_pace_take(&oauth->paces[flight->provider], flight->is_asked, now_ms);
     pthread_mutex_unlock(&oauth->lock);
     return flight->has_place;

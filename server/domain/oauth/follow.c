@@ -10,9 +10,6 @@
 #include "proto/runtime/log.h"
 #include "proto/runtime/wire.h"
 #include "server/domain/oauth/inside.h"
-#include "server/state/directory/stamp.h"
-
-enum { F_UPDATED = 28 };
 
 #define STEP 256 // keys looked at in one read section, or changes of one read of the feed
 
@@ -84,12 +81,6 @@ static known look_at_slot(const ez_oauth_slot *slot) {
                    .provider = slot->provider};
 }
 
-static int64_t changed_ns(const ez_entry *entry) {
-    ez_wire_field field;
-    ez_slice data = ez_entry_data(entry);
-    return ez_wire_find(data.data, data.len, F_UPDATED, &field) ? ez_stamp_read(field.bytes) : 0;
-}
-
 // A login that ended is told of by whoever scans, since the server that ended it may have died before it told; that a
 // key has other tokens, or none, or is gone, by all that know of an alert, since nobody knows who else does. What was
 // reported after the change that is followed now is not of before it.
@@ -98,13 +89,15 @@ static news compare(const ez_oauth *oauth, const known *before, const ez_oauth_s
         return oauth->scans && !slot->is_raised && !slot->is_flying ? HAS_ENDED : NO_NEWS;
     bool is_changed =
         before->is_there && (!slot || before->was_ended || slot->secret_version != before->secret_version);
-    bool is_known = before->is_told || (before->noted_ns && (!slot || before->noted_ns < changed_ns(entry)));
+    bool is_known =
+        before->is_told ||
+        (before->noted_ns && (!slot || before->noted_ns < ez_oauth_read_facts(ez_entry_data(entry)).updated_ns));
     return is_changed && is_known ? IS_MENDED : NO_NEWS;
 }
 
 static void tell_news(ez_oauth *oauth, int64_t id, int provider, news what) {
     if (what == HAS_ENDED)
-        ez_oauth_raise_ended(oauth, id, provider);
+        (void)ez_oauth_raise_ended(oauth, id, provider);
     else if (what == IS_MENDED)
         ez_oauth_clear_key(oauth, id, provider, true);
 }

@@ -147,6 +147,7 @@ typedef struct ez_oauth_news ez_oauth_news;
 // An alert that stands, and when it was last reported, wall clock.
 typedef struct ez_oauth_stand {
     int64_t api_key_id, seen_ns;
+    bool says_ended; // that the login has
 } ez_oauth_stand;
 
 // A look at the alerts that stand (stand.c).
@@ -244,6 +245,8 @@ void ez_oauth_flight_end(ez_oauth_flight *flight, ez_claim_end end, uint64_t due
 unsigned ez_oauth_note(ez_oauth_flight *flight, ez_oauth_class class);
 // The store did not answer: no claim is tried for a while, so that the thread comes round to what it has.
 void ez_oauth_spare_store(ez_oauth *oauth);
+// Whether it is such a while, or ends of claims are still owed to it: nothing is claimed before they are paid.
+bool ez_oauth_store_rests(const ez_oauth *oauth);
 // Ends the claims that could not be ended then. Before any claim is taken: what was not sent must not look as if it
 // was.
 void ez_oauth_pay_claims(ez_oauth *oauth);
@@ -285,11 +288,13 @@ void ez_oauth_write(ez_oauth_flight *flight, ez_oauth_put put, ez_oauth_stage st
 
 void ez_oauth_raise_key(const ez_oauth_flight *flight, bool is_critical, const char *title, const char *message);
 // That its login has ended, where only the key says so.
-void ez_oauth_raise_ended(ez_oauth *oauth, int64_t id, int provider);
+bool ez_oauth_raise_ended(ez_oauth *oauth, int64_t id, int provider); // false: there was no room
 // That of all whose login has ended, as many as there is room for; then it goes on from there.
 void ez_oauth_tell_ended(ez_oauth *oauth);
 // It is over. is_certain: there is one, else there may be.
 void ez_oauth_clear_key(ez_oauth *oauth, int64_t id, int provider, bool is_certain);
+// An alert that stands is over, unless somebody reported it after seen_ns.
+void ez_oauth_clear_stand(ez_oauth *oauth, int64_t id, int provider, int64_t seen_ns);
 void ez_oauth_raise_provider(ez_oauth *oauth, int provider, const char *message);
 void ez_oauth_clear_provider(ez_oauth *oauth, int provider);
 // Hands on what waits to be told, as far as it is taken.

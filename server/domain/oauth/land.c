@@ -248,8 +248,7 @@ static void settle_end(ez_oauth_flight *flight) {
     } else {
         bool is_lost = flight->verdict.class == EZ_OAUTH_UNKNOWN; // each loss was counted when it happened
         log_failure(flight, is_lost ? flight->claim.sends : ez_oauth_note(flight, flight->verdict.class));
-        ez_oauth_raise_key(flight, true, is_lost ? "Token refresh without an answer" : "Login ended",
-                           flight->verdict.why);
+        ez_oauth_raise_key(flight, true, is_lost ? EZ_OAUTH_TITLE_LOST : EZ_OAUTH_TITLE_ENDED, flight->verdict.why);
         answer(flight, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED");
     }
     ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
@@ -265,7 +264,7 @@ static void settle_expired(ez_oauth_flight *flight) {
     (void)ez_error_set(&error, EZ_FAILED_PRECONDITION, "REFRESH_TOKEN_ENDED",
                        "the tokens of API key %lld have ended: log in again and give it the new ones",
                        (long long)flight->id);
-    ez_oauth_raise_ended(flight->oauth, flight->id, flight->provider);
+    (void)ez_oauth_raise_ended(flight->oauth, flight->id, flight->provider);
     ez_oauth_answer_all(flight, error.code, 0, &error);
     ez_oauth_flight_end(flight, EZ_CLAIM_SETTLED, UINT64_MAX);
 }

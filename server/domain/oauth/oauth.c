@@ -146,7 +146,7 @@ static bool take_due(ez_oauth *oauth, int provider, turn *out) {
     const ez_oauth_slot *first = ez_oauth_schedule_first(&oauth->schedule, provider);
     uint64_t now_ms = ez_clock_mono_ms();
     if (first && first->due_ns <= ez_clock_wall_ns()) {
-        out->has_place = !first->is_quiet && now_ms >= oauth->store_again_ms &&
+        out->has_place = !first->is_quiet && !ez_oauth_store_rests(oauth) &&
                          ez_oauth_pace_take(&oauth->paces[provider], false, now_ms);
         out->id = first->is_quiet || out->has_place ? first->id : 0;
     }
@@ -179,7 +179,8 @@ static void begin_and_time(ez_oauth *oauth, const turn *it, int provider) {
     begin_due(oauth, it, provider);
     uint64_t took_us = (ez_clock_mono_ns() - began_ns) / 1000;
     oauth->begin_us += took_us;
-    ez_oauth_note_time(oauth, &oauth->begins_took, took_us);
+    if (it->has_place)
+        ez_oauth_note_time(oauth, &oauth->begins_took, took_us);
 }
 
 // One that is called, and then the others have a turn: a claim and a mark are two commits of the store, and meanwhile

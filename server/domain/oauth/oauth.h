@@ -22,6 +22,9 @@
 
 typedef struct ez_oauth ez_oauth;
 
+#define EZ_OAUTH_TITLE_ENDED "Login ended"
+#define EZ_OAUTH_TITLE_LOST  "Token refresh without an answer" // so it is taken as ended
+
 // Something an admin should know, and its end.
 typedef struct ez_oauth_trouble {
     bool is_critical;
@@ -33,7 +36,8 @@ typedef struct ez_oauth_trouble {
     int64_t seen_before_ns;  // of an end: only where nobody reported it then or later, wall clock; 0: in any case
 } ez_oauth_trouble;
 
-typedef ez_status ez_oauth_alert_fn(void *user, int64_t api_key_id, int64_t seen_ns, ez_error *error);
+typedef ez_status ez_oauth_alert_fn(void *user, int64_t api_key_id, const char *title, int64_t seen_ns,
+                                    ez_error *error);
 
 typedef struct ez_oauth_options {
     ez_store *store; // these must outlive it, but for outbound, which must only be stopped before join

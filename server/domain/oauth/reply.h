@@ -20,9 +20,10 @@ void ez_oauth_reply_init(ez_oauth_reply *reply, ez_slice body, const char *encod
 void ez_oauth_reply_fini(ez_oauth_reply *reply);
 
 typedef enum ez_oauth_taken {
-    EZ_OAUTH_NONE_THERE, // neither an access nor a refresh token
+    EZ_OAUTH_NONE_THERE, // neither an access nor a refresh token that is a text
     EZ_OAUTH_TAKEN,
-    EZ_OAUTH_NOT_TAKEN, // one of them is too long, or no text: what was given with it is not to be used either
+    EZ_OAUTH_NOT_TAKEN, // one of them is too long, or has control characters: what was given with it is not to be used
+                        // either
 } ez_oauth_taken;
 
 // Takes the tokens; all of *out is empty where none was taken.

@@ -2,10 +2,11 @@
 //
 // Alerts that stand. Who knew of one may be gone: the server that raised it was killed, or saw nothing of the key's
 // end. So whoever scans reads those that are open, when it begins and each ten minutes: from then on it knows of each,
-// and those whose key is gone, or was refreshed after the last report, end at once.
+// and those that are over, which it may have seen nobody say, end at once.
 //
 // Threads: one look at most is under way; its items are the reader's until it has handed them back.
 #include <stdlib.h>
+#include <string.h>
 
 #include "proto/runtime/clock.h"
 #include "proto/runtime/log.h"
@@ -21,28 +22,40 @@
 static bool note(ez_oauth *oauth, int64_t id, int64_t seen_ns) {
     ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
     if (slot) {
-        slot->noted_ns = seen_ns;
+        slot->noted_ns = slot->noted_ns > seen_ns ? slot->noted_ns : seen_ns;
         slot->is_clear = false;
     }
     return slot != NULL;
 }
 
+// Within the lock. Once for each key.
+static void note_for_later(ez_oauth *oauth, int64_t id, int64_t seen_ns) {
+    size_t at = 0;
+    while (at < oauth->noted_count && oauth->noted[at].api_key_id != id)
+        at++;
+    if (at == EZ_OAUTH_NOTED_MAX)
+        return;
+    oauth->noted[at] = (ez_oauth_stand){.api_key_id = id, .seen_ns = seen_ns};
+    oauth->noted_count += at == oauth->noted_count;
+}
+
 // A key that was just made, maybe at another server, is known once the feed was followed.
 void ez_oauth_note_alert(ez_oauth *oauth, int64_t api_key_id, int64_t seen_ns) {
     pthread_mutex_lock(&oauth->lock);
-    if (!note(oauth, api_key_id, seen_ns) && oauth->noted_count < EZ_OAUTH_NOTED_MAX)
-        oauth->noted[oauth->noted_count++] = (ez_oauth_stand){.api_key_id = api_key_id, .seen_ns = seen_ns};
+    if (!note(oauth, api_key_id, seen_ns))
+        note_for_later(oauth, api_key_id, seen_ns);
     pthread_mutex_unlock(&oauth->lock);
 }
 
 // ---- On a reader's thread
 
-static ez_status take_alert(void *user, int64_t api_key_id, int64_t seen_ns, ez_error *error) {
+static ez_status take_alert(void *user, int64_t api_key_id, const char *title, int64_t seen_ns, ez_error *error) {
     (void)error;
     ez_oauth_look *look = user;
-    if (look->count == EZ_OAUTH_ALERTS_MAX)
-        return EZ_OK;
-    look->items[look->count++] = (ez_oauth_stand){.api_key_id = api_key_id, .seen_ns = seen_ns};
+    bool says_ended = strcmp(title, EZ_OAUTH_TITLE_ENDED) == 0 || strcmp(title, EZ_OAUTH_TITLE_LOST) == 0;
+    if (look->count < EZ_OAUTH_ALERTS_MAX)
+        look->items[look->count++] =
+            (ez_oauth_stand){.api_key_id = api_key_id, .seen_ns = seen_ns, .says_ended = says_ended};
     return EZ_OK;
 }
 
@@ -72,7 +85,9 @@ static void begin(ez_oauth *oauth) {
     ez_error error = EZ_ERROR_INIT;
     oauth->look_at_ms = ez_clock_mono_ms() + AGAIN_MS;
     oauth->looked_at = 0;
-    oauth->has_looked = false; // nobody else has the look
+    pthread_mutex_lock(&oauth->lock);
+    oauth->has_looked = false;
+    pthread_mutex_unlock(&oauth->lock);
     if (!(oauth->look = calloc(1, sizeof *oauth->look)))
         return;
     oauth->look->oauth = oauth;
@@ -82,21 +97,31 @@ static void begin(ez_oauth *oauth) {
         ez_oauth_forget_look(oauth);
 }
 
-// Whether the key's tokens were refreshed after that, and nothing has failed since.
-static bool was_refreshed_after(const ez_oauth *oauth, int64_t id, int64_t seen_ns) {
-    ez_oauth_facts facts = ez_oauth_facts_of(oauth, id);
-    return facts.last_refresh_ns > seen_ns && !facts.ended_ns && !facts.has_error;
+// A key that has no tokens may never have had any; what somebody says of it is theirs to end, unless it changed since.
+static bool is_over(const ez_oauth_stand *stand, const ez_oauth_facts *facts, bool is_quiet) {
+    if (!facts->group_id)
+        return true;
+    if (!facts->has_access && !facts->has_refresh)
+        return facts->updated_ns > stand->seen_ns;
+    if (!is_quiet || facts->ended_ns || facts->has_error)
+        return false;
+    return facts->last_refresh_ns > stand->seen_ns || (stand->says_ended && facts->updated_ns > stand->seen_ns);
 }
 
-static void look_at(ez_oauth *oauth, int64_t id, int64_t seen_ns) {
+static void look_at(ez_oauth *oauth, const ez_oauth_stand *stand) {
+    int64_t id = stand->api_key_id;
+    ez_oauth_facts facts = ez_oauth_facts_of(oauth, id);
     pthread_mutex_lock(&oauth->lock);
-    (void)note(oauth, id, seen_ns);
+    bool is_known = note(oauth, id, stand->seen_ns);
+    bool is_early = !is_known && stand->seen_ns > ez_clock_wall_ns() - NOTED_NS;
+    if (is_early)
+        note_for_later(oauth, id, stand->seen_ns);
     const ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
     int provider = slot ? slot->provider : 0;
     bool is_quiet = !slot || (slot->fails == 0 && !slot->is_flying);
     pthread_mutex_unlock(&oauth->lock);
-    if (ez_oauth_is_gone(oauth, id) || (is_quiet && was_refreshed_after(oauth, id, seen_ns)))
-        ez_oauth_clear_key(oauth, id, provider, true);
+    if (!is_early && is_over(stand, &facts, is_quiet))
+        ez_oauth_clear_stand(oauth, id, provider, stand->seen_ns);
 }
 
 // One that was noted before its key was known here. Its refresh, too, may be known by now.
@@ -117,7 +142,7 @@ static bool take_noted(ez_oauth *oauth, ez_oauth_stand *out) {
 static void look_at_noted(ez_oauth *oauth) {
     ez_oauth_stand noted;
     while (ez_oauth_may_tell(oauth) && take_noted(oauth, &noted))
-        look_at(oauth, noted.api_key_id, noted.seen_ns);
+        look_at(oauth, &noted);
 }
 
 void ez_oauth_look_at_alerts(ez_oauth *oauth) {
@@ -134,7 +159,7 @@ void ez_oauth_look_at_alerts(ez_oauth *oauth) {
     if (!has_looked)
         return;
     for (; oauth->looked_at < look->count && ez_oauth_may_tell(oauth); oauth->looked_at++)
-        look_at(oauth, look->items[oauth->looked_at].api_key_id, look->items[oauth->looked_at].seen_ns);
+        look_at(oauth, &look->items[oauth->looked_at]);
     if (oauth->looked_at < look->count)
         return;
     oauth->look_at_ms = ez_clock_mono_ms() + (look->status == EZ_OK ? EVERY_MS : AGAIN_MS);

@@ -109,44 +109,64 @@ static ez_oauth_trouble about_key(int64_t id, int provider, char fingerprint[FIN
                               .fingerprint = fingerprint};
 }
 
-// As it was before. One of a key that is not known may stand: what servers raised before this one started, nobody told.
-static ez_oauth_slot swap_raised(ez_oauth *oauth, int64_t id, bool is_raised) {
+// One that is not known may have been told of: nobody said what servers raised before this one started.
+static ez_oauth_slot slot_of(ez_oauth *oauth, int64_t id) {
+    pthread_mutex_lock(&oauth->lock);
+    const ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
+    const ez_oauth_slot as_it_is = slot ? *slot : (ez_oauth_slot){.id = id, .is_raised = true};
+    pthread_mutex_unlock(&oauth->lock);
+    return as_it_is;
+}
+
+static void note_raised(ez_oauth *oauth, int64_t id) {
     pthread_mutex_lock(&oauth->lock);
     ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
-    const ez_oauth_slot before = slot ? *slot : (ez_oauth_slot){.id = id, .is_raised = true};
     if (slot) {
-        slot->is_raised = is_raised;
-        slot->noted_ns = is_raised ? slot->noted_ns : 0;
-        slot->is_clear = !is_raised;
+        slot->is_raised = true;
+        slot->is_clear = false;
     }
     pthread_mutex_unlock(&oauth->lock);
-    return before;
+}
+
+// What was reported after noted_ns stands.
+static void note_cleared(ez_oauth *oauth, int64_t id, int64_t noted_ns) {
+    pthread_mutex_lock(&oauth->lock);
+    ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
+    if (slot) {
+        slot->is_raised = false;
+        slot->is_clear = slot->noted_ns <= noted_ns;
+        slot->noted_ns = slot->is_clear ? 0 : slot->noted_ns;
+    }
+    pthread_mutex_unlock(&oauth->lock);
 }
 
 // Nothing about a key that is gone, which nobody would end. One that has no room and says that a login has ended is
 // told when those who begin to scan tell of all.
-static void tell(ez_oauth *oauth, int64_t id, int provider, bool is_critical, const char *title, const char *message) {
+static bool tell(ez_oauth *oauth, int64_t id, int provider, bool is_critical, const char *title, const char *message) {
     char fingerprint[FINGERPRINT_MAX];
     ez_oauth_trouble trouble = about_key(id, provider, fingerprint);
     trouble.is_critical = is_critical;
     trouble.title = title;
     trouble.message = message;
     if (ez_oauth_is_gone(oauth, id))
-        return;
-    if (put_news(oauth, &trouble, false))
-        (void)swap_raised(oauth, id, true);
+        return true;
+    bool is_put = put_news(oauth, &trouble, false);
+    if (is_put)
+        note_raised(oauth, id);
     else
         oauth->tell_after = 0;
+    return is_put;
 }
 
 void ez_oauth_raise_key(const ez_oauth_flight *flight, bool is_critical, const char *title, const char *message) {
-    tell(flight->oauth, flight->id, flight->provider, is_critical, title, message);
+    (void)tell(flight->oauth, flight->id, flight->provider, is_critical, title, message);
 }
 
-void ez_oauth_raise_ended(ez_oauth *oauth, int64_t id, int provider) {
-    tell(oauth, id, provider, true, "Login ended",
-         "its refresh token is not tried any more, last_refresh_error says why: log in again and give this API key the "
-         "new tokens");
+bool ez_oauth_raise_ended(ez_oauth *oauth, int64_t id, int provider) {
+    return tell(
+        oauth, id, provider, true, EZ_OAUTH_TITLE_ENDED,
+        "its refresh token is not tried any more, last_refresh_error says why: log in again and give this API key the "
+        "new tokens");
 }
 
 // Who died between the commit of an end and its alert told nobody, so whoever begins to scan tells it again: an alert
@@ -161,18 +181,27 @@ void ez_oauth_tell_ended(ez_oauth *oauth) {
         int provider = slot ? slot->provider : 0;
         pthread_mutex_unlock(&oauth->lock);
         oauth->tell_after = id;
-        if (id != EZ_OAUTH_ALL_TOLD)
-            ez_oauth_raise_ended(oauth, id, provider);
+        if (id != EZ_OAUTH_ALL_TOLD && !ez_oauth_raise_ended(oauth, id, provider))
+            return; // from the beginning, later
     }
 }
 
+// Where there is no room it is not noted, so that the next success tries again.
 void ez_oauth_clear_key(ez_oauth *oauth, int64_t id, int provider, bool is_certain) {
     char fingerprint[FINGERPRINT_MAX];
     ez_oauth_trouble trouble = about_key(id, provider, fingerprint);
-    const ez_oauth_slot before = swap_raised(oauth, id, false);
+    const ez_oauth_slot before = slot_of(oauth, id);
     trouble.seen_before_ns = before.is_raised ? 0 : ez_clock_wall_ns(); // ours may be on its way
-    if (!before.is_clear || is_certain)
-        (void)put_news(oauth, &trouble, true);
+    if ((before.is_clear && !is_certain) || put_news(oauth, &trouble, true))
+        note_cleared(oauth, id, before.noted_ns);
+}
+
+void ez_oauth_clear_stand(ez_oauth *oauth, int64_t id, int provider, int64_t seen_ns) {
+    char fingerprint[FINGERPRINT_MAX];
+    ez_oauth_trouble trouble = about_key(id, provider, fingerprint);
+    trouble.seen_before_ns = seen_ns + 1;
+    if (put_news(oauth, &trouble, true))
+        note_cleared(oauth, id, seen_ns);
 }
 
 // ---- Of a provider

@@ -429,6 +429,10 @@ Test(oauth_flight, no_other_claim_is_tried_at_once) {
     ez_oauth_spare_store(oauth);
     cr_expect_not(ez_oauth_take_place(flight));
     oauth->store_again_ms = ez_clock_mono_ms();
+    ez_oauth_owed owed = {.end = EZ_CLAIM_UNSENT};
+    oauth->owed = &owed;
+    cr_expect_not(ez_oauth_take_place(flight), "ends of claims come first");
+    oauth->owed = NULL;
     cr_expect(ez_oauth_take_place(flight));
 }
 

@@ -7,6 +7,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "proto/runtime/clock.h"
+
 #define HEADER_BYTES 19 // signature, flags, and the length of an extension, which is none
 #define NUMBER_BYTES 8
 
@@ -94,5 +96,9 @@ ez_status ez_pg_copy_out_run(ez_pg_conn *conn, const ez_pg_copy_out *run, uint64
         status = take_all(conn, &it, deadline, error);
     if (!status)
         status = expect(conn, PGRES_COMMAND_OK, deadline, error);
-    return status ? status : ez_pg_drain(conn, deadline, error);
+    if (!status)
+        return ez_pg_drain(conn, deadline, error);
+    if (conn->pg && ez_pg_drain(conn, ez_clock_mono_ms() + EZ_PG_IDLE_MS, NULL) != EZ_OK)
+        ez_pg_drop(conn);
+    return status;
 }
