@@ -61,7 +61,7 @@ Test(dpsim, its_planes_go_when_it_ends) {
     for (size_t i = 0; i < 2; i++) {
         given_simulator();
         signal_process(&sim, signals[i]);
-        cr_assert_eq(wait_process(&sim), 0);
+        expect_clean_end(&sim);
         cr_assert_eq(enrolled(""), 2, "after signal %d", signals[i]);
     }
 }
@@ -80,7 +80,7 @@ Test(dpsim, those_of_a_run_that_goes_on_stay) {
     run_simulator();
     cr_assert_eq(enrolled(""), 5);
     signal_process(&sim, SIGTERM);
-    cr_assert_eq(wait_process(&sim), 0);
+    expect_clean_end(&sim);
     cr_assert_eq(enrolled(""), 2);
 }
 

@@ -209,6 +209,16 @@ bool ends_cleanly(ez_test_process *process) {
     return is_clean;
 }
 
+void expect_clean_end(ez_test_process *process) {
+    int status = wait_process(process);
+    bool is_clean = WIFEXITED(status) && WEXITSTATUS(status) == 0 && !has_report(process);
+    char *text = is_clean ? NULL : read_file(process->log);
+    size_t len = text ? strlen(text) : 0;
+    cr_assert(is_clean, "%s ended with %s %d: …%s", process->name, WIFEXITED(status) ? "exit status" : "signal",
+              WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
+              text ? text + (len > 3000 ? len - 3000 : 0) : "");
+}
+
 void stop_process(ez_test_process *process) {
     cr_assert(ends_cleanly(process), "%s did not stop cleanly (its log is above)", process->name);
 }

@@ -46,6 +46,8 @@ bool ends_cleanly(ez_test_process *process);
 
 // The same, expected.
 void stop_process(ez_test_process *process);
+// Likewise of one that ends by itself, or was sent a signal. The test's message has the end of its log.
+void expect_clean_end(ez_test_process *process);
 
 // SIGKILL: the fault. Returns when it is gone. Does nothing where none is running.
 void kill_process(ez_test_process *process);

@@ -248,9 +248,7 @@ static void compare(sim *run, outcome *out) {
         ez_status status = ez_call_config_digest(run->admin, &request, NULL, &digest, &error);
         ez_session_revision at = {0};
         const uint8_t *bytes = NULL;
-        if (status != EZ_OK) {
-            fprintf(stderr, "ez-dpsim: the server's digest can't be read: %s\n", error.message);
-        } else if (digest->revision != NULL && digest->digest.len == EZ_SESSION_DIGEST_LEN) {
+        if (status == EZ_OK && digest->revision != NULL && digest->digest.len == EZ_SESSION_DIGEST_LEN) {
             at = (ez_session_revision){.epoch = digest->revision->epoch, .n = digest->revision->n};
             bytes = digest->digest.data;
         }
@@ -260,7 +258,10 @@ static void compare(sim *run, outcome *out) {
         if (digest != NULL) {
             ez__v1__get_digest_response__free_unpacked(digest, NULL);
         }
-        if (out->equal || status != EZ_OK || ez_clock_mono_ns() >= deadline) {
+        if (out->equal || ez_clock_mono_ns() >= deadline) {
+            if (status != EZ_OK) {
+                fprintf(stderr, "ez-dpsim: the server's digest can't be read: %s\n", error.message);
+            }
             return;
         }
         nanosleep(&poll, NULL); // until the last changes have arrived
@@ -334,6 +335,10 @@ static int simulate(sim *run) {
         }
         fflush(stdout);
         code = out.equal && out.state.live == run->count && out.is_drained ? 0 : 1;
+        if (code != 0) {
+            fprintf(stderr, "ez-dpsim: of %u data planes %u are connected and %u hold what the server holds%s\n",
+                    run->count, out.state.live, out.state.equal, out.is_drained ? "" : "; reports were left over");
+        }
     } else {
         fprintf(stderr, "ez-dpsim: %s\n", error.message);
     }

@@ -139,7 +139,7 @@ static void keep(filling *it, const ez_minute_row *row) {
         last->errors = narrow(last->errors + row->errors);
         return;
     }
-    it->is_kept = it->is_kept && make_room(it);
+    it->is_kept = make_room(it);
     if (it->is_kept)
         minute->entries[minute->count++] = (ez_minute_entry){row->id, narrow(row->requests), narrow(row->errors)};
 }
