@@ -11,9 +11,6 @@
 #include "server/domain/alerts/open.h"
 #include "server/tokens.h"
 
-#define OPEN_PAGE 1000  // alerts that a detector which begins reads at once
-#define OPEN_MAX  10000 // and in all, the newest of each type
-
 static bool raise_alerts(void *user, const ez_alert_report *reports, size_t count, const char *by) {
     return ez_alerts_raise(user, reports, count, by);
 }
@@ -35,26 +32,14 @@ static void note(void *user, const Ez__V1__AlertEvent *event) {
 typedef struct told_run {
     ez_detector_told_fn *each;
     void *user;
-    size_t count;
     int64_t since_ns; // raised before it: not wanted
 } told_run;
 
 static ez_status give_told(void *user, const ez_alert_row *row, ez_error *error) {
-    told_run *run = user;
-    run->count++;
+    const told_run *run = user;
     if (row->first_seen_ns < run->since_ns || !ez_alert_is_by_subject(row))
         return EZ_OK;
     return run->each(run->user, (Ez__V1__AlertType)row->type, row->related_type, row->related_id, error);
-}
-
-typedef ez_status page_fn(ez_reader *reader, ez_open_place *place, size_t limit, ez_alert_fn *each, void *user,
-                          bool *more, ez_error *error);
-
-static ez_status read_all(ez_reader *reader, page_fn *page, ez_open_place place, told_run *run, ez_error *error) {
-    ez_status status = EZ_OK;
-    for (bool more = true; status == EZ_OK && more && run->count < OPEN_MAX;)
-        status = page(reader, &place, OPEN_PAGE, give_told, run, &more, error);
-    return status;
 }
 
 // The first rule of a type stands for all of them.
@@ -77,9 +62,10 @@ static ez_status each_told(void *user, ez_reader *reader, int64_t since_ns, ez_d
         told_run open = {.each = each, .user = each_user};
         ez_open_place place = {.type = ez_rule_words_of[rule].type};
         if (is_first_of_type(rule))
-            status = read_all(reader, ez_alerts_open_page, place, &open, error);
+            status = ez_alerts_read_all(reader, ez_alerts_open_page, place, give_told, &open, error);
     }
-    return status == EZ_OK ? read_all(reader, ez_alerts_closed_page, among, &expired, error) : status;
+    return status == EZ_OK ? ez_alerts_read_all(reader, ez_alerts_closed_page, among, give_told, &expired, error)
+                           : status;
 }
 
 // ---- What was told of data planes

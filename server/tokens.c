@@ -10,9 +10,7 @@
 #include "server/domain/alerts/open.h"
 #include "server/state/directory/stamp.h"
 
-#define QUEUED_MS   10000 // an entry of the Redis queue waits so long, then it is tried again
-#define ALERTS_PAGE 1000  // open alerts that are read at once
-#define ALERTS_MAX  10000 // and in all, the newest
+#define QUEUED_MS 10000 // an entry of the Redis queue waits so long, then it is tried again
 
 #define RAISED_BY "oauth"
 #define TYPE      EZ__V1__ALERT_TYPE__ALERT_TYPE_TOKEN_REFRESH_FAILED
@@ -67,7 +65,6 @@ static bool clear_troubles(void *user, const ez_oauth_trouble *troubles, size_t 
 typedef struct giving {
     ez_oauth_alert_fn *each;
     void *user;
-    size_t count;
 } giving;
 
 static bool is_about_a_key(const char *type, int64_t id) {
@@ -75,8 +72,7 @@ static bool is_about_a_key(const char *type, int64_t id) {
 }
 
 static ez_status give_alert(void *user, const ez_alert_row *row, ez_error *error) {
-    giving *it = user;
-    it->count++;
+    const giving *it = user;
     if (!is_about_a_key(row->related_type, row->related_id) || !ez_alert_is_by_subject(row))
         return EZ_OK;
     return it->each(it->user, row->related_id, row->title, row->last_seen_ns, error);
@@ -85,11 +81,7 @@ static ez_status give_alert(void *user, const ez_alert_row *row, ez_error *error
 static ez_status each_alert(void *user, ez_reader *reader, ez_oauth_alert_fn *each, void *each_user, ez_error *error) {
     (void)user;
     giving it = {.each = each, .user = each_user};
-    ez_open_place place = {.type = TYPE};
-    ez_status status = EZ_OK;
-    for (bool more = true; status == EZ_OK && more && it.count < ALERTS_MAX;)
-        status = ez_alerts_open_page(reader, &place, ALERTS_PAGE, give_alert, &it, &more, error);
-    return status;
+    return ez_alerts_read_all(reader, ez_alerts_open_page, (ez_open_place){.type = TYPE}, give_alert, &it, error);
 }
 
 void ez_tokens_note_alert(ez_oauth *oauth, const Ez__V1__AlertEvent *event) {

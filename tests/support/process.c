@@ -197,30 +197,38 @@ static bool has_report(const ez_test_process *process) {
     return found;
 }
 
-bool ends_cleanly(ez_test_process *process) {
-    signal_process(process, SIGTERM);
-    int status = wait_process(process);
-    bool is_clean = WIFEXITED(status) && WEXITSTATUS(status) == 0 && !has_report(process);
-    if (!is_clean) {
-        print_log_tail(process);
-        fprintf(stderr, "%s ended with %s %d\n", process->name, WIFEXITED(status) ? "exit status" : "signal",
-                WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
-    }
-    return is_clean;
-}
-
-void expect_clean_end(ez_test_process *process) {
+// Waits for the end. What was not right about it, and the end of the log; "": nothing.
+static void judge_end(ez_test_process *process, char *out, size_t size) {
     int status = wait_process(process);
     bool is_clean = WIFEXITED(status) && WEXITSTATUS(status) == 0 && !has_report(process);
     char *text = is_clean ? NULL : read_file(process->log);
     size_t len = text ? strlen(text) : 0;
-    cr_assert(is_clean, "%s ended with %s %d: …%s", process->name, WIFEXITED(status) ? "exit status" : "signal",
-              WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
-              text ? text + (len > 3000 ? len - 3000 : 0) : "");
+    out[0] = '\0';
+    if (!is_clean)
+        snprintf(out, size, "%s ended with %s %d: …%s", process->name, WIFEXITED(status) ? "exit status" : "signal",
+                 WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
+                 text ? text + (len > LOG_TAIL ? len - LOG_TAIL : 0) : "");
+    free(text);
+}
+
+bool ends_cleanly(ez_test_process *process) {
+    char why[LOG_TAIL + 256];
+    signal_process(process, SIGTERM);
+    judge_end(process, why, sizeof why);
+    if (why[0])
+        fprintf(stderr, "%s\n", why);
+    return !why[0];
+}
+
+void expect_clean_end(ez_test_process *process) {
+    char why[LOG_TAIL + 256];
+    judge_end(process, why, sizeof why);
+    cr_assert(!why[0], "%s", why);
 }
 
 void stop_process(ez_test_process *process) {
-    cr_assert(ends_cleanly(process), "%s did not stop cleanly (its log is above)", process->name);
+    signal_process(process, SIGTERM);
+    expect_clean_end(process);
 }
 
 void kill_process(ez_test_process *process) {

@@ -171,7 +171,7 @@ ez_status ez_round_take_beside(ez_detector *d, ez_reader *reader, bool *more, ez
     (void)more;
     const ez_beside *beside = &d->round.beside;
     if (beside->status != EZ_OK) {
-        *error = beside->error;
+        (void)ez_error_copy(error, &beside->error);
         return beside->status;
     }
     ez_findings_add_all(&d->round.findings, &d->held, &beside->findings);

@@ -6,6 +6,7 @@
 #include "server/domain/alerts/inside.h"
 
 #define LOOK_MAX 10000
+#define PAGE     1000
 
 typedef struct reading {
     size_t limit;
@@ -43,6 +44,27 @@ ez_status ez_alerts_closed_page(ez_reader *reader, ez_open_place *place, size_t 
                                 bool *more, ez_error *error) {
     static const int32_t statuses[] = {EZ_ALERT_RESOLVED, EZ_ALERT_DISMISSED};
     return read_page(reader, place, statuses, &(reading){limit, each, user}, more, error);
+}
+
+typedef struct counting {
+    ez_alert_fn *each;
+    void *user;
+    size_t count;
+} counting;
+
+static ez_status count_one(void *user, const ez_alert_row *row, ez_error *error) {
+    counting *it = user;
+    it->count++;
+    return it->each(it->user, row, error);
+}
+
+ez_status ez_alerts_read_all(ez_reader *reader, ez_alerts_page_fn *page, ez_open_place place, ez_alert_fn *each,
+                             void *user, ez_error *error) {
+    counting it = {.each = each, .user = user};
+    ez_status status = EZ_OK;
+    for (bool more = true; status == EZ_OK && more && it.count < EZ_ALERTS_READ_MAX;)
+        status = page(reader, &place, PAGE, count_one, &it, &more, error);
+    return status;
 }
 
 bool ez_alert_is_by_subject(const ez_alert_row *row) {

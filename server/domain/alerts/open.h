@@ -21,5 +21,13 @@ ez_status ez_alerts_open_page(ez_reader *reader, ez_open_place *place, size_t li
 ez_status ez_alerts_closed_page(ez_reader *reader, ez_open_place *place, size_t limit, ez_alert_fn *each, void *user,
                                 bool *more, ez_error *error) EZ_MUST_CHECK;
 
+typedef ez_status ez_alerts_page_fn(ez_reader *reader, ez_open_place *place, size_t limit, ez_alert_fn *each,
+                                    void *user, bool *more, ez_error *error);
+#define EZ_ALERTS_READ_MAX 10000 // of one reading, the newest
+
+// Page by page, by one of the two above, until there are no more or EZ_ALERTS_READ_MAX were given.
+ez_status ez_alerts_read_all(ez_reader *reader, ez_alerts_page_fn *page, ez_open_place place, ez_alert_fn *each,
+                             void *user, ez_error *error) EZ_MUST_CHECK;
+
 // Whether its fingerprint is the one that its type and what it is about make.
 bool ez_alert_is_by_subject(const ez_alert_row *row);
