@@ -313,12 +313,8 @@ class Plane:
 
     def events(self, path="/admin/events", headers=None):
         """Server-sent events as dicts, until the caller stops reading; each must come within patience."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=PATIENCE)
+        connection, response = self._open_events(path, headers or {})
         try:
-            connection.request("GET", path, headers={"Authorization": f"Bearer {self.admin_token}",
-                                                     "Accept": "text/event-stream", **(headers or {})})
-            response = connection.getresponse()
-            assert response.status == 200, f"HTTP {response.status}"
             event = {}
             for line in response:
                 name, _, value = line.decode().rstrip("\r\n").partition(":")
@@ -330,6 +326,22 @@ class Plane:
                     event = {}
         finally:
             connection.close()
+
+    def _open_events(self, path, headers):
+        sent = {"Authorization": f"Bearer {self.admin_token}", "Accept": "text/event-stream", **headers}
+
+        def opened():
+            connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=PATIENCE)
+            connection.request("GET", path, headers=sent)
+            response = connection.getresponse()
+            if response.status == 200:
+                return connection, response
+            refused = Reply(response, response.read())
+            connection.close()
+            expect_code(refused, 503, "EVENTS_UNAVAILABLE")  # for a moment after the gateway's start
+            return None
+
+        return wait_until(opened, "the gateway's connection to the events")
 
     def raw(self, port=None):
         """A raw connection: to the gateway's port, or another."""
