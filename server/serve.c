@@ -370,6 +370,10 @@ static void tick_deliveries(void *user) {
     ez_delivery_tick(user, ez_clock_mono_ms());
 }
 
+static void tick_rpc(void *user) {
+    ez_rpc_tick(user);
+}
+
 static void tick_bans(void *user) {
     ez_bans_tick(user);
 }
@@ -392,6 +396,7 @@ static ez_status open_timer(server *s, ez_error *error) {
         {"alerts", 250, ez_alerting_tick, &s->alerting},
         {"models", 250, tick_models, s->model_sync},
         {"bans", 1000, tick_bans, s->bans},
+        {"connections", 500, tick_rpc, s->rpc},
         {"live numbers", 1000, tick_usage, s->usage},
     };
     return ez_timer_create(jobs, sizeof jobs / sizeof jobs[0], &s->timer, error);

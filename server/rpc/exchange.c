@@ -5,8 +5,8 @@
 // The nng message of the request lives until the answer is sent: the header's texts and the request's bytes point into
 // it.
 //
-// Awkward cases. A peer that does not read: the send has a second, then its connection is closed, or it would hold this
-// context for ever. A peer that is gone: nng drops the answer without a word; whoever repeats the call finds it by its
+// Awkward cases. A peer that does not read: the send has a second, or it would hold this context for ever; then what
+// else it asks is dropped, and its connection is closed (ez_rpc_tick). A peer that is gone: nng drops the answer without a word; whoever repeats the call finds it by its
 // idempotency key. A change that was committed but whose wait has no time left is still answered OK, with how far it
 // has come: a lie would make the caller repeat it.
 #include "server/rpc/exchange.h"
@@ -207,11 +207,11 @@ static void on_sent(ez_exchange *exchange, int rv) {
         nng_msg_free(nng_aio_get_msg(exchange->aio));
         nng_aio_set_msg(exchange->aio, NULL);
     }
-    if (rv == NNG_ETIMEDOUT) {
+    uint32_t id = (uint32_t)nng_pipe_id(exchange->pipe);
+    if (rv == NNG_ETIMEDOUT && ez_peers_doom(exchange->rpc->peers, id, ez_clock_mono_ms())) {
         char address[EZ_REMOTE_MAX];
-        ez_peers_address(exchange->rpc->peers, (uint32_t)nng_pipe_id(exchange->pipe), address);
+        ez_peers_address(exchange->rpc->peers, id, address);
         ez_log_warn("a peer does not read its answers: its connection is closed", "peer", address);
-        nng_pipe_close(exchange->pipe);
     }
     if (rv == NNG_ECLOSED || rv == NNG_ECANCELED) {
         exchange->state = EXCHANGE_IDLE;
@@ -444,6 +444,10 @@ static void on_received(ez_exchange *exchange) {
     ez_error_clear(&call->error);
     ez_buf_clear(&call->reply);
     begin_flight(exchange);
+    if (ez_peers_is_doomed(exchange->rpc->peers, (uint32_t)call->peer)) {
+        finish(exchange);
+        return;
+    }
     ez_slice message = {0};
     ez_status status = admit(exchange, &message);
     if (status == EZ_OK) {

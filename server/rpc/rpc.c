@@ -17,7 +17,8 @@
 #include "proto/runtime/log.h"
 #include "server/rpc/exchange.h"
 
-#define SP_HEADER 64 // what the protocol puts before a frame counts too
+#define SP_HEADER      64 // what the protocol puts before a frame counts too
+#define CLOSED_AT_ONCE 64
 
 static void write_address(const nng_sockaddr *address, char out[EZ_REMOTE_MAX]) {
     out[0] = '\0';
@@ -124,6 +125,21 @@ void ez_rpc_start(ez_rpc *rpc) {
     for (unsigned i = 0; i < rpc->exchange_count; i++) {
         ez_exchange_receive(&rpc->exchanges[i]);
     }
+}
+
+void ez_rpc_tick(ez_rpc *rpc) {
+    uint32_t ids[CLOSED_AT_ONCE];
+    size_t stuck;
+    size_t due = ez_peers_due(rpc->peers, ez_clock_mono_ms(), ids, CLOSED_AT_ONCE, &stuck);
+    for (size_t i = 0; i < due; i++) {
+        nng_pipe_close((nng_pipe){.id = ids[i]});
+    }
+    if (stuck > 0 && !rpc->is_stuck) {
+        ez_log_error("nng does not end closed connections any more: they keep their descriptors until this server is "
+                     "started anew",
+                     "connections", EZ_LOG_INT((long long)stuck));
+    }
+    rpc->is_stuck = stuck > 0;
 }
 
 bool ez_rpc_drain(ez_rpc *rpc, unsigned timeout_ms) {
