@@ -6,9 +6,9 @@
 // it.
 //
 // Awkward cases. A peer that does not read: the send has a second, or it would hold this context for ever; then what
-// else it asks is dropped, and its connection is closed (ez_rpc_tick). A peer that is gone: nng drops the answer without a word; whoever repeats the call finds it by its
-// idempotency key. A change that was committed but whose wait has no time left is still answered OK, with how far it
-// has come: a lie would make the caller repeat it.
+// else it asks is dropped, and its connection is closed (ez_rpc_tick). A peer that is gone: nng drops the answer
+// without a word; whoever repeats the call finds it by its idempotency key. A change that was committed but whose wait
+// has no time left is still answered OK, with how far it has come: a lie would make the caller repeat it.
 #include "server/rpc/exchange.h"
 
 #include <nng/protocol/reqrep0/rep.h>
