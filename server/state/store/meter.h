@@ -52,6 +52,14 @@ typedef struct ez_usage_sums {
     int64_t last_used_ns; // the latest, not a sum; never 0 in what is added
 } ez_usage_sums;
 
+// What part has of all that was counted, 0 … 1. A request may be counted in one flush and its outcome in the next, or
+// never: the whole is requests, or the outcomes where those are more.
+static inline double ez_usage_share(int64_t part, int64_t requests, int64_t success, int64_t failure) {
+    double outcomes = (double)success + (double)failure;
+    double whole = (double)requests > outcomes ? (double)requests : outcomes;
+    return whole > 0 ? (double)part / whole : 0;
+}
+
 typedef struct ez_usage_row {
     ez_usage_table table;
     int64_t id;
