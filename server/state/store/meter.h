@@ -172,7 +172,7 @@ typedef struct ez_rollup_sums {
 
 void ez_rollup_sum_add(int64_t *to, int64_t from); // one of them; it stays at EZ_USAGE_SUM_MAX
 void ez_rollup_sums_add(ez_rollup_sums *to, const ez_rollup_sums *from);
-// In ms, by interpolation within the bucket; share: 0 … 1. 0 where there is nothing.
+// In ms, by interpolation within the bucket, never above latency_ms; share: 0 … 1. 0 where there is nothing.
 double ez_rollup_percentile(const ez_rollup_sums *sums, double share);
 
 typedef enum ez_stats_by {
