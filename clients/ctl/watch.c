@@ -50,6 +50,12 @@ static void tell_connection(watch *w) {
     bool is_connected = ez_subscriber_is_connected(w->subscriber);
     if (w->was_connected && is_connected != w->is_connected)
         say(w, is_connected ? "connected again" : "the connection is lost; trying again");
+    // A topic may be silent for long; config's first heartbeat tells more than this.
+    if (is_connected && !w->was_connected && w->topic) {
+        char text[64];
+        (void)snprintf(text, sizeof text, "following %s", w->topic->word);
+        say(w, text);
+    }
     w->was_connected |= is_connected;
     w->is_connected = is_connected;
     uint64_t dropped = ez_subscriber_dropped(w->subscriber);

@@ -17,6 +17,11 @@
 ez_status ez_json_write(const ez_message_rule *rule, const ProtobufCMessage *message, bool reveal,
                         ez_buf *out) EZ_MUST_CHECK;
 
+// A request for the record: the same without reveal, and without output_only fields that are empty, since no caller
+// gives those.
+ez_status ez_json_write_request(const ez_message_rule *rule, const ProtobufCMessage *message,
+                                ez_buf *out) EZ_MUST_CHECK;
+
 // Appends a number as JSON, as short as it can be read back; one that is not finite becomes null.
 ez_status ez_json_write_double(double value, ez_buf *out);
 

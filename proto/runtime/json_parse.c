@@ -68,11 +68,20 @@ static const char *reason(const json_error_t *problem) {
     case json_error_null_character:
     case json_error_null_byte_in_key:
         return "a text holds NUL";
-    case json_error_numeric_overflow:
-        return "a number is too large";
     default:
         return "its syntax is wrong";
     }
+}
+
+static ez_status refuse_text(const json_error_t *problem, ez_error *error) {
+    // JSON, but jansson holds no integer above this one. As a string every 64-bit integer is taken.
+    if (json_error_code(problem) == json_error_numeric_overflow)
+        return ez_error_set(error, EZ_INVALID_ARGUMENT, "JSON_INVALID",
+                            "a number is too large (line %d, column %d): write integers above 9223372036854775807 as "
+                            "strings",
+                            problem->line, problem->column);
+    return ez_error_set(error, EZ_INVALID_ARGUMENT, "JSON_INVALID", "the body is no JSON: %s (line %d, column %d)",
+                        reason(problem), problem->line, problem->column);
 }
 
 static ez_status load(const char *text, size_t len, json_t **out, ez_error *error) {
@@ -85,8 +94,7 @@ static ez_status load(const char *text, size_t len, json_t **out, ez_error *erro
     json_error_t problem;
     json_t *root = json_loadb(len ? text : "", len, JSON_REJECT_DUPLICATES, &problem);
     if (!root)
-        return ez_error_set(error, EZ_INVALID_ARGUMENT, "JSON_INVALID", "the body is no JSON: %s (line %d, column %d)",
-                            reason(&problem), problem.line, problem.column);
+        return refuse_text(&problem, error);
     if (!json_is_object(root)) {
         json_decref(root);
         return bad_json(error, "it must be an object");

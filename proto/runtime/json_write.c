@@ -141,7 +141,14 @@ static void put_time(ez_buf *out, const Google__Protobuf__Timestamp *time) {
     put_literal(out, text, len + 2);
 }
 
-static void put_message(ez_buf *out, const ez_message_rule *rule, const ProtobufCMessage *message, bool reveal);
+// What is left out.
+typedef enum view {
+    READ,     // secrets
+    REVEALED, // nothing
+    REQUEST,  // secrets, and what the server would fill in
+} view;
+
+static void put_message(ez_buf *out, const ez_message_rule *rule, const ProtobufCMessage *message, view as);
 
 static void put_text(ez_buf *out, const char *text) {
     (void)ez_json_write_string(text ? text : "", text ? strlen(text) : 0, out);
@@ -159,7 +166,7 @@ static void put_object_text(ez_buf *out, const char *text) {
 }
 
 static void put_value(ez_buf *out, const ez_field_rule *field, const ProtobufCFieldDescriptor *fd, const void *at,
-                      bool reveal) {
+                      view as) {
     switch (fd->type) {
     case PROTOBUF_C_TYPE_INT32:
     case PROTOBUF_C_TYPE_SINT32:
@@ -213,7 +220,7 @@ static void put_value(ez_buf *out, const ez_field_rule *field, const ProtobufCFi
     if (inner && field->flags & EZ_FIELD_TIMESTAMP)
         put_time(out, (const Google__Protobuf__Timestamp *)inner);
     else if (inner && field->message)
-        put_message(out, field->message, inner, reveal);
+        put_message(out, field->message, inner, as);
     else
         PUT(out, "null");
 }
@@ -249,33 +256,35 @@ static void put_map(ez_buf *out, const ez_field_rule *field, const ProtobufCFiel
 }
 
 static void put_list(ez_buf *out, const ez_field_rule *field, const ProtobufCFieldDescriptor *fd,
-                     const ProtobufCMessage *message, bool reveal) {
+                     const ProtobufCMessage *message, view as) {
     const char *values = *(char **)ez_field_at(fd, message);
     size_t count = *ez_field_count(fd, message), size = ez_field_size(fd);
     (void)ez_buf_putc(out, '[');
     for (size_t i = 0; i < count && !out->overflow; i++) {
         if (i)
             (void)ez_buf_putc(out, ',');
-        put_value(out, field, fd, values + i * size, reveal);
+        put_value(out, field, fd, values + i * size, as);
     }
     (void)ez_buf_putc(out, ']');
 }
 
 static bool is_shown(const ez_field_rule *field, const ProtobufCFieldDescriptor *fd, const ProtobufCMessage *message,
-                     bool reveal) {
-    if (field->flags & (EZ_FIELD_SENSITIVE | EZ_FIELD_INPUT_ONLY) && !reveal)
+                     view as) {
+    if (field->flags & (EZ_FIELD_SENSITIVE | EZ_FIELD_INPUT_ONLY) && as != REVEALED)
+        return false;
+    if (field->flags & EZ_FIELD_OUTPUT_ONLY && as == REQUEST && ez_field_is_empty(fd, message))
         return false;
     if (field->flags & EZ_FIELD_OMIT_EMPTY && ez_field_is_empty(fd, message))
         return false;
     return ez_field_is_live(fd, message);
 }
 
-static void put_message(ez_buf *out, const ez_message_rule *rule, const ProtobufCMessage *message, bool reveal) {
+static void put_message(ez_buf *out, const ez_message_rule *rule, const ProtobufCMessage *message, view as) {
     char lead = '{';
     for (unsigned i = 0; i < rule->field_count; i++) {
         const ez_field_rule *field = &rule->fields[i];
         const ProtobufCFieldDescriptor *fd = ez_field_of(rule, field);
-        if (!is_shown(field, fd, message, reveal))
+        if (!is_shown(field, fd, message, as))
             continue;
         char head[2] = {lead, '"'};
         lead = ',';
@@ -285,17 +294,25 @@ static void put_message(ez_buf *out, const ez_message_rule *rule, const Protobuf
         if (field->flags & EZ_FIELD_MAP)
             put_map(out, field, fd, message);
         else if (ez_field_is_repeated(fd))
-            put_list(out, field, fd, message, reveal);
+            put_list(out, field, fd, message, as);
         else
-            put_value(out, field, fd, ez_field_at(fd, message), reveal);
+            put_value(out, field, fd, ez_field_at(fd, message), as);
     }
     if (lead == '{')
         (void)ez_buf_putc(out, '{');
     (void)ez_buf_putc(out, '}');
 }
 
-ez_status ez_json_write(const ez_message_rule *rule, const ProtobufCMessage *message, bool reveal, ez_buf *out) {
+static ez_status write_as(const ez_message_rule *rule, const ProtobufCMessage *message, view as, ez_buf *out) {
     assert(message->descriptor == rule->descriptor);
-    put_message(out, rule, message, reveal);
+    put_message(out, rule, message, as);
     return out->overflow ? EZ_RESOURCE_EXHAUSTED : EZ_OK;
+}
+
+ez_status ez_json_write(const ez_message_rule *rule, const ProtobufCMessage *message, bool reveal, ez_buf *out) {
+    return write_as(rule, message, reveal ? REVEALED : READ, out);
+}
+
+ez_status ez_json_write_request(const ez_message_rule *rule, const ProtobufCMessage *message, ez_buf *out) {
+    return write_as(rule, message, REQUEST, out);
 }

@@ -209,22 +209,24 @@ class CtlTest(unittest.TestCase):
         env = {"EZ_EVENTS_URL": self.plane.env["EZ_EVENTS_URL"]}
         lines = ezplane.Process("ezctl", ["watch", "data-planes", "-o", "table"], env=env, log=log)
         self.addCleanup(lines.kill)
-        objects = ezplane.Process("ezctl", ["watch", "data-planes", "-o", "json"], env=env, log=log + ".json")
+        objects = ezplane.Process("ezctl", ["watch", "data-planes", "-o", "json", "-q"], env=env, log=log + ".json")
         self.addCleanup(objects.kill)
 
         def sees_one(process):
-            """Nothing tells when it is connected: data planes come and go until it has seen one."""
+            """With -q nothing tells when it is connected: data planes come and go until it has seen one."""
             while not select.select([process.popen.stdout], [], [], 0)[0]:
                 done = self.plane.run("ez-dpsim", "--planes", "1", "--seconds", "1", "--json")
                 self.assertEqual(done.returncode, 0, done.stderr)
 
         lines.wait_for_line("TIME")
+        ezplane.wait_until(lambda: "following data-planes" in lines.log_text(), "the connection")
         sees_one(lines)
         sees_one(objects)
         line = lines.wait_for_line("20").split()
         self.assertIn(line[2], ("joined", "stopped", "lost"))
         event = json.loads(objects.wait_for_line('{"time"'))
         self.assertIn(event["type"], ("joined", "stopped", "lost"))
+        self.assertNotIn("following", objects.log_text())
         for process in (lines, objects):
             process.stop()
 

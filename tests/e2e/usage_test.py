@@ -43,6 +43,16 @@ class UsageTest(unittest.TestCase):
         expect_code(reply, 400, "SEQUENCE_GAP")
         self.assertIn("2 is expected", reply.json["detail"])
 
+    def test_an_epoch_above_63_bits_is_a_string(self):
+        body = {"epoch": 2**64 - 1, "sequence": 1}
+        reply = self.flush(body, "/internal/apikey-stats/flush")
+        expect_code(reply, 400, "JSON_INVALID")
+        self.assertIn("write integers above 9223372036854775807 as strings", reply.json["detail"])
+        for repeated in (False, True):
+            reply = self.flush({**body, "epoch": str(2**64 - 1)}, "/internal/apikey-stats/flush")
+            expect_code(reply, 200)
+            self.assertEqual(reply.json["repeated"], repeated)
+
     def test_an_idempotency_key_counts_once(self):
         group = self.made_at("/admin/provider-groups",
                              {"name": f"group-{self.made}", "type": "openai", "models": ["a"]})

@@ -233,6 +233,7 @@ Test(settings, each_change_is_audited_without_the_secret) {
     cr_assert_str_eq(trail.entries[0]->method, "ez.v1.Settings/SetErrorWebhook");
     cr_assert_eq(strncmp(trail.entries[0]->resource, "setting:", 8), 0);
     cr_assert_not_null(strstr(trail.entries[0]->request, "https://example.com/h"));
+    cr_assert_null(strstr(trail.entries[0]->request, "has_secret"), "what nobody sent: %s", trail.entries[0]->request);
     cr_assert_not_null(strstr(trail.entries[1]->request, "\"beta\":true"));
     expect_not_in_trail(&trail, SECRET);
     end_trail(&trail);

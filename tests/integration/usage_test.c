@@ -205,6 +205,13 @@ Test(usage, an_api_key_counts_for_its_group) {
     cr_assert_eq(stats->total_requests, 12);
     cr_assert_float_eq(stats->success_rate, 0.75, 1e-9);
     cr_assert_eq(stats->provider_groups, 1);
+    // Outcomes of requests that a later flush, or none, counts.
+    ask(&plane, "Usage/Flush", "{'epoch':1,'sequence':2,'api_keys':[{'id':%" PRId64 ",'success':3,'failure':5}]}",
+        one->id);
+    stats = ask(&w.admin, "Usage/GetApiKeyStats", "{}");
+    cr_assert_eq(stats->total_requests, 12);
+    cr_assert_float_eq(stats->success_rate, 12 / 20.0, 1e-9);
+    cr_assert_float_eq(stats->failure_rate, 8 / 20.0, 1e-9);
 }
 
 Test(usage, masters_are_taken_at_their_word_where_a_flush_names_them) {

@@ -11,8 +11,9 @@
 #include "tools/protoc-gen-ez/write.h"
 
 static const char *const about =
-    "Control plane for LLM gateways. JSON: snake_case names, 64-bit integers as numbers, enums as lower-case words, "
-    "timestamps RFC 3339 in UTC. Unknown fields and parameters are refused. Replies have every field, also empty ones, "
+    "Control plane for LLM gateways. JSON: snake_case names, 64-bit integers as numbers (in requests also as "
+    "strings, which is how one above 9223372036854775807 has to be written), enums as lower-case words, timestamps RFC "
+    "3339 in UTC. Unknown fields and parameters are refused. Replies have every field, also empty ones, "
     "save those that are not required. Errors are RFC 9457 problem documents. Made from the schema in proto/ez/v1.";
 
 static void use_route(const gen_route *route) {

@@ -2,7 +2,8 @@
 //
 // Log records come in. The handler turns a request into rows and judges their times; the appender stores them, and the
 // call's answer is written when that is durable. A record whose time can't be right is refused alone: a data plane
-// sends its batch again until it is taken, and one bad clock must not hold up the rest for ever.
+// sends its batch again until it is taken, and one bad clock must not hold up the rest for ever. So is one that names
+// another master than its key's: that tenant would read what is not its own.
 //
 // Awkward: ids that are not known here are kept as they are. A record may arrive after its key was deleted. A key
 // without its master, or an API key without its group, gets the one it has here: else a tenant would not see it.
@@ -59,9 +60,15 @@ int64_t ez_logs_owner_of(const ez_directory *directory, int kind, int64_t id) {
     return (int64_t)found.varint;
 }
 
-static void complete(const judge *by, ez_log_row *row) {
+// False: the key is known, and another master's than the record says.
+static bool settle_master(const judge *by, ez_log_row *row) {
+    int64_t owner = ez_logs_owner_of(by->directory, EZ__V1__KIND__KIND_KEY, row->key_id);
     if (!row->master_id)
-        row->master_id = ez_logs_owner_of(by->directory, EZ__V1__KIND__KIND_KEY, row->key_id);
+        row->master_id = owner;
+    return !owner || owner == row->master_id;
+}
+
+static void complete(const judge *by, ez_log_row *row) {
     if (!row->group_id)
         row->group_id = ez_logs_owner_of(by->directory, EZ__V1__KIND__KIND_API_KEY, row->api_key_id);
     row->received_ns = by->now_ns;
@@ -87,6 +94,8 @@ static ez_status make_rows(const judge *by, const Ez__V1__IngestLogsRequest *req
             status = refuse(n, i, "TIME_IN_FUTURE", "more than an hour ahead of the server's clock", &call->arena);
         } else if (row->time_ns < by->oldest_ns) {
             status = refuse(n, i, "TIME_TOO_OLD", "older than records are kept", &call->arena);
+        } else if (!settle_master(by, row)) {
+            status = refuse(n, i, "KEY_OF_ANOTHER_MASTER", "its key is not a key of its master_id", &call->arena);
         } else {
             complete(by, row);
             ++*count;

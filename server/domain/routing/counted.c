@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Five fields in a row, in both kinds: total, success, failure, and the last two as shares of the first. A share is of
-// what a data plane said, so it may pass 1 where that did not add up.
+// Five fields in a row, in both kinds: total, success, failure, and the last two as shares.
 #include "server/domain/routing/counted.h"
 
 #include "proto/runtime/wire.h"
 
 enum { F_API_KEY_TOTAL = 17, F_GROUP_TOTAL = 11 };
 
-static double share(int64_t part, int64_t whole) {
-    return whole > 0 ? (double)part / (double)whole : 0;
+static double share(const ez_usage_sums *sums, int64_t part) {
+    return ez_usage_share(part, sums->requests, sums->success, sums->failure);
 }
 
 static ez_status put_number(ez_buf *out, uint32_t field, int64_t value) {
@@ -30,8 +29,8 @@ static ez_status put(const ez_counters *counters, ez_usage_table table, int64_t 
     if (status == EZ_OK)
         status = put_number(out, first + 2, sums.failure);
     if (status == EZ_OK)
-        status = put_share(out, first + 3, share(sums.success, sums.requests));
-    return status == EZ_OK ? put_share(out, first + 4, share(sums.failure, sums.requests)) : status;
+        status = put_share(out, first + 3, share(&sums, sums.success));
+    return status == EZ_OK ? put_share(out, first + 4, share(&sums, sums.failure)) : status;
 }
 
 ez_status ez_counted_put_api_key(const ez_counters *counters, int64_t id, ez_buf *out) {
@@ -48,8 +47,8 @@ void ez_counted_fill_api_key(const ez_counters *counters, Ez__V1__ApiKey *key) {
     key->total_requests = sums.requests;
     key->success_requests = sums.success;
     key->failure_requests = sums.failure;
-    key->success_rate = share(sums.success, sums.requests);
-    key->failure_rate = share(sums.failure, sums.requests);
+    key->success_rate = share(&sums, sums.success);
+    key->failure_rate = share(&sums, sums.failure);
 }
 
 void ez_counted_fill_group(const ez_counters *counters, Ez__V1__ProviderGroup *group) {
@@ -58,6 +57,6 @@ void ez_counted_fill_group(const ez_counters *counters, Ez__V1__ProviderGroup *g
     group->total_requests = sums.requests;
     group->success_requests = sums.success;
     group->failure_requests = sums.failure;
-    group->success_rate = share(sums.success, sums.requests);
-    group->failure_rate = share(sums.failure, sums.requests);
+    group->success_rate = share(&sums, sums.success);
+    group->failure_rate = share(&sums, sums.failure);
 }

@@ -10,10 +10,9 @@
 static ez_status reply(struct ez_usage *usage, ez_call *call, Ez__V1__ApiKeyStats *stats) {
     stats->api_keys = (int64_t)ez_directory_count(usage->options.directory, KIND_API_KEY);
     stats->provider_groups = (int64_t)ez_directory_count(usage->options.directory, KIND_PROVIDER_GROUP);
-    if (stats->total_requests > 0) {
-        stats->success_rate = (double)stats->success_requests / (double)stats->total_requests;
-        stats->failure_rate = (double)stats->failure_requests / (double)stats->total_requests;
-    }
+    int64_t requests = stats->total_requests, success = stats->success_requests, failure = stats->failure_requests;
+    stats->success_rate = ez_usage_share(success, requests, success, failure);
+    stats->failure_rate = ez_usage_share(failure, requests, success, failure);
     return ez_call_reply(call, &stats->base);
 }
 

@@ -16,7 +16,7 @@ const char *ez_audit_text(const ProtobufCMessage *message, size_t packed, ez_are
         return ez_audit_text_truncated(packed, arena);
     ez_buf text;
     ez_buf_init(&text, EZ_AUDIT_REQUEST_MAX);
-    bool fits = ez_json_write(rule, message, false, &text) == EZ_OK && !text.overflow;
+    bool fits = ez_json_write_request(rule, message, &text) == EZ_OK && !text.overflow;
     const char *kept =
         fits ? ez_arena_strndup(arena, (const char *)text.data, text.len) : ez_audit_text_truncated(packed, arena);
     ez_buf_fini(&text);

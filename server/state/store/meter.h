@@ -52,6 +52,14 @@ typedef struct ez_usage_sums {
     int64_t last_used_ns; // the latest, not a sum; never 0 in what is added
 } ez_usage_sums;
 
+// What part has of all that was counted, 0 … 1. A request may be counted in one flush and its outcome in the next, or
+// never: the whole is requests, or the outcomes where those are more.
+static inline double ez_usage_share(int64_t part, int64_t requests, int64_t success, int64_t failure) {
+    double outcomes = (double)success + (double)failure;
+    double whole = (double)requests > outcomes ? (double)requests : outcomes;
+    return whole > 0 ? (double)part / whole : 0;
+}
+
 typedef struct ez_usage_row {
     ez_usage_table table;
     int64_t id;
@@ -164,7 +172,7 @@ typedef struct ez_rollup_sums {
 
 void ez_rollup_sum_add(int64_t *to, int64_t from); // one of them; it stays at EZ_USAGE_SUM_MAX
 void ez_rollup_sums_add(ez_rollup_sums *to, const ez_rollup_sums *from);
-// In ms, by interpolation within the bucket; share: 0 … 1. 0 where there is nothing.
+// In ms, by interpolation within the bucket, never above latency_ms; share: 0 … 1. 0 where there is nothing.
 double ez_rollup_percentile(const ez_rollup_sums *sums, double share);
 
 typedef enum ez_stats_by {

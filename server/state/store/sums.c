@@ -4,6 +4,7 @@
 // not trusted that far. Pure.
 //
 // Awkward: the last bucket has no end to interpolate to, so a percentile in it is its beginning, as Prometheus has it.
+// And records of 0 ms are in a bucket that ends later: no percentile is more than what all took together.
 #include "server/state/store/latency.h"
 
 void ez_rollup_sum_add(int64_t *to, int64_t from) {
@@ -23,7 +24,7 @@ void ez_rollup_sums_add(ez_rollup_sums *to, const ez_rollup_sums *from) {
         ez_rollup_sum_add(&to->histogram[i], from->histogram[i]);
 }
 
-double ez_rollup_percentile(const ez_rollup_sums *sums, double share) {
+static double interpolate(const ez_rollup_sums *sums, double share) {
     double count = 0;
     for (size_t i = 0; i < EZ_LATENCY_BUCKETS; i++)
         count += (double)sums->histogram[i];
@@ -44,4 +45,9 @@ double ez_rollup_percentile(const ez_rollup_sums *sums, double share) {
         below += here;
     }
     return (double)ez_latency_bounds[last < EZ_LATENCY_BUCKETS - 1 ? last : EZ_LATENCY_BUCKETS - 2];
+}
+
+double ez_rollup_percentile(const ez_rollup_sums *sums, double share) {
+    double ms = interpolate(sums, share), all_ms = (double)sums->latency_ms;
+    return ms < all_ms ? ms : all_ms;
 }

@@ -171,3 +171,25 @@ Test(counted, api_keys_and_their_groups) {
     Ez__V1__ListProviderGroupsResponse *groups = expect_ok(w, "ProviderGroups/List", "{}");
     cr_assert_eq(groups->items[0]->failure_requests, 24);
 }
+
+Test(counted, shares_stay_within_1_where_outcomes_are_ahead_of_their_requests) {
+    Ez__V1__ProviderGroup *group = given_group(w, "main", "'a'");
+    Ez__V1__ApiKey *one = given_api_key(w, group->id, "one");
+    ez_usage_sums ahead = {.requests = 10, .success = 15, .failure = 5};
+    ez_counters_note(w->counters, EZ_USAGE_API_KEYS, one->id, &ahead);
+    ez_counters_note(w->counters, EZ_USAGE_GROUPS, group->id, &ahead);
+    Ez__V1__ApiKey *shown = read_api_key(w, one->id);
+    cr_assert_eq(shown->total_requests, 10, "what was counted is shown as it is");
+    cr_assert_float_eq(shown->success_rate, 0.75, 1e-12);
+    cr_assert_float_eq(shown->failure_rate, 0.25, 1e-12);
+    Ez__V1__ProviderGroup *all = expect_ok(w, "ProviderGroups/Get", "{'id':%lld}", (long long)group->id);
+    cr_assert_float_eq(all->success_rate, 0.75, 1e-12);
+    ahead = (ez_usage_sums){.requests = 0, .failure = INT64_MAX, .success = INT64_MAX};
+    ez_counters_note(w->counters, EZ_USAGE_API_KEYS, one->id, &ahead);
+    shown = read_api_key(w, one->id);
+    cr_assert_float_eq(shown->failure_rate, 0.5, 1e-12);
+    ahead = (ez_usage_sums){.requests = 10, .failure = 2, .success = 3};
+    ez_counters_note(w->counters, EZ_USAGE_API_KEYS, one->id, &ahead);
+    shown = read_api_key(w, one->id);
+    cr_assert_float_eq(shown->success_rate, 0.3, 1e-12, "requests whose outcome is not told yet count");
+}

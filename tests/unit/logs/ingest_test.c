@@ -116,12 +116,35 @@ Test(ingest, no_more_than_a_hundred_are_told) {
 Test(ingest, a_key_without_its_master_gets_it) {
     int64_t master = given_master(w, "acme")->id;
     records[0].key_id = records[1].key_id = given_key(w, master, "web")->id;
-    records[1].master_id = 99;
-    records[2].key_id = 4711;
+    records[1].master_id = master;
+    records[2].key_id = records[3].key_id = 4711;
+    records[3].master_id = 99;
     cr_assert_eq(ez_handle_logs_ingest(logs, &a_call, &append, &request), EZ_OK);
+    cr_assert_eq(append.row_count, REC);
     cr_assert_eq(append.logs[0].master_id, master);
-    cr_assert_eq(append.logs[1].master_id, 99, "as the data plane says");
+    cr_assert_eq(append.logs[1].master_id, master);
     cr_assert_eq(append.logs[2].master_id, 0, "not known here");
+    cr_assert_eq(append.logs[3].master_id, 99, "as the data plane says");
+}
+
+Test(ingest, a_key_of_another_master_refuses_its_record_alone) {
+    int64_t acme = given_master(w, "acme")->id, globex = given_master(w, "globex")->id;
+    records[0].key_id = records[1].key_id = records[2].key_id = given_key(w, acme, "web")->id;
+    records[0].master_id = acme;
+    records[1].master_id = globex;
+    records[2].master_id = 4711; // no master at all
+    records[3].master_id = globex;
+    cr_assert_eq(ez_handle_logs_ingest(logs, &a_call, &append, &request), EZ_OK);
+    cr_assert_eq(append.row_count, 2);
+    cr_assert_eq(append.logs[0].master_id, acme);
+    cr_assert_eq(append.logs[1].master_id, globex, "without a key");
+    Ez__V1__IngestLogsResponse *reply = answered();
+    cr_assert_eq(reply->stored, 2);
+    cr_assert_eq(reply->refused_count, 2);
+    cr_assert_eq(reply->refused[0]->index, 1);
+    cr_assert_str_eq(reply->refused[0]->reason, "KEY_OF_ANOTHER_MASTER");
+    cr_assert_eq(reply->refused[1]->index, 2);
+    ez__v1__ingest_logs_response__free_unpacked(reply, NULL);
 }
 
 static uint8_t body[BODY_K << 10];

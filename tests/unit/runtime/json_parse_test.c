@@ -11,6 +11,7 @@
 #include "ez/v1/config.pb-c.h"
 #include "ez/v1/key.pb-c.h"
 #include "ez/v1/setting.pb-c.h"
+#include "ez/v1/usage.pb-c.h"
 #include "fill.h"
 #include "proto/runtime/json.h"
 
@@ -119,6 +120,17 @@ Test(json_parse, what_is_no_json_object_is_refused) {
         cr_assert_str_eq(error.reason, "JSON_INVALID", "case %zu", i);
     }
     cr_assert_eq(parse_len("ez.v1.Key", "{}\0", 3), EZ_INVALID_ARGUMENT);
+}
+
+Test(json_parse, integers_of_64_bits_are_taken_as_numbers_or_strings) {
+    cr_assert_eq(parse("ez.v1.FlushUsageRequest", "{\"epoch\":9223372036854775807}"), EZ_OK);
+    cr_assert_eq(parse("ez.v1.FlushUsageRequest", "{\"epoch\":9223372036854775808}"), EZ_INVALID_ARGUMENT);
+    cr_assert_str_eq(error.reason, "JSON_INVALID");
+    cr_assert_str_eq(error.message, "a number is too large (line 1, column 28): write integers above "
+                                    "9223372036854775807 as strings");
+    cr_assert_eq(parse("ez.v1.FlushUsageRequest", "{\"epoch\":\"18446744073709551615\"}"), EZ_OK);
+    cr_assert_eq(((Ez__V1__FlushUsageRequest *)message)->epoch, UINT64_MAX);
+    expect_fault("ez.v1.FlushUsageRequest", "{\"epoch\":\"18446744073709551616\"}", "epoch", "whole number");
 }
 
 Test(json_parse, errors_do_not_quote_what_was_sent) {

@@ -188,3 +188,15 @@ Test(json_write, values_that_are_json_stand_for_themselves) {
     cr_assert(has("\"flags\":{\"a\":true,\"b\":0.5,\"c\":\"a\\n\",\"d\":null,\"e\":\"5,\\\"admin\\\":true\"}"), "%s",
               ez_buf_cstr(&out));
 }
+
+Test(json_write, a_request_has_no_fields_that_the_server_fills_in) {
+    Ez__V1__ErrorWebhook webhook = EZ__V1__ERROR_WEBHOOK__INIT;
+    Ez__V1__SetErrorWebhookRequest request = EZ__V1__SET_ERROR_WEBHOOK_REQUEST__INIT;
+    webhook.url = (char *)"https://example.com/h";
+    webhook.secret = (char *)"a-fake-secret-of-some-length";
+    request.webhook = &webhook;
+    ez_buf_clear(&out);
+    cr_assert_eq(ez_json_write_request(rule_named("ez.v1.SetErrorWebhookRequest"), &request.base, &out), EZ_OK);
+    cr_assert_str_eq(ez_buf_cstr(&out), "{\"webhook\":{\"enabled\":false,\"url\":\"https://example.com/h\","
+                                        "\"match_error\":\"\"},\"update_mask\":[]}");
+}

@@ -20,8 +20,10 @@ Test(latency, bounds_are_inclusive_and_the_last_bucket_is_open) {
 Test(latency, percentile_is_within_the_bucket_of_the_true_one) {
     ez_rollup_sums sums = {0};
     cr_assert_eq(ez_rollup_percentile(&sums, 0.5), 0);
-    for (int64_t ms = 1; ms <= 1000; ms++)
+    for (int64_t ms = 1; ms <= 1000; ms++) {
         sums.histogram[ez_latency_bucket(ms)]++;
+        sums.latency_ms += ms;
+    }
     // Evenly spread, so that interpolation is exact.
     for (int percent = 1; percent <= 100; percent++)
         cr_assert(fabs(ez_rollup_percentile(&sums, percent / 100.0) - percent * 10) < 1.5, "p%d is %f", percent,
@@ -33,12 +35,21 @@ Test(latency, percentile_is_within_the_bucket_of_the_true_one) {
 }
 
 Test(latency, percentile_skips_empty_buckets_and_knows_no_end_of_the_last) {
-    ez_rollup_sums sums = {0};
+    ez_rollup_sums sums = {.latency_ms = INT64_MAX};
     sums.histogram[3] = 10;
     cr_assert(ez_rollup_percentile(&sums, 0) >= ez_latency_bounds[2]);
     cr_assert_eq(ez_rollup_percentile(&sums, 1), ez_latency_bounds[3]);
     sums.histogram[EZ_LATENCY_BUCKETS - 1] = 990;
     cr_assert_eq(ez_rollup_percentile(&sums, 0.99), ez_latency_bounds[EZ_LATENCY_BUCKETS - 2]);
+}
+
+Test(latency, records_of_0_ms_have_percentiles_of_0) {
+    ez_rollup_sums sums = {0};
+    sums.histogram[0] = 10;
+    cr_assert_eq(ez_rollup_percentile(&sums, 0.5), 0);
+    cr_assert_eq(ez_rollup_percentile(&sums, 0.99), 0);
+    sums.latency_ms = 3; // one of them took 3 ms, or three took 1
+    cr_assert_leq(ez_rollup_percentile(&sums, 0.99), 3);
 }
 
 Test(latency, sums_add_each_field_and_stop_at_the_bound) {
