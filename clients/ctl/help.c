@@ -82,6 +82,8 @@ void ez_ctl_help_top(ez_buf *out) {
             ez_ctl_kebab(m->rpc, verb);
             snprintf(verbs + len, sizeof verbs - len, "%s%s", len ? ", " : "", verb);
         }
+        if (ez_ctl_builtin_verb(noun, "import-tokens"))
+            snprintf(verbs + strlen(verbs), sizeof verbs - strlen(verbs), ", import-tokens");
         put_item(out, name, verbs);
     }
     (void)ez_buf_puts(out, "\nAnd:\n");

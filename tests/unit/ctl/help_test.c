@@ -33,6 +33,7 @@ static void expect_in_help(const char *text) {
 Test(help, top_lists_every_noun_and_setting) {
     ez_ctl_help_top(&out);
     expect_in_help("  api-keys            create, get, list");
+    expect_in_help(", import-tokens\n");
     expect_in_help("completion bash|zsh|fish");
     expect_in_help("EZ_CONFIG_URL");
     expect_in_help("Exit status: 0");
