@@ -78,9 +78,12 @@ static bool refuse_for_now(ez_oauth *oauth, ez_oauth_waiter *waiter, const ez_oa
         of = "its token is new and was refused";
     if (wait_ms == 0)
         return false;
-    (void)ez_error_set(&error, EZ_ABORTED, "REFRESH_LATER",
-                       "the last refresh did not help (%s): the next try is in %llu ms", of,
-                       (unsigned long long)wait_ms);
+    if (!ez_oauth_source_is_set(&oauth->sources[key->provider])) // waiting mends nothing
+        (void)ez_oauth_source_refuse(&oauth->sources[key->provider], &error);
+    else
+        (void)ez_error_set(&error, EZ_ABORTED, "REFRESH_LATER",
+                           "the last refresh did not help (%s): the next try is in %llu ms", of,
+                           (unsigned long long)wait_ms);
     answer_one(oauth, waiter, error.code, 0, &error);
     return true;
 }

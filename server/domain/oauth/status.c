@@ -71,7 +71,10 @@ static void show(const ez_oauth *oauth, int at, const seen *now, int64_t now_ns,
     provider->running = now->running;
     provider->refreshed = now->refreshed;
     provider->failed = now->failed;
-    provider->last_error = ez_arena_strdup(arena, now->why);
+    ez_error unset = EZ_ERROR_INIT;
+    if (!provider->configured)
+        (void)ez_oauth_source_refuse(&oauth->sources[at], &unset);
+    provider->last_error = ez_arena_strdup(arena, provider->configured ? now->why : unset.message);
     if (!provider->last_error)
         provider->last_error = (char *)(uintptr_t) "";
     provider->paused_until = now->paused_ms ? ez_stamp_make(now_ns + (int64_t)now->paused_ms * 1000000, arena) : NULL;
