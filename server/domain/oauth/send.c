@@ -160,8 +160,8 @@ static void end_left_alone(ez_oauth_flight *flight, uint64_t left_ms) {
     ez_error error = EZ_ERROR_INIT;
     (void)ez_error_set(
         &error, EZ_ABORTED, "REFRESH_OUTCOME_UNKNOWN",
-        "the refresh token of API key %lld was sent and the answer lost: it is not sent again for %llu ms",
-        (long long)flight->id, (unsigned long long)left_ms);
+        "the refresh token of API key %lld was sent and the answer lost: it is not sent again for %llu s",
+        (long long)flight->id, ez_oauth_seconds(left_ms));
     refuse(flight, EZ_CLAIM_OPEN, flight->key.facts.ended_ns ? UINT64_MAX : left_ms, &error);
 }
 
