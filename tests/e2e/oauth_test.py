@@ -63,7 +63,7 @@ class OauthTest(unittest.TestCase):
             file.write("rt-canary-0")
         done = self.import_tokens()
         self.assertEqual((done.returncode, done.stdout), (1, "created 1, updated 0, left alone 0, failed 5\n"))
-        for part in ("other.json: its type is claude-code, the provider group's is codex",
+        for part in ("other.json: its type is claude-code, the provider group's is codex: a file's type is its group's, word for word, or left out",
                      "end.json: expired is no time", "number.json: access_token is no text",
                      "none.json: it has no refresh_token", "text.json: it is no JSON object"):
             self.assertIn(part, done.stderr)
