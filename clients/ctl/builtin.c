@@ -69,18 +69,21 @@ static const char *const shell_words[] = {"bash", "zsh", "fish", NULL};
 #define CHANGES     (BIT(EZ_CTL_WAIT) | BIT(EZ_CTL_VALIDATE_ONLY) | BIT(EZ_CTL_IF_MATCH))
 
 const ez_ctl_builtin ez_ctl_builtins[] = {
-    {"status", "", 0, 0, "How the server is; in detail with an admin token.", run_status, READS, NULL},
+    {"status", "", 0, 0, "How the server is; in detail with an admin token.", run_status, READS, NULL, NULL},
     {"watch", "config|stats|logs|alerts|data-planes", 1, 1,
-     "Follow changes, live numbers, request logs, alerts or data planes as they are pushed. Needs no token.",
-     ez_ctl_watch, READS, watch_words},
+     "Follow changes, live numbers, request logs, alerts or data planes as they are pushed. Needs no token. Goes on "
+     "until "
+     "Ctrl-C, SIGTERM or the end of its reader; for 10 seconds: timeout 10 ezctl watch stats.",
+     ez_ctl_watch, READS, watch_words, "Give up connecting after this long, such as 500ms, 5s or 2m. Default: 5s."},
     {"call", "METHOD [JSON]", 1, 2, "Call any method by its name in the schema; JSON, @FILE or - is the whole request.",
-     run_call, READS | CHANGES | BIT(EZ_CTL_ALL), NULL},
+     run_call, READS | CHANGES | BIT(EZ_CTL_ALL), NULL, NULL},
     {"methods", "", 0, 0, "List the methods: who may call them, their command, their route.", ez_ctl_methods, OUTPUT,
-     NULL},
+     NULL, NULL},
     {"help", "[NOUN [VERB]]", 0, 2, "Say what there is, what a noun can do, what a verb takes.", ez_ctl_help_command, 0,
+     NULL, NULL},
+    {"completion", "bash|zsh|fish", 1, 1, "Print a completion script for a shell.", ez_ctl_completion, 0, shell_words,
      NULL},
-    {"completion", "bash|zsh|fish", 1, 1, "Print a completion script for a shell.", ez_ctl_completion, 0, shell_words},
-    {"version", "", 0, 0, "Print the program's version.", run_version, 0, NULL},
+    {"version", "", 0, 0, "Print the program's version.", run_version, 0, NULL, NULL},
 };
 const unsigned ez_ctl_builtin_count = sizeof ez_ctl_builtins / sizeof ez_ctl_builtins[0];
 
@@ -94,7 +97,7 @@ static const struct {
      {"api-keys import-tokens", "DIR --group ID", 1, 1,
       "Make an API key of each token file in a folder (JSON: type, access_token, refresh_token, account_id, email, "
       "expired). One that is there already is left alone unless its login has ended.",
-      ez_ctl_import_tokens, BIT(EZ_CTL_GROUP), NULL}},
+      ez_ctl_import_tokens, BIT(EZ_CTL_GROUP), NULL, NULL}},
 };
 
 const ez_ctl_builtin *ez_ctl_builtin_verb(const ez_method *noun, const char *verb) {

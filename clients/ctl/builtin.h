@@ -17,6 +17,7 @@ typedef struct ez_ctl_builtin {
     int (*run)(const struct ez_ctl_arguments *arguments, const ez_settings *settings);
     unsigned options;         // bits 1 << ez_ctl_option: which of the program's flags it takes, beside -h
     const char *const *words; // what the first operand may be, for completion; NULL-terminated, or NULL
+    const char *timeout_doc;  // what --timeout means for it; NULL: as for all
 } ez_ctl_builtin;
 
 extern const ez_ctl_builtin ez_ctl_builtins[];

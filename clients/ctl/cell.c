@@ -8,6 +8,7 @@
 
 #include "clients/ctl/text.h"
 #include "clients/ctl/view.h"
+#include "ez/v1/oauth.pb-c.h"
 #include "ez/v1/wire.pb-c.h"
 #include "proto/runtime/clock.h"
 #include "proto/runtime/field.h"
@@ -109,6 +110,15 @@ static void put_pairs(const ProtobufCFieldDescriptor *fd, const ProtobufCMessage
     }
 }
 
+// "terminal 3, setting 1": their number would be taken for that of the keys.
+static void put_failures(Ez__V1__RefreshFailures *const *list, size_t count, ez_buf *out) {
+    for (size_t i = 0; i < count; i++) {
+        (void)ez_buf_puts(out, i ? ", " : "");
+        put_text(list[i]->class_, out);
+        (void)ez_buf_printf(out, " %" PRId64, list[i]->keys);
+    }
+}
+
 void ez_ctl_view_cell(const ez_message_rule *rule, const ez_field_rule *field, const ProtobufCMessage *message,
                       ez_buf *out) {
     const ProtobufCFieldDescriptor *fd = ez_field_of(rule, field);
@@ -121,6 +131,8 @@ void ez_ctl_view_cell(const ez_message_rule *rule, const ez_field_rule *field, c
     size_t count = *ez_field_count(fd, message), size = ez_field_size(fd);
     if (field->flags & EZ_FIELD_MAP) {
         put_pairs(fd, message, out);
+    } else if (fd->descriptor == &ez__v1__refresh_failures__descriptor) {
+        put_failures(*(Ez__V1__RefreshFailures ***)ez_field_at(fd, message), count, out);
     } else if (fd->type == PROTOBUF_C_TYPE_MESSAGE) {
         if (count)
             (void)ez_buf_printf(out, "%zu", count);

@@ -54,7 +54,8 @@ static void put_item(ez_buf *out, const char *name, const char *text) {
     (void)ez_buf_putc(out, '\n');
 }
 
-static void put_options(ez_buf *out, unsigned bits) {
+// builtin: whose they are, where a command of our own means something else by one; or NULL.
+static void put_options(ez_buf *out, unsigned bits, const ez_ctl_builtin *builtin) {
     for (unsigned i = 0; i < EZ_CTL_OPTION_COUNT; i++) {
         const ez_ctl_option_info *option = &ez_ctl_options[i];
         char name[96], letter[8] = "";
@@ -64,7 +65,8 @@ static void put_options(ez_buf *out, unsigned bits) {
             snprintf(letter, sizeof letter, "-%c, ", option->letter);
         snprintf(name, sizeof name, "%s--%s%s%s", letter, option->name, option->placeholder ? " " : "",
                  option->placeholder ? option->placeholder : "");
-        put_item(out, name, option->doc);
+        bool is_own = i == EZ_CTL_TIMEOUT && builtin && builtin->timeout_doc;
+        put_item(out, name, is_own ? builtin->timeout_doc : option->doc);
     }
 }
 
@@ -80,6 +82,8 @@ void ez_ctl_help_top(ez_buf *out) {
             ez_ctl_kebab(m->rpc, verb);
             snprintf(verbs + len, sizeof verbs - len, "%s%s", len ? ", " : "", verb);
         }
+        if (ez_ctl_builtin_verb(noun, "import-tokens"))
+            snprintf(verbs + strlen(verbs), sizeof verbs - strlen(verbs), ", import-tokens");
         put_item(out, name, verbs);
     }
     (void)ez_buf_puts(out, "\nAnd:\n");
@@ -89,7 +93,7 @@ void ez_ctl_help_top(ez_buf *out) {
         put_item(out, name, ez_ctl_builtins[i].doc);
     }
     (void)ez_buf_puts(out, "\nFlags:\n");
-    put_options(out, (1u << EZ_CTL_OPTION_COUNT) - 1);
+    put_options(out, (1u << EZ_CTL_OPTION_COUNT) - 1, NULL);
     (void)ez_buf_puts(out, "\nSettings, as a flag or in the environment:\n");
     for (size_t i = 0; i < ez_ctl_setting_count; i++) {
         const ez_setting *setting = &ez_ctl_settings[i];
@@ -216,7 +220,7 @@ void ez_ctl_help_verb(const ez_method *method, ez_buf *out) {
     for (unsigned i = 0; i < EZ_CTL_OPTION_COUNT; i++)
         options |= ez_ctl_option_fits(i, method) ? 1u << i : 0;
     (void)ez_buf_puts(out, "\nAnd of every command of its kind:\n");
-    put_options(out, options);
+    put_options(out, options, NULL);
 }
 
 void ez_ctl_help_builtin(const ez_ctl_builtin *builtin, ez_buf *out) {
@@ -224,7 +228,7 @@ void ez_ctl_help_builtin(const ez_ctl_builtin *builtin, ez_buf *out) {
                         builtin->operands, builtin->doc);
     if (builtin->options)
         (void)ez_buf_puts(out, "\nFlags:\n");
-    put_options(out, builtin->options);
+    put_options(out, builtin->options, builtin);
 }
 
 static int print(ez_buf *text) {

@@ -172,8 +172,10 @@ static ez_status take_object(importing *in, const json_t *object) {
     key.name = email[0] ? email : key.account_id;
     key.expires_at = has_end ? &end : NULL;
     if (type[0] && strcmp(type, in->type) != 0)
-        return ez_error_set(&in->error, EZ_INVALID_ARGUMENT, "TOKEN_FILE_INVALID",
-                            "its type is %.40s, the provider group's is %s", type, in->type);
+        return ez_error_set(
+            &in->error, EZ_INVALID_ARGUMENT, "TOKEN_FILE_INVALID",
+            "its type is %.40s, the provider group's is %s: a file's type is its group's, word for word, or left out",
+            type, in->type);
     if (!key.refresh_token[0])
         return refuse(in, "it has no refresh_token");
     if (!key.name[0])

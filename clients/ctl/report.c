@@ -52,7 +52,7 @@ static bool is_unreachable(const ez_error *error) {
 int ez_ctl_report_refusal(const ez_error *error) {
     fprintf(stderr, "ezctl: %s: ", ez_status_name(error->code));
     put(error->message);
-    if (error->reason[0]) {
+    if (error->reason[0] && strcmp(error->reason, ez_status_name(error->code)) != 0) {
         fputs(" (", stderr);
         put(error->reason);
         fputc(')', stderr);

@@ -260,8 +260,10 @@ static void check_list(walk *w, const ez_field_rule *field, const ProtobufCField
 }
 
 // 0 is as good as nothing: of a number both are said, since it may have been given.
-static void refuse_missing(walk *w, const ez_field_rule *field, const ez_place *place) {
-    if (field->flags & EZ_FIELD_HAS_MIN && field->min > 0)
+static void refuse_missing(walk *w, const ez_field_rule *field, bool is_list, const ez_place *place) {
+    if (is_list)
+        FAULT(w, place, "must have at least one element");
+    else if (field->flags & EZ_FIELD_HAS_MIN && field->min > 0)
         FAULT(w, place, "is required, and must be at least %lld", (long long)field->min);
     else
         FAULT(w, place, "is required");
@@ -279,7 +281,7 @@ static void check_field(walk *w, const ez_message_rule *rule, const ez_field_rul
         normalise(w, field->flags, ez_field_at(fd, message));
     if (ez_field_is_empty(fd, message)) {
         if (is_required && field->flags & EZ_FIELD_REQUIRED)
-            refuse_missing(w, field, &place);
+            refuse_missing(w, field, ez_field_is_repeated(fd), &place);
         return;
     }
     if (ez_field_is_repeated(fd))

@@ -54,7 +54,7 @@ class CtlTest(unittest.TestCase):
         self.assertEqual([k["id"] for k in self.ctl("keys", "list", master)["items"]], [key["id"]])
         self.assertEqual(self.run_ctl("keys", "delete", key["id"]).stdout, "{}\n")
         done = self.run_ctl("keys", "get", key["id"], status=1)
-        self.assertTrue(done.stderr.startswith(f"ezctl: NOT_FOUND: there is no key {key['id']} ("), done.stderr)
+        self.assertEqual(done.stderr, f"ezctl: NOT_FOUND: there is no key {key['id']}\n")
         self.assertEqual(done.stdout, "")
 
     def test_quiet_is_for_scripts(self):

@@ -63,7 +63,7 @@ class OauthTest(unittest.TestCase):
             file.write("rt-canary-0")
         done = self.import_tokens()
         self.assertEqual((done.returncode, done.stdout), (1, "created 1, updated 0, left alone 0, failed 5\n"))
-        for part in ("other.json: its type is claude-code, the provider group's is codex",
+        for part in ("other.json: its type is claude-code, the provider group's is codex: a file's type is its group's, word for word, or left out",
                      "end.json: expired is no time", "number.json: access_token is no text",
                      "none.json: it has no refresh_token", "text.json: it is no JSON object"):
             self.assertIn(part, done.stderr)
@@ -116,6 +116,24 @@ class OauthTest(unittest.TestCase):
         self.given_token_file("grant1", refresh_token="rt-ok9-0", access_token="at-ok9-0")
         self.assertIn("updated 1", self.import_tokens().stdout)
         wait_until(lambda: self.plane.get(f"/admin/alerts/{alerts[0]['id']}").json["status"] == "resolved")
+
+    # The first refresh that was asked for was put off with "later", and nothing said what is missing.
+    def test_a_type_without_a_client_says_what_to_set(self):
+        env = {name: value for name, value in self.endpoint.env.items() if "GEMINI_CLI_CLIENT" not in name}
+        with ezplane.Plane(env=env) as plane:
+            group = plane.post("/admin/provider-groups", {"name": "g", "type": "gemini-cli", "models": ["m"]}).json["id"]
+            key = plane.post("/admin/api-keys", {"group_id": group, "access_token": "at-ok1-0", "refresh_token": "rt-ok1-0",
+                                                 "expires_at": "2001-01-01T00:00:00Z"}).json["id"]
+
+            def google():
+                return next(p for p in plane.get("/admin/token-refresh").json["providers"] if p["type"] == "gemini-cli")
+
+            wait_until(lambda: google()["failing"] == [{"class": "setting", "keys": 1}])
+            self.assertFalse(google()["configured"])
+            reply = plane.post(f"/admin/api-keys/{key}:refresh", {})
+            self.assertEqual(reply.json["reason"], "OAUTH_CLIENT_MISSING")
+            for text in (google()["last_error"], reply.json["detail"]):
+                self.assertIn("EZ_OAUTH_GEMINI_CLI_CLIENT_ID and EZ_OAUTH_GEMINI_CLI_CLIENT_SECRET", text)
 
     def test_what_is_streamed_names_no_token(self):
         event = self.plane.event_of("alerts", lambda i: self.plane.post("/admin/api-keys", {

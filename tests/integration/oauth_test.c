@@ -320,6 +320,9 @@ Test(oauth, a_server_that_starts_tells_of_the_logins_that_ended) {
 static void expect_client_refused(int64_t id) {
     const Ez__V1__TokenRefreshProvider *provider;
     expect_soon((provider = look("gemini-cli"))->paused_until != NULL);
+    char met_by[64];
+    snprintf(met_by, sizeof met_by, "invalid_client for API key %" PRId64 ": ", id);
+    cr_expect(strncmp(provider->last_error, met_by, strlen(met_by)) == 0, "%s", provider->last_error);
     cr_expect(strstr(provider->last_error, "EZ_OAUTH_GEMINI_CLI_CLIENT_ID"), "%s", provider->last_error);
     cr_expect_eq(failing_of(provider, "setting"), 1);
     cr_expect_eq(read_oauth_key(&w.admin, id)->status, EZ__V1__API_KEY_STATUS__API_KEY_STATUS_ACTIVE);

@@ -45,16 +45,27 @@ static void answer_one(ez_oauth *oauth, ez_oauth_waiter *waiter, ez_status statu
     pthread_mutex_unlock(&oauth->lock);
 }
 
-// How long the key, or its provider, is left alone after a failure; 0: not at all. It tells of what.
-static uint64_t left_alone_ms(ez_oauth *oauth, int64_t id, int provider, const char **of) {
+unsigned long long ez_oauth_seconds(uint64_t ms) {
+    return (ms + 999) / 1000;
+}
+
+// How long its provider is left alone after a failure, most likely another key's, of which it tells; 0: it is not.
+static uint64_t paused_for_ms(ez_oauth *oauth, int provider, char why[EZ_OAUTH_WHY_MAX]) {
     uint64_t now_ms = ez_clock_mono_ms();
+    pthread_mutex_lock(&oauth->lock);
+    uint64_t until_ms = oauth->paces[provider].paused_until_ms;
+    memcpy(why, oauth->why[provider], EZ_OAUTH_WHY_MAX);
+    pthread_mutex_unlock(&oauth->lock);
+    return until_ms > now_ms ? until_ms - now_ms : 0;
+}
+
+// How long the key is left alone after a failure of its own; 0: not at all. It tells of what.
+static uint64_t left_alone_ms(ez_oauth *oauth, int64_t id, const char **of) {
     int64_t now_ns = ez_clock_wall_ns();
+    uint64_t wait_ms = 0;
     pthread_mutex_lock(&oauth->lock);
     const ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, id);
-    const ez_oauth_pace *pace = &oauth->paces[provider];
-    uint64_t wait_ms = pace->paused_until_ms > now_ms ? pace->paused_until_ms - now_ms : 0;
-    *of = "its provider";
-    if (wait_ms == 0 && slot && slot->fails > 0 && !slot->is_ended && !slot->is_flying && slot->due_ns > now_ns &&
+    if (slot && slot->fails > 0 && !slot->is_ended && !slot->is_flying && slot->due_ns > now_ns &&
         slot->due_ns != EZ_OAUTH_NEVER) {
         wait_ms = (uint64_t)(slot->due_ns - now_ns) / 1000000 + 1;
         *of = ez_oauth_class_word(slot->class);
@@ -70,19 +81,33 @@ static uint64_t new_for_ms(const ez_oauth *oauth, const ez_oauth_waiter *waiter,
     return waiter->has_observed && is_new ? (uint64_t)(oauth->options.interval_ms - age_ms) : 0;
 }
 
-static bool refuse_for_now(ez_oauth *oauth, ez_oauth_waiter *waiter, const ez_oauth_key *key) {
-    const char *of = "";
-    ez_error error = EZ_ERROR_INIT;
-    uint64_t wait_ms = waiter->force ? 0 : left_alone_ms(oauth, waiter->api_key_id, key->provider, &of);
-    if (wait_ms == 0 && (wait_ms = new_for_ms(oauth, waiter, key)) != 0)
-        of = "its token is new and was refused";
+// By force a key's own wait is passed; its provider's pause is not, the flight waits for its end.
+static ez_status judge_wait(ez_oauth *oauth, const ez_oauth_waiter *waiter, const ez_oauth_key *key, ez_error *error) {
+    const ez_oauth_source *source = &oauth->sources[key->provider];
+    char why[EZ_OAUTH_WHY_MAX];
+    const char *of = "its token is new and was refused";
+    uint64_t paused_ms = waiter->force ? 0 : paused_for_ms(oauth, key->provider, why);
+    if (paused_ms)
+        return ez_error_set(error, EZ_ABORTED, "REFRESH_LATER", "%s is paused for %llu s after %s",
+                            source->provider->type, ez_oauth_seconds(paused_ms), why);
+    uint64_t wait_ms = waiter->force ? 0 : left_alone_ms(oauth, waiter->api_key_id, &of);
     if (wait_ms == 0)
-        return false;
-    (void)ez_error_set(&error, EZ_ABORTED, "REFRESH_LATER",
-                       "the last refresh did not help (%s): the next try is in %llu ms", of,
-                       (unsigned long long)wait_ms);
-    answer_one(oauth, waiter, error.code, 0, &error);
-    return true;
+        wait_ms = new_for_ms(oauth, waiter, key);
+    if (wait_ms == 0)
+        return EZ_OK;
+    if (!ez_oauth_source_is_set(source)) // waiting mends nothing
+        return ez_oauth_source_refuse(source, error);
+    return ez_error_set(error, EZ_ABORTED, "REFRESH_LATER",
+                        "the last refresh did not help (%s): the next try is in %llu s%s", of,
+                        ez_oauth_seconds(wait_ms), waiter->may_force ? ", or use force" : "");
+}
+
+static bool refuse_for_now(ez_oauth *oauth, ez_oauth_waiter *waiter, const ez_oauth_key *key) {
+    ez_error error = EZ_ERROR_INIT;
+    ez_status status = judge_wait(oauth, waiter, key, &error);
+    if (status != EZ_OK)
+        answer_one(oauth, waiter, status, 0, &error);
+    return status != EZ_OK;
 }
 
 static void begin_for(ez_oauth *oauth, ez_oauth_waiter *waiter, int provider) {

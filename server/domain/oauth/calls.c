@@ -116,6 +116,7 @@ ez_status ez_handle_token_refresh_refresh(ez_oauth *self, ez_call *call, ez_hold
     if (!it)
         return ez_no_memory(&call->error);
     it->waiter.force = request->force;
+    it->waiter.may_force = !request->force;
     return ez_oauth_ask(self, &it->waiter, &call->error);
 }
 

@@ -33,6 +33,7 @@ struct ez_oauth_waiter {
     ez_oauth_waiter *next;
     int64_t api_key_id;
     bool has_observed, force;
+    bool may_force;                  // it can be asked again with force
     uint8_t observed[EZ_SHA256_LEN]; // of the access token that was seen
     uint64_t deadline_ns;            // monotonic
     // Once, on the object's thread or the one that stops it, with no lock held. error: where status is not OK. The
@@ -205,7 +206,8 @@ struct ez_oauth {
     size_t aloft; // flights that were sent and are not yet stored
     ez_oauth_schedule schedule;
     ez_oauth_pace paces[EZ_OAUTH_PROVIDERS];
-    char why[EZ_OAUTH_PROVIDERS][EZ_OAUTH_WHY_MAX]; // it pauses
+    char why[EZ_OAUTH_PROVIDERS][EZ_OAUTH_WHY_MAX]; // it pauses, and which key met it
+    int64_t paused_until_ns[EZ_OAUTH_PROVIDERS];    // wall clock, as it was when the pause began
     int64_t refreshed[EZ_OAUTH_PROVIDERS];
     int64_t failed[EZ_OAUTH_PROVIDERS][EZ_OAUTH_CLASSES];
     int64_t calls[EZ_OAUTH_PROVIDERS];
@@ -325,6 +327,9 @@ void ez_oauth_take_asked(ez_oauth *oauth);
 void ez_oauth_expire_waiters(ez_oauth *oauth);
 // Whether the access token that was seen has been replaced.
 bool ez_oauth_is_newer(const ez_oauth_key *key, const ez_oauth_waiter *waiter);
+
+// Milliseconds as messages tell them: in seconds that have begun.
+unsigned long long ez_oauth_seconds(uint64_t ms);
 
 // ---- status.c
 

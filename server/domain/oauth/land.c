@@ -91,13 +91,28 @@ static void land_transient(ez_oauth_flight *flight) {
     end_with_note(flight, end, due_ms);
 }
 
+// Within the lock. What was met, by which key; the advice behind the colon stays, where it is not the key's alone.
+static void note_pause(ez_oauth_flight *flight, uint64_t before_ms, bool has_advice) {
+    ez_oauth *oauth = flight->oauth;
+    const char *why = flight->verdict.why;
+    uint64_t until_ms = oauth->paces[flight->provider].paused_until_ms;
+    if (until_ms == before_ms) // a longer one goes on
+        return;
+    int met = (int)strcspn(why, ":");
+    snprintf(oauth->why[flight->provider], EZ_OAUTH_WHY_MAX, "%.*s for API key %lld%.100s", met, why,
+             (long long)flight->id, has_advice ? why + met : "");
+    oauth->paused_until_ns[flight->provider] =
+        ez_clock_wall_ns() + ((int64_t)until_ms - (int64_t)ez_clock_mono_ms()) * 1000000;
+}
+
 static void land_limited(ez_oauth_flight *flight) {
     ez_oauth *oauth = flight->oauth;
     uint64_t wait_ms = (uint64_t)flight->verdict.retry_after_ms;
     unsigned fails = ez_oauth_note(flight, EZ_OAUTH_RATE_LIMITED);
     pthread_mutex_lock(&oauth->lock); // one account's limit must not hold up all others for as long
+    uint64_t before_ms = oauth->paces[flight->provider].paused_until_ms;
     ez_oauth_pace_pause(&oauth->paces[flight->provider], EZ_OAUTH_RETRY_MIN_MS, ez_clock_mono_ms());
-    memcpy(oauth->why[flight->provider], flight->verdict.why, sizeof flight->verdict.why);
+    note_pause(flight, before_ms, false);
     pthread_mutex_unlock(&oauth->lock);
     answer(flight, EZ_ABORTED, "REFRESH_RATE_LIMITED");
     wait_ms += ez_oauth_random(oauth) % (wait_ms / 10 + 1);
@@ -111,8 +126,9 @@ static void pause_provider(ez_oauth_flight *flight) {
     ez_oauth *oauth = flight->oauth;
     uint64_t random = ez_oauth_random(oauth);
     pthread_mutex_lock(&oauth->lock);
+    uint64_t before_ms = oauth->paces[flight->provider].paused_until_ms;
     ez_oauth_pace_fail(&oauth->paces[flight->provider], random, ez_clock_mono_ms());
-    memcpy(oauth->why[flight->provider], flight->verdict.why, sizeof flight->verdict.why);
+    note_pause(flight, before_ms, true);
     pthread_mutex_unlock(&oauth->lock);
 }
 

@@ -40,10 +40,8 @@ static void end_without_token(ez_oauth_flight *flight) {
 
 static void end_unset(ez_oauth_flight *flight) {
     ez_error error = EZ_ERROR_INIT;
-    const char *setting = ez_oauth_providers[flight->provider]->setting;
     (void)ez_oauth_note(flight, EZ_OAUTH_SETTING);
-    (void)ez_error_set(&error, EZ_FAILED_PRECONDITION, "OAUTH_CLIENT_MISSING",
-                       "no OAuth client is set: EZ_OAUTH_%s_CLIENT_ID and EZ_OAUTH_%s_CLIENT_SECRET", setting, setting);
+    (void)ez_oauth_source_refuse(&flight->oauth->sources[flight->provider], &error);
     ez_oauth_raise_provider(flight->oauth, flight->provider, error.message);
     refuse(flight, EZ_CLAIM_SETTLED, EZ_OAUTH_BACKOFF_MAX_MS, &error);
 }
@@ -162,8 +160,8 @@ static void end_left_alone(ez_oauth_flight *flight, uint64_t left_ms) {
     ez_error error = EZ_ERROR_INIT;
     (void)ez_error_set(
         &error, EZ_ABORTED, "REFRESH_OUTCOME_UNKNOWN",
-        "the refresh token of API key %lld was sent and the answer lost: it is not sent again for %llu ms",
-        (long long)flight->id, (unsigned long long)left_ms);
+        "the refresh token of API key %lld was sent and the answer lost: it is not sent again for %llu s",
+        (long long)flight->id, ez_oauth_seconds(left_ms));
     refuse(flight, EZ_CLAIM_OPEN, flight->key.facts.ended_ns ? UINT64_MAX : left_ms, &error);
 }
 

@@ -122,6 +122,13 @@ bool ez_oauth_source_is_set(const ez_oauth_source *source) {
     return source->client_id[0] && (source->client_secret[0] || !source->provider->needs_secret);
 }
 
+ez_status ez_oauth_source_refuse(const ez_oauth_source *source, ez_error *error) {
+    const char *setting = source->provider->setting;
+    return ez_error_set(error, EZ_FAILED_PRECONDITION, "OAUTH_CLIENT_MISSING",
+                        "no OAuth client is set: set EZ_OAUTH_%s_CLIENT_ID and EZ_OAUTH_%s_CLIENT_SECRET", setting,
+                        setting);
+}
+
 // ---- How long before
 
 static bool read_time(const char *text, size_t len, int64_t *out_s) {

@@ -33,7 +33,7 @@ int64_t ez_oauth_next_ns(void *self, int64_t api_key_id) {
 typedef struct seen {
     int64_t keys, due, running, refreshed, failed;
     int64_t failing[EZ_OAUTH_CLASSES];
-    uint64_t paused_ms;
+    int64_t paused_until_ns; // 0: it does not pause
     int64_t first_ns;
     char why[EZ_OAUTH_WHY_MAX];
 } seen;
@@ -48,7 +48,7 @@ static void look(const ez_oauth *oauth, int provider, int64_t now_ns, seen *out)
                   .due = (int64_t)ez_oauth_schedule_due(&oauth->schedule, provider, now_ns),
                   .running = pace->running,
                   .refreshed = oauth->refreshed[provider],
-                  .paused_ms = pace->paused_until_ms > now_ms ? pace->paused_until_ms - now_ms : 0,
+                  .paused_until_ns = pace->paused_until_ms > now_ms ? oauth->paused_until_ns[provider] : 0,
                   .first_ns = first && first->due_ns != EZ_OAUTH_NEVER ? first->due_ns : 0};
     for (int i = 1; i < EZ_OAUTH_CLASSES; i++)
         out->failed += oauth->failed[provider][i];
@@ -61,7 +61,7 @@ typedef struct shown {
     Ez__V1__RefreshFailures failures[CLASSES], *list[CLASSES];
 } shown;
 
-static void show(const ez_oauth *oauth, int at, const seen *now, int64_t now_ns, ez_arena *arena, shown *out) {
+static void show(const ez_oauth *oauth, int at, const seen *now, ez_arena *arena, shown *out) {
     Ez__V1__TokenRefreshProvider *provider = &out->provider;
     ez__v1__token_refresh_provider__init(provider);
     provider->type = (char *)(uintptr_t)ez_oauth_providers[at]->type;
@@ -71,10 +71,13 @@ static void show(const ez_oauth *oauth, int at, const seen *now, int64_t now_ns,
     provider->running = now->running;
     provider->refreshed = now->refreshed;
     provider->failed = now->failed;
-    provider->last_error = ez_arena_strdup(arena, now->why);
+    ez_error unset = EZ_ERROR_INIT;
+    if (!provider->configured)
+        (void)ez_oauth_source_refuse(&oauth->sources[at], &unset);
+    provider->last_error = ez_arena_strdup(arena, provider->configured ? now->why : unset.message);
     if (!provider->last_error)
         provider->last_error = (char *)(uintptr_t) "";
-    provider->paused_until = now->paused_ms ? ez_stamp_make(now_ns + (int64_t)now->paused_ms * 1000000, arena) : NULL;
+    provider->paused_until = now->paused_until_ns ? ez_stamp_make(now->paused_until_ns, arena) : NULL;
     provider->next_refresh_at = now->first_ns ? ez_stamp_make(now->first_ns, arena) : NULL;
     provider->failing = out->list;
     for (int i = 1; i < EZ_OAUTH_CLASSES; i++) {
@@ -105,7 +108,7 @@ ez_status ez_handle_token_refresh_get(ez_oauth *self, ez_call *call, Ez__V1__Get
     reply.scans = !self->options.is_off && ez_holder_may(&self->options.holder, &fence);
     reply.providers = list;
     for (int i = 0; i < EZ_OAUTH_PROVIDERS; i++) {
-        show(self, i, &now[i], now_ns, &call->arena, &out[i]);
+        show(self, i, &now[i], &call->arena, &out[i]);
         list[reply.n_providers++] = &out[i].provider;
     }
     return ez_call_reply(call, &reply.base);
@@ -135,7 +138,7 @@ static int64_t refreshed_of(const seen *now) {
 }
 
 static int64_t paused_of(const seen *now) {
-    return now->paused_ms > 0;
+    return now->paused_until_ns > 0;
 }
 
 static const number numbers[] = {

@@ -6,6 +6,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "clients/ctl/builtin.h"
+
 static ez_buf out;
 
 static void begin(void) {
@@ -31,6 +33,7 @@ static void expect_in_help(const char *text) {
 Test(help, top_lists_every_noun_and_setting) {
     ez_ctl_help_top(&out);
     expect_in_help("  api-keys            create, get, list");
+    expect_in_help(", import-tokens\n");
     expect_in_help("completion bash|zsh|fish");
     expect_in_help("EZ_CONFIG_URL");
     expect_in_help("Exit status: 0");
@@ -48,6 +51,16 @@ Test(help, verb_has_usage_bounds_and_words) {
     ez_buf_clear(&out);
     ez_ctl_help_verb(method("ez.v1.ApiKeys/Create"), &out);
     expect_in_help("--api-key SECRET|@FILE|-");
+}
+
+// It said that a watch ends after that time.
+Test(help, the_timeout_of_a_watch_is_its_connections) {
+    ez_ctl_help_builtin(ez_ctl_builtin_find("watch"), &out);
+    expect_in_help("Give up connecting after this long");
+    expect_in_help("timeout 10 ezctl watch stats");
+    ez_buf_clear(&out);
+    ez_ctl_help_builtin(ez_ctl_builtin_find("status"), &out);
+    expect_in_help("Give up after this long");
 }
 
 Test(help, every_method_has_some_and_no_line_ends_in_a_blank) {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ez/v1/key.pb-c.h"
+#include "ez/v1/oauth.pb-c.h"
 #include "ez/v1/route.pb-c.h"
 #include "proto/runtime/json.h"
 
@@ -74,6 +75,15 @@ Test(view, lists_within_a_message_are_tables_below) {
     cr_assert(strstr(text, "namespace  ns\n"), "%s", text);
     cr_assert(strstr(text, "candidates:\nBINDING_ID"), "%s", text);
     cr_assert(strstr(text, "weight 0"), "%s", text);
+}
+
+// The number of classes stood there, and was taken for that of the keys.
+Test(view, failing_keys_are_counted_by_class) {
+    const char *text = view_of(&ez__v1__token_refresh_status__descriptor,
+                               "{\"providers\":[{\"type\":\"codex\",\"failing\":[{\"class\":\"terminal\",\"keys\":3},"
+                               "{\"class\":\"setting\",\"keys\":1}]}]}",
+                               false, 0);
+    cr_assert(strstr(text, "terminal 3, setting 1"), "%s", text);
 }
 
 Test(view, quiet_gives_ids_or_the_new_secret) {

@@ -60,11 +60,13 @@ typedef struct told {
     ez_oauth_waiter waiter;
     int answers, outcome;
     ez_status status;
+    ez_error why;
 } told;
 
 static void on_told(ez_oauth_waiter *waiter, ez_status status, int outcome, const ez_error *why) {
-    (void)why;
     told *it = (told *)(void *)waiter;
+    if (status != EZ_OK)
+        it->why = *why;
     it->answers++;
     it->status = status;
     it->outcome = outcome;
@@ -174,6 +176,84 @@ Test(oauth_flight, a_token_goes_to_its_own_provider_only) {
     cr_expect_eq(waiter.answers, 0);
     cr_expect_eq(oauth->asked, &waiter.waiter, "who waits asks anew");
     cr_expect_eq(number_of(&at, "SELECT count(*) FROM oauth_claims"), 0);
+}
+
+// ---- A pause
+
+static void given_codex_keys(int64_t count) {
+    static char type[] = "codex";
+    Ez__V1__ProviderGroup owner = EZ__V1__PROVIDER_GROUP__INIT;
+    owner.id = 1;
+    owner.type = type;
+    put_row(KIND_PROVIDER_GROUP, 1, &owner.base);
+    for (int64_t i = 0; i < count; i++) {
+        Ez__V1__ApiKey key = EZ__V1__API_KEY__INIT;
+        key.id = KEY + i;
+        key.group_id = 1;
+        key.has_access_token = true;
+        put_row(KIND_API_KEY, key.id, &key.base);
+        cr_assert_not_null(ez_oauth_schedule_put(&oauth->schedule, key.id, 0));
+    }
+}
+
+static const ez_error *ask(told *waiter, int64_t id, bool may_force) {
+    *waiter = (told){.waiter = {.api_key_id = id, .may_force = may_force, .deadline_ns = UINT64_MAX, .done = on_told}};
+    cr_assert_eq(ez_oauth_ask(oauth, &waiter->waiter, &error), EZ_OK);
+    ez_oauth_take_asked(oauth);
+    return &waiter->why;
+}
+
+// It said that the last refresh of a key did not help that was never refreshed, and not what is wrong.
+Test(oauth_flight, a_pause_names_the_key_that_met_it) {
+    told other;
+    given_codex_keys(2);
+    oauth->sources[0].provider = ez_oauth_providers[0];
+    ez_oauth_flight *flight = given_flight(NULL);
+    flight->verdict =
+        (ez_oauth_verdict){.class = EZ_OAUTH_SETTING, .code = "invalid_client", .why = "invalid_client: check X"};
+    flight->was_sent = true;
+    ez_oauth_land(flight);
+    int64_t until_ns = oauth->paused_until_ns[0];
+    cr_expect_gt(until_ns, ez_clock_wall_ns());
+    cr_expect_str_eq(oauth->why[0], "invalid_client for API key 7: check X");
+    oauth->paces[0].paused_until_ms = ez_clock_mono_ms() + 27500;
+    const ez_error *why = ask(&other, KEY + 1, true);
+    cr_expect_str_eq(why->reason, "REFRESH_LATER");
+    cr_expect_eq(strncmp(why->message, "codex is paused for 2", 21), 0, "%s", why->message);
+    cr_expect(strstr(why->message, " s after invalid_client for API key 7: check X"), "%s", why->message);
+    flight = given_flight(NULL);
+    flight->verdict =
+        (ez_oauth_verdict){.class = EZ_OAUTH_RATE_LIMITED, .retry_after_ms = 5000, .why = "429: again in 5 s"};
+    ez_oauth_land(flight);
+    cr_expect_str_eq(oauth->why[0], "invalid_client for API key 7: check X", "the longer pause goes on");
+    cr_expect_eq(oauth->paused_until_ns[0], until_ns);
+}
+
+Test(oauth_flight, a_wait_is_told_in_seconds_and_who_may_pass_it) {
+    told waiter;
+    given_codex_keys(1);
+    oauth->sources[0].provider = ez_oauth_providers[0];
+    oauth->sources[0].client_id = oauth->sources[0].client_secret = (char *)(uintptr_t) "id";
+    ez_oauth_slot *slot = ez_oauth_schedule_get(&oauth->schedule, KEY);
+    ez_oauth_schedule_note(&oauth->schedule, slot, EZ_OAUTH_TRANSIENT);
+    ez_oauth_schedule_move(&oauth->schedule, slot, ez_clock_wall_ns() + INT64_C(596500000000));
+    const char *text = ask(&waiter, KEY, false)->message,
+               *start = "the last refresh did not help (transient): the next";
+    cr_expect_eq(strncmp(text, start, strlen(start)), 0, "%s", text);
+    cr_expect_str_eq(strrchr(text, ' '), " s", "%s", text);
+    text = ask(&waiter, KEY, true)->message;
+    cr_expect(strstr(text, " s, or use force"), "%s", text);
+    cr_expect_eq(ez_oauth_seconds(596500), 597);
+    cr_expect_eq(ez_oauth_seconds(597000), 597);
+    oauth->paces[0].paused_until_ms = ez_clock_mono_ms() + 60000;
+    waiter = (told){.waiter = {.api_key_id = KEY, .force = true, .deadline_ns = UINT64_MAX, .done = on_told}};
+    cr_assert_eq(ez_oauth_ask(oauth, &waiter.waiter, &error), EZ_OK);
+    ez_oauth_take_asked(oauth);
+    cr_expect_eq(waiter.answers, 0, "by force");
+    ez_oauth_flight *flight = ez_oauth_flight_find(oauth, KEY);
+    cr_assert_not_null(flight);
+    cr_expect_not(ez_oauth_take_place(flight), "but not while its provider is left alone");
+    flight->waiters = NULL;
 }
 
 // ---- The claim

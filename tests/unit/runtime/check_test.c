@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "ez/v1/alert.pb-c.h"
 #include "ez/v1/api_key.pb-c.h"
 #include "ez/v1/key.pb-c.h"
 #include "ez/v1/master.pb-c.h"
@@ -190,6 +191,14 @@ Test(check, fault_21_doubles_are_finite) {
         *(double *)ez_field_at(&type->fields[field.index], message) = values[i].value;
         cr_assert_eq(check(&rule, message, false) == EZ_OK, values[i].is_ok, "value %zu", i);
     }
+}
+
+// An empty list of numbers was said to be required, and to be at least 1.
+Test(check, an_empty_list_wants_an_element) {
+    Ez__V1__BatchAlertsRequest empty = EZ__V1__BATCH_ALERTS_REQUEST__INIT;
+    cr_assert_eq(check(rule_named("ez.v1.BatchAlertsRequest"), &empty.base, true), EZ_INVALID_ARGUMENT);
+    cr_assert(violates("ids"));
+    cr_assert_str_eq(error.violations[0].description, "must have at least one element");
 }
 
 Test(check, required_binds_a_resource_where_it_is_made) {
