@@ -72,8 +72,7 @@ const ez_ctl_builtin ez_ctl_builtins[] = {
     {"status", "", 0, 0, "How the server is; in detail with an admin token.", run_status, READS, NULL, NULL},
     {"watch", "config|stats|logs|alerts|data-planes", 1, 1,
      "Follow changes, live numbers, request logs, alerts or data planes as they are pushed. Needs no token. Goes on "
-     "until "
-     "Ctrl-C, SIGTERM or the end of its reader; for 10 seconds: timeout 10 ezctl watch stats.",
+     "until Ctrl-C, SIGTERM or the end of its reader; for 10 seconds: timeout 10 ezctl watch stats.",
      ez_ctl_watch, READS, watch_words, "Give up connecting after this long, such as 500ms, 5s or 2m. Default: 5s."},
     {"call", "METHOD [JSON]", 1, 2, "Call any method by its name in the schema; JSON, @FILE or - is the whole request.",
      run_call, READS | CHANGES | BIT(EZ_CTL_ALL), NULL, NULL},
@@ -104,6 +103,16 @@ const ez_ctl_builtin *ez_ctl_builtin_verb(const ez_method *noun, const char *ver
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(verbs[i].service, noun->service) == 0 && strcmp(verbs[i].verb, verb) == 0)
             return &verbs[i].builtin;
+    return NULL;
+}
+
+const ez_ctl_builtin *ez_ctl_builtin_verb_next(const ez_method *noun, const ez_ctl_builtin *before) {
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (before == &verbs[i].builtin)
+            before = NULL;
+        else if (!before && strcmp(verbs[i].service, noun->service) == 0)
+            return &verbs[i].builtin;
+    }
     return NULL;
 }
 

@@ -25,6 +25,8 @@ extern const unsigned ez_ctl_builtin_count;
 
 // A verb that stands beside a noun's own; NULL: none.
 const ez_ctl_builtin *ez_ctl_builtin_verb(const ez_method *noun, const char *verb);
+// The one after before (NULL: the first) of the noun's; its word is the last of its name. NULL: no more.
+const ez_ctl_builtin *ez_ctl_builtin_verb_next(const ez_method *noun, const ez_ctl_builtin *before);
 
 // NULL where there is none.
 const ez_ctl_builtin *ez_ctl_builtin_find(const char *name);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One field's value as one line of text. Owns nothing. The awkward case is what has no short form: a message is shown
-// as JSON, a list of messages as their number.
+// as JSON, a list of messages as their number. What is cut here is whole with -o json.
 #include <google/protobuf/timestamp.pb-c.h>
 #include <inttypes.h>
 #include <string.h>
@@ -38,7 +38,7 @@ static void put_message(const ez_field_rule *field, const ProtobufCMessage *mess
     if (message && field->flags & EZ_FIELD_TIMESTAMP) {
         const Google__Protobuf__Timestamp *time = (const Google__Protobuf__Timestamp *)message;
         char text[EZ_CLOCK_TEXT_MAX];
-        size_t len = ez_clock_format(time->seconds, time->nanos, text);
+        size_t len = ez_clock_format(time->seconds, 0, text); // to the second, or a row is twice as wide
         (void)ez_buf_append(out, text, len);
     } else if (message && message->descriptor == &ez__v1__revision__descriptor) {
         // Its epoch is a long number that hardly ever changes; where it matters a section shows both.

@@ -82,8 +82,8 @@ void ez_ctl_help_top(ez_buf *out) {
             ez_ctl_kebab(m->rpc, verb);
             snprintf(verbs + len, sizeof verbs - len, "%s%s", len ? ", " : "", verb);
         }
-        if (ez_ctl_builtin_verb(noun, "import-tokens"))
-            snprintf(verbs + strlen(verbs), sizeof verbs - strlen(verbs), ", import-tokens");
+        for (const ez_ctl_builtin *b = NULL; (b = ez_ctl_builtin_verb_next(noun, b));)
+            snprintf(verbs + strlen(verbs), sizeof verbs - strlen(verbs), ", %s", strrchr(b->name, ' ') + 1);
         put_item(out, name, verbs);
     }
     (void)ez_buf_puts(out, "\nAnd:\n");
@@ -119,8 +119,8 @@ void ez_ctl_help_noun(const ez_method *noun, ez_buf *out) {
         snprintf(doc, sizeof doc, "%.*s.", ez_ctl_help_sentence(m->doc), m->doc);
         put_item(out, verb, m->doc[0] ? doc : "");
     }
-    if (ez_ctl_builtin_verb(noun, "import-tokens"))
-        put_item(out, "import-tokens", ez_ctl_builtin_verb(noun, "import-tokens")->doc);
+    for (const ez_ctl_builtin *b = NULL; (b = ez_ctl_builtin_verb_next(noun, b));)
+        put_item(out, strrchr(b->name, ' ') + 1, b->doc);
     (void)ez_buf_printf(out, "\nezctl help %s VERB says what a verb takes.\n", name);
 }
 

@@ -144,8 +144,9 @@ static void end_flight(ez_exchange *exchange) {
 
 // Ends the call without an answer: nothing could be built. The caller's own deadline tells it.
 static void give_up(ez_exchange *exchange) {
-    ez_log_error("there is no memory for an answer: the connection is closed", "request_id", exchange->call.request_id);
-    nng_pipe_close(exchange->pipe);
+    ez_log_error("there is no memory for an answer: its connection will be closed", "request_id",
+                 exchange->call.request_id);
+    (void)ez_peers_doom(exchange->rpc->peers, (uint32_t)nng_pipe_id(exchange->pipe), ez_clock_mono_ms());
 }
 
 // A call that comes in while the server stops is refused, and not waited for: a peer that keeps asking would hold up
@@ -211,7 +212,9 @@ static void on_sent(ez_exchange *exchange, int rv) {
     if (rv == NNG_ETIMEDOUT && ez_peers_doom(exchange->rpc->peers, id, ez_clock_mono_ms())) {
         char address[EZ_REMOTE_MAX];
         ez_peers_address(exchange->rpc->peers, id, address);
-        ez_log_warn("a peer does not read its answers: its connection is closed", "peer", address);
+        ez_log_warn("a peer does not read its answers: its connection will be closed", "peer", address);
+    } else if (rv == 0) {
+        ez_peers_moved(exchange->rpc->peers, id, ez_clock_mono_ms());
     }
     if (rv == NNG_ECLOSED || rv == NNG_ECANCELED) {
         exchange->state = EXCHANGE_IDLE;

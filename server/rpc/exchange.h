@@ -47,7 +47,7 @@ struct ez_rpc {
     unsigned admitted_max; // calls in flight past which new ones are refused at once
     atomic_uint in_flight;
     atomic_bool is_stopping;
-    bool is_stuck;           // of the tick
+    bool is_stuck;           // ez_rpc_tick has told so; only it looks
     _Atomic uint64_t *calls; // [method][code]
 };
 

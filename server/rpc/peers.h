@@ -3,7 +3,8 @@
 // ez_peers: who is connected to the calls socket, and how many calls each has in flight. Bounded both ways: a peer that
 // asks without reading answers can hold only its share of the contexts, and is closed.
 //
-// Locking: one lock, held for a few instructions; safe in nng's pipe callbacks.
+// Locking: one lock, held for a few instructions (ez_peers_due: for each peer that does not read); safe in nng's pipe
+// callbacks.
 #pragma once
 
 #include <stdint.h>
@@ -29,14 +30,16 @@ void ez_peers_end(ez_peers *peers, uint32_t id);
 // Its address; "" where it is gone.
 void ez_peers_address(ez_peers *peers, uint32_t id, char out[EZ_REMOTE_MAX]);
 
-#define EZ_PEERS_GRACE_MS 2000  // from the answer that was not read to the end of the connection
-#define EZ_PEERS_STUCK_MS 10000 // what ends one has had time enough
+#define EZ_PEERS_GRACE_MS 2000  // a peer that does not read has stood still for so long when it is closed
+#define EZ_PEERS_STUCK_MS 10000 // what ends a connection has had time enough
 
-// It does not read its answers: its calls are to be dropped, and its connection is due to be closed after the grace.
-// True where that is new.
+// It does not read its answers: the calls that it makes from now on are to be dropped, and its connection is due to be
+// closed after the grace. True where that is new.
 bool ez_peers_doom(ez_peers *peers, uint32_t id, uint64_t now_ms);
 bool ez_peers_is_doomed(ez_peers *peers, uint32_t id);
+// An answer has left. Where the peer is doomed, the grace begins anew.
+void ez_peers_moved(ez_peers *peers, uint32_t id, uint64_t now_ms);
 
-// Up to max ids of those that are due to be closed, each once, and how many there are. stuck: those that were closed
+// Up to max ids of those that are due to be closed, each once, and how many there are. stuck: those that were given so
 // EZ_PEERS_STUCK_MS ago and have not been removed.
 size_t ez_peers_due(ez_peers *peers, uint64_t now_ms, uint32_t *ids, size_t max, size_t *stuck);

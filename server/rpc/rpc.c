@@ -137,7 +137,7 @@ void ez_rpc_tick(ez_rpc *rpc) {
     if (stuck > 0 && !rpc->is_stuck) {
         ez_log_error("nng does not end closed connections any more: they keep their descriptors until this server is "
                      "started anew",
-                     "connections", EZ_LOG_INT((long long)stuck));
+                     "at_least", EZ_LOG_INT((long long)stuck));
     }
     rpc->is_stuck = stuck > 0;
 }

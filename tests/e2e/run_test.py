@@ -64,14 +64,15 @@ class RunTest(unittest.TestCase):
         self.assertEqual(os.stat(os.path.join(self.env["EZ_HOME"], "demo-credentials")).st_mode & 0o777, 0o600)
         self.stop(process)
 
-    def test_port_in_use_is_one_clear_line(self):
-        with socket.create_server(("127.0.0.1", self.http_port)):
+    def test_ports_in_use_are_one_clear_line(self):
+        events_port = int(self.env["EZ_EVENTS_URL"].rsplit(":", 1)[1])
+        with socket.create_server(("127.0.0.1", self.http_port)), socket.create_server(("127.0.0.1", events_port)):
             process = self.start()
             self.assertEqual(process.wait(), 1)
         lines = process.log_text().splitlines()
         self.assertEqual(len(lines), 1, lines)
-        self.assertIn(f"port {self.http_port} is in use", lines[0])
-        self.assertIn("EZ_HTTP_ADDR", lines[0])
+        for port, setting in ((self.http_port, "EZ_HTTP_ADDR"), (events_port, "EZ_EVENTS_URL")):
+            self.assertIn(f"port {port} is in use ({setting}=", lines[0])
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ static uint64_t paused_for_ms(ez_oauth *oauth, int provider, char why[EZ_OAUTH_W
     return until_ms > now_ms ? until_ms - now_ms : 0;
 }
 
-// How long the key is left alone after a failure of its own; 0: not at all. It tells of what.
-static uint64_t left_alone_ms(ez_oauth *oauth, int64_t id, const char **of) {
+// How long the key is left alone after a failure of its own; 0: not at all. It tells of which class.
+static uint64_t left_alone_ms(ez_oauth *oauth, int64_t id, ez_oauth_class *of) {
     int64_t now_ns = ez_clock_wall_ns();
     uint64_t wait_ms = 0;
     pthread_mutex_lock(&oauth->lock);
@@ -68,7 +68,7 @@ static uint64_t left_alone_ms(ez_oauth *oauth, int64_t id, const char **of) {
     if (slot && slot->fails > 0 && !slot->is_ended && !slot->is_flying && slot->due_ns > now_ns &&
         slot->due_ns != EZ_OAUTH_NEVER) {
         wait_ms = (uint64_t)(slot->due_ns - now_ns) / 1000000 + 1;
-        *of = ez_oauth_class_word(slot->class);
+        *of = slot->class;
     }
     pthread_mutex_unlock(&oauth->lock);
     return wait_ms;
@@ -86,16 +86,19 @@ static ez_status judge_wait(ez_oauth *oauth, const ez_oauth_waiter *waiter, cons
     const ez_oauth_source *source = &oauth->sources[key->provider];
     char why[EZ_OAUTH_WHY_MAX];
     const char *of = "its token is new and was refused";
+    ez_oauth_class class = EZ_OAUTH_REFRESHED;
     uint64_t paused_ms = waiter->force ? 0 : paused_for_ms(oauth, key->provider, why);
     if (paused_ms)
         return ez_error_set(error, EZ_ABORTED, "REFRESH_LATER", "%s is paused for %llu s after %s",
                             source->provider->type, ez_oauth_seconds(paused_ms), why);
-    uint64_t wait_ms = waiter->force ? 0 : left_alone_ms(oauth, waiter->api_key_id, &of);
-    if (wait_ms == 0)
+    uint64_t wait_ms = waiter->force ? 0 : left_alone_ms(oauth, waiter->api_key_id, &class);
+    if (wait_ms)
+        of = ez_oauth_class_word(class);
+    else
         wait_ms = new_for_ms(oauth, waiter, key);
     if (wait_ms == 0)
         return EZ_OK;
-    if (!ez_oauth_source_is_set(source)) // waiting mends nothing
+    if (class == EZ_OAUTH_SETTING && !ez_oauth_source_is_set(source)) // waiting mends nothing
         return ez_oauth_source_refuse(source, error);
     return ez_error_set(error, EZ_ABORTED, "REFRESH_LATER",
                         "the last refresh did not help (%s): the next try is in %llu s%s", of,

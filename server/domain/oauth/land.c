@@ -122,13 +122,13 @@ static void land_limited(ez_oauth_flight *flight) {
         ez_oauth_flight_end(flight, known_end(flight, false), wait_ms);
 }
 
-static void pause_provider(ez_oauth_flight *flight) {
+static void pause_provider(ez_oauth_flight *flight, bool has_advice) {
     ez_oauth *oauth = flight->oauth;
     uint64_t random = ez_oauth_random(oauth);
     pthread_mutex_lock(&oauth->lock);
     uint64_t before_ms = oauth->paces[flight->provider].paused_until_ms;
     ez_oauth_pace_fail(&oauth->paces[flight->provider], random, ez_clock_mono_ms());
-    note_pause(flight, before_ms, true);
+    note_pause(flight, before_ms, has_advice);
     pthread_mutex_unlock(&oauth->lock);
 }
 
@@ -140,7 +140,7 @@ static void land_setting(ez_oauth_flight *flight) {
         snprintf(flight->verdict.why, sizeof flight->verdict.why,
                  "invalid_scope: set granted_scope to exactly what was granted, or empty it");
     } else {
-        pause_provider(flight);
+        pause_provider(flight, true);
         ez_oauth_raise_provider(flight->oauth, flight->provider, flight->verdict.why);
     }
     if (fails == 1)
@@ -156,7 +156,7 @@ static void land_unknown(ez_oauth_flight *flight) {
     ez_oauth *oauth = flight->oauth;
     log_failure(flight, ez_oauth_note(flight, EZ_OAUTH_UNKNOWN));
     if (++oauth->lost[flight->provider] >= LOST_MAX)
-        pause_provider(flight);
+        pause_provider(flight, false);
     answer(flight, EZ_ABORTED, "REFRESH_OUTCOME_UNKNOWN"); // UNAVAILABLE is repeated by clients
     uint64_t pause = oauth->options.interval_ms;
     end_with_note(flight, EZ_CLAIM_OPEN, pause + 1 + ez_oauth_random(oauth) % (pause / 10 + 1));

@@ -124,6 +124,9 @@ bool ez_oauth_source_is_set(const ez_oauth_source *source) {
 
 ez_status ez_oauth_source_refuse(const ez_oauth_source *source, ez_error *error) {
     const char *setting = source->provider->setting;
+    if (!source->provider->needs_secret)
+        return ez_error_set(error, EZ_FAILED_PRECONDITION, "OAUTH_CLIENT_MISSING",
+                            "no OAuth client is set: set EZ_OAUTH_%s_CLIENT_ID", setting);
     return ez_error_set(error, EZ_FAILED_PRECONDITION, "OAUTH_CLIENT_MISSING",
                         "no OAuth client is set: set EZ_OAUTH_%s_CLIENT_ID and EZ_OAUTH_%s_CLIENT_SECRET", setting,
                         setting);

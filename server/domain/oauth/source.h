@@ -31,7 +31,7 @@ void ez_oauth_source_fini(ez_oauth_source *source); // wipes the secret
 
 // Whether it can be asked at all.
 bool ez_oauth_source_is_set(const ez_oauth_source *source);
-// FAILED_PRECONDITION (OAUTH_CLIENT_MISSING): names the settings that say so where it is not set.
+// FAILED_PRECONDITION (OAUTH_CLIENT_MISSING): names the settings that are missing.
 ez_status ez_oauth_source_refuse(const ez_oauth_source *source, ez_error *error);
 
 // "24h", "30m", "90s" or seconds for all, or "codex=24h,claude-code=30m": sets before_s of those it names. NULL or "":

@@ -126,7 +126,7 @@ Test(json_parse, integers_of_64_bits_are_taken_as_numbers_or_strings) {
     cr_assert_eq(parse("ez.v1.FlushUsageRequest", "{\"epoch\":9223372036854775807}"), EZ_OK);
     cr_assert_eq(parse("ez.v1.FlushUsageRequest", "{\"epoch\":9223372036854775808}"), EZ_INVALID_ARGUMENT);
     cr_assert_str_eq(error.reason, "JSON_INVALID");
-    cr_assert_str_eq(error.message, "a number is too large (line 1, column 28): write integers above "
+    cr_assert_str_eq(error.message, "a number is out of range (line 1, column 28): write integers above "
                                     "9223372036854775807 as strings");
     cr_assert_eq(parse("ez.v1.FlushUsageRequest", "{\"epoch\":\"18446744073709551615\"}"), EZ_OK);
     cr_assert_eq(((Ez__V1__FlushUsageRequest *)message)->epoch, UINT64_MAX);
