@@ -197,13 +197,15 @@ static void on_aio(void *user) {
     int rv = nng_aio_result(slot->aio);
     pthread_mutex_lock(&client->mutex);
     slot_state state = slot->state;
-    if (rv == 0 && state == SLOT_SENDING) {
+    if (rv == 0 && state == SLOT_SENDING && !client->closing) {
         slot->state = SLOT_RECEIVING;
         slot->was_sent = true;
         nng_ctx context = slot->contexts[slot->server];
+        atomic_fetch_add(&client->in_contexts, 1);
         pthread_mutex_unlock(&client->mutex);
         nng_aio_set_msg(slot->aio, NULL);
         nng_ctx_recv(context, slot->aio);
+        atomic_fetch_sub(&client->in_contexts, 1);
         return;
     }
     // A request that was not sent comes back, a reply comes with the aio; one that was sent is nng's.
@@ -308,6 +310,7 @@ static int open_context(ez_client_slot *slot, nng_ctx *out) {
     return rv;
 }
 
+// Counted in in_contexts by the caller.
 static void send_now(ez_client_slot *slot, uint64_t now) {
     ez_client *client = slot->client;
     nng_msg *msg = make_request(slot, now);
@@ -316,8 +319,10 @@ static void send_now(ez_client_slot *slot, uint64_t now) {
     if (rv == 0) {
         nng_aio_set_msg(slot->aio, msg);
         nng_ctx_send(context, slot->aio);
+        atomic_fetch_sub(&client->in_contexts, 1);
         return;
     }
+    atomic_fetch_sub(&client->in_contexts, 1);
     if (msg != NULL) {
         nng_msg_free(msg);
     }
@@ -350,6 +355,7 @@ void ez_client_slot_begin(ez_client_slot *slot) {
         slot->sent_at = now;
         slot->attempts++;
         slot->number = client->peers[peer].number;
+        atomic_fetch_add(&client->in_contexts, 1);
         ez_client_note_due(client, slot->deadline);
     } else if (slot->state == SLOT_WAITING) {
         ez_client_note_due(client, slot->give_up < slot->deadline ? slot->give_up : slot->deadline);

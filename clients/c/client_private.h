@@ -10,6 +10,7 @@
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "clients/c/client.h"
 #include "clients/c/dial.h"
@@ -100,6 +101,9 @@ struct ez_client {
     uint64_t jitter;   // xorshift state
     bool kick;
     bool closing;
+    // Threads that are in a call of nng on one of our contexts; begun under the mutex, none once it is closing. nng
+    // ends a context in the last of them to leave, which must not be after its socket has gone.
+    atomic_uint in_contexts;
 };
 
 // client_server.c ----------------------------------------------------------------------------------------------------
