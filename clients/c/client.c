@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "clients/c/client_private.h"
 #include "proto/crypto/hash.h"
@@ -180,9 +179,6 @@ void ez_client_close(ez_client *client) {
         pthread_join(client->thread, NULL);
     }
     cancel_calls(client, false);
-    while (atomic_load(&client->in_contexts) > 0) {
-        usleep(100); // some instructions of nng
-    }
     if (!ez_client_peers_close(client)) {
         cancel_calls(client, true);
         return; // nng may still call back: what it would touch stays

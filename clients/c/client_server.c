@@ -6,13 +6,15 @@
 // peer's machine is gone) looks alive, so client_call.c closes the pipe of a server that stays silent past a deadline.
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clients/c/client_private.h"
 #include "clients/c/socket_close.h"
 #include "proto/runtime/clock.h"
 
 // A server that did not connect in this time is not waited for alone: the next one is dialed too.
-#define STAGGER_NS (250 * 1000000ull)
+#define STAGGER_NS  (250 * 1000000ull)
+#define CONTEXTS_MS 3000 // as a socket has to close
 
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *user) {
     ez_client_peer *peer = user;
@@ -81,7 +83,19 @@ ez_status ez_client_peers_open(ez_client *client, ez_error *error) {
     return ez_dial(client->peers[0].socket, client->peers[0].url, &tls, EZ_CALL_MAX, &dialer, error);
 }
 
+// Nobody comes in any more; those who are in nng take some instructions.
+static bool wait_for_contexts(const ez_client *client) {
+    uint64_t until = ez_clock_mono_ms() + CONTEXTS_MS;
+    while (atomic_load(&client->in_contexts) > 0 && ez_clock_mono_ms() < until) {
+        usleep(100);
+    }
+    return atomic_load(&client->in_contexts) == 0;
+}
+
 bool ez_client_peers_close(ez_client *client) {
+    if (!wait_for_contexts(client)) {
+        return false;
+    }
     bool are_closed = true;
     for (unsigned i = 0; i < client->opened; i++) {
         are_closed = ez_socket_close(client->peers[i].socket) && are_closed;

@@ -78,8 +78,7 @@ static ez_status refuse_text(const json_error_t *problem, ez_error *error) {
     if (json_error_code(problem) == json_error_numeric_overflow)
         return ez_error_set(
             error, EZ_INVALID_ARGUMENT, "JSON_INVALID",
-            "a number is out of range (line %d, column %d): write integers above 9223372036854775807 as "
-            "strings",
+            "a number is out of range (line %d, column %d): write integers above 9223372036854775807 as strings",
             problem->line, problem->column);
     return ez_error_set(error, EZ_INVALID_ARGUMENT, "JSON_INVALID", "the body is no JSON: %s (line %d, column %d)",
                         reason(problem), problem->line, problem->column);

@@ -37,7 +37,7 @@ typedef struct ez_rpc_options {
 ez_status ez_rpc_open(const ez_rpc_options *options, ez_rpc **out, ez_error *error) EZ_MUST_CHECK;
 void ez_rpc_start(ez_rpc *rpc);
 
-// Closes the connections that do not read their answers. Each second or so; one thread.
+// Closes the connections that do not read their answers. Twice a second or so; one thread.
 void ez_rpc_tick(ez_rpc *rpc);
 
 // Turns new connections away; calls on those that are there are answered UNAVAILABLE (STOPPING). Then waits until what

@@ -101,15 +101,6 @@ Test(servers, the_lease_goes_on_however_its_holder_ends, .timeout = 120) {
 
 // ---- Past the lease
 
-static bool is_in_log(ez_world *w, const char *word) {
-    char path[EZ_TEST_PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/ezplaned.log", w->server.home);
-    char *text = read_file(path);
-    bool is_there = text && strstr(text, word);
-    free(text);
-    return is_there;
-}
-
 static size_t lifted(ez_world *w) {
     const Ez__V1__ListAuditResponse *reply = ask(&w->admin, "Audit/List", "{'actor':'system:bans'}");
     return reply->n_items;

@@ -189,8 +189,8 @@ Test(wire, fault_09_too_many_hops) {
     expect_unhurt(&w);
 }
 
-// Asks for far more than the kernel's buffers hold and never reads. Its connection is closed; meanwhile nobody waits.
-Test(wire, fault_10_a_peer_that_does_not_read) {
+// A call whose answers are far more than the kernel's buffers hold, where enough of them are asked for.
+static void given_a_large_list(ez_buf *frame) {
     char text[1001];
     memset(text, 'd', 1000);
     text[1000] = 0;
@@ -200,23 +200,54 @@ Test(wire, fault_10_a_peer_that_does_not_read) {
     request.page_size = 1000;
     uint8_t packed[16];
     size_t len = ez__v1__list_namespaces_request__pack(&request, packed);
+    raw_frame(frame, "Namespaces/List", w.server.admin_token, packed, len);
+}
+
+// A peer that asks and never reads.
+static int given_stalled_peer(const ez_buf *frame) {
+    int fd = given_peer(w.server.rpc_url), small = 4096;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    for (uint32_t k = 0; k < 60; k++)
+        tcp_send_request(fd, k, frame->data, frame->len);
+    return fd;
+}
+
+// Its connection is closed; meanwhile nobody waits.
+Test(wire, fault_10_a_peer_that_does_not_read) {
     ez_buf frame;
-    raw_frame(&frame, "Namespaces/List", w.server.admin_token, packed, len);
+    given_a_large_list(&frame);
     unsigned before = connections(&w);
     int stalled[8];
-    for (size_t i = 0; i < 8; i++) {
-        stalled[i] = given_peer(w.server.rpc_url);
-        int small = 4096;
-        setsockopt(stalled[i], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-        for (uint32_t k = 0; k < 60; k++)
-            tcp_send_request(stalled[i], k, frame.data, frame.len);
-    }
+    for (size_t i = 0; i < 8; i++)
+        stalled[i] = given_stalled_peer(&frame);
     expect_unhurt(&w);
     expect_soon(connections(&w) == before); // its own side can't see it: what was sent before stands in the way
     for (size_t i = 0; i < 8; i++)
         close(stalled[i]);
     expect_unhurt(&w);
     ez_buf_fini(&frame);
+}
+
+Test(wire, fault_10_what_such_a_peer_asks_from_then_on_is_dropped) {
+    ez_buf frame, change;
+    given_a_large_list(&frame);
+    unsigned before = connections(&w);
+    int stalled = given_stalled_peer(&frame);
+    expect_soon(is_in_log(&w, "does not read its answers"));
+    Ez__V1__Namespace made = EZ__V1__NAMESPACE__INIT;
+    Ez__V1__CreateNamespaceRequest request = EZ__V1__CREATE_NAMESPACE_REQUEST__INIT;
+    made.name = (char *)(uintptr_t) "dropped";
+    request.namespace_ = &made;
+    uint8_t packed[64];
+    size_t len = ez__v1__create_namespace_request__pack(&request, packed);
+    raw_frame(&change, "Namespaces/Create", w.server.admin_token, packed, len);
+    tcp_send_request(stalled, 60, change.data, change.len);
+    expect_soon(connections(&w) == before);
+    ask(&w.admin, "Namespaces/Create", "{'namespace':{'name':'dropped'}}"); // there is none yet
+    close(stalled);
+    expect_unhurt(&w);
+    ez_buf_fini(&frame);
+    ez_buf_fini(&change);
 }
 
 // A byte, then somebody else's call, then the next byte: thirty requests that take as long as they like.

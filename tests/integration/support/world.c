@@ -210,3 +210,12 @@ void digest_of(ez_world *world, char out[65], int64_t *rows, uint64_t *revision)
     if (revision)
         *revision = digest->revision->n;
 }
+
+bool is_in_log(const ez_world *world, const char *word) {
+    char path[EZ_TEST_PATH_MAX + 16];
+    snprintf(path, sizeof path, "%s/ezplaned.log", world->server.home);
+    char *text = read_file(path);
+    bool is_there = text && strstr(text, word);
+    free(text);
+    return is_there;
+}

@@ -81,3 +81,6 @@ bool holds_lease(ez_world *world, uint64_t token);
 uint64_t revision_of(ez_world *world);
 // The server's digest as 64 hexadecimal digits; also its rows and revision where they are wanted.
 void digest_of(ez_world *world, char out[65], int64_t *rows, uint64_t *revision);
+
+// Whether the server has written this word into its log.
+bool is_in_log(const ez_world *world, const char *word);
